@@ -1,0 +1,272 @@
+"""The one CBOR and COSE_Sign1 codec: deterministic to write, strict to read.
+
+CBOR is limited to what seals and lists use: integers of 64 bits, byte and text strings, arrays, maps,
+tag 18, false, true and null, in the core deterministic encoding of RFC 8949 4.2.1. The decoder accepts
+exactly the bytes the encoder would write, so a value has one encoding and no third form can slip in.
+COSE_Sign1 is that of RFC 9052 4.2 with ES256 only. The lax reader for foreign tokens is `lenient_sign1`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from keys import es256
+
+Value = int | bytes | str | bool | None | list["Value"] | dict["Value", "Value"]
+
+ALGORITHM = 1
+KID = 4
+TYP = 16
+ES256 = -7
+
+_MAX_DEPTH = 8
+_MAX_UINT = (1 << 64) - 1
+
+
+class CborError(ValueError):
+    """Bytes that are not the deterministic CBOR this codec reads, or a value it does not write."""
+
+
+class CoseError(ValueError):
+    """Well-formed CBOR that is not the COSE_Sign1 that was asked for."""
+
+
+def _head(major: int, argument: int) -> bytes:
+    if argument < 24:
+        return bytes((major << 5 | argument,))
+    if argument < 0x100:
+        return bytes((major << 5 | 24, argument))
+    if argument < 0x10000:
+        return bytes((major << 5 | 25,)) + argument.to_bytes(2, "big")
+    if argument < 0x100000000:
+        return bytes((major << 5 | 26,)) + argument.to_bytes(4, "big")
+    if argument <= _MAX_UINT:
+        return bytes((major << 5 | 27,)) + argument.to_bytes(8, "big")
+    raise CborError("integer beyond 64 bits")
+
+
+def encode(value: object) -> bytes:
+    """Write ``value`` in deterministic CBOR: int, bytes, str, list or tuple, dict, bool, None.
+
+    Raises CborError for any other type, floats included, and for integers beyond 64 bits.
+    """
+    kind = type(value)
+    if kind is int:
+        number: int = value  # type: ignore[assignment]
+        return _head(0, number) if number >= 0 else _head(1, -1 - number)
+    if kind is bytes:
+        octets: bytes = value  # type: ignore[assignment]
+        return _head(2, len(octets)) + octets
+    if kind is str:
+        text = value.encode()  # type: ignore[attr-defined]
+        return _head(3, len(text)) + text
+    if kind is list or kind is tuple:
+        items: list[object] = value  # type: ignore[assignment]
+        return _head(4, len(items)) + b"".join(map(encode, items))
+    if kind is dict:
+        mapping: dict[object, object] = value  # type: ignore[assignment]
+        pairs = sorted((encode(key), encode(item)) for key, item in mapping.items())
+        return _head(5, len(pairs)) + b"".join(key + item for key, item in pairs)
+    if value is None:
+        return b"\xf6"
+    if value is True:
+        return b"\xf5"
+    if value is False:
+        return b"\xf4"
+    raise CborError(f"no encoding for {kind.__name__}")
+
+
+def decode(data: bytes, *, max_bytes: int) -> Value:
+    """Read one deterministic CBOR item that fills ``data`` exactly.
+
+    ``max_bytes`` bounds the input before anything is parsed. Raises CborError for anything that
+    `encode` would not have written: longer integer forms, unsorted or repeated map keys, indefinite
+    lengths, tags, floats, bad UTF-8, trailing bytes, nesting deeper than eight levels.
+    """
+    if len(data) > max_bytes:
+        raise CborError(f"longer than {max_bytes} bytes")
+    value, end = _item(data, 0, 0)
+    if end != len(data):
+        raise CborError("trailing bytes")
+    return value
+
+
+def _item(data: bytes, at: int, depth: int) -> tuple[Value, int]:
+    try:
+        first = data[at]
+    except IndexError:
+        raise CborError("ends too early") from None
+    major = first >> 5
+    argument = first & 31
+    at += 1
+    if argument >= 24:
+        if major == 7:
+            raise CborError("float or simple value")
+        if argument > 27:
+            raise CborError("indefinite length or reserved form")
+        size = 1 << (argument - 24)
+        octets = data[at : at + size]
+        if len(octets) != size:
+            raise CborError("ends too early")
+        argument = int.from_bytes(octets, "big")
+        if argument < (24, 0x100, 0x10000, 0x100000000)[size.bit_length() - 1]:
+            raise CborError("integer not in its shortest form")
+        at += size
+    if major == 0:
+        return argument, at
+    if major == 1:
+        return -1 - argument, at
+    if major == 2 or major == 3:
+        end = at + argument
+        octets = data[at:end]
+        if len(octets) != argument:
+            raise CborError("ends too early")
+        if major == 2:
+            return octets, end
+        try:
+            return octets.decode(), end
+        except UnicodeDecodeError:
+            raise CborError("text is not UTF-8") from None
+    if major == 7:
+        if argument == 20:
+            return False, at
+        if argument == 21:
+            return True, at
+        if argument == 22:
+            return None, at
+        raise CborError("float or simple value")
+    if major == 6:
+        raise CborError("tag")
+    if depth >= _MAX_DEPTH:
+        raise CborError("nested too deep")
+    # Every element takes a byte at least: a count beyond the rest of the input is refused at once.
+    if argument > len(data) - at:
+        raise CborError("ends too early")
+    depth += 1
+    if major == 4:
+        items: list[Value] = []
+        for _ in range(argument):
+            item, at = _item(data, at, depth)
+            items.append(item)
+        return items, at
+    mapping: dict[Value, Value] = {}
+    previous = b""
+    for _ in range(argument):
+        start = at
+        key, at = _item(data, at, depth)
+        if not isinstance(key, int | str | bytes) or isinstance(key, bool):
+            raise CborError("map key is no integer or string")
+        encoded = data[start:at]
+        if encoded <= previous:
+            raise CborError("map keys unsorted or repeated")
+        previous = encoded
+        mapping[key], at = _item(data, at, depth)
+    return mapping, at
+
+
+class Es256Signer(Protocol):
+    """What this codec needs of a key: its id, and 64 bytes r||s over the data."""
+
+    def sign(self, data: bytes) -> bytes:
+        """64 bytes r||s with the low s over ``data``."""
+        ...
+
+
+def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
+    # Sig_structure of RFC 9052 4.4: ["Signature1", protected, external_aad = h'', payload].
+    return (
+        b"\x84\x6aSignature1"
+        + _head(2, len(protected))
+        + protected
+        + b"\x40"
+        + _head(2, len(payload))
+        + payload
+    )
+
+
+def sign1(signer: Es256Signer, kid: bytes, payload: bytes, *, typ: str | None = None) -> bytes:
+    """A tagged COSE_Sign1 over ``payload`` with ES256, ``kid`` and optionally ``typ`` (RFC 9596) protected."""
+    header: dict[object, object] = {ALGORITHM: ES256, KID: kid}
+    if typ is not None:
+        header[TYP] = typ
+    protected = encode(header)
+    signature = signer.sign(_to_be_signed(protected, payload))
+    return b"".join(
+        (
+            b"\xd2\x84",
+            _head(2, len(protected)),
+            protected,
+            b"\xa0",
+            _head(2, len(payload)),
+            payload,
+            b"\x58\x40",
+            signature,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sign1:
+    """A strictly read COSE_Sign1 whose signature has not been checked yet."""
+
+    kid: bytes
+    typ: str | None
+    payload: bytes
+    signature: bytes
+    _signed: bytes
+
+    def verify(self, public_key: ec.EllipticCurvePublicKey) -> None:
+        """Check the signature. Raises cryptography's InvalidSignature."""
+        es256.verify(public_key, self.signature, self._signed)
+
+
+def read_sign1(data: bytes, *, max_bytes: int) -> Sign1:
+    """Read a COSE_Sign1 as `sign1` writes it, and nothing else.
+
+    Protected header exactly alg ES256, an 8-byte kid and at most a text ``typ``; unprotected header
+    empty; payload a byte string; signature 64 bytes with the low s. Raises CborError or CoseError.
+    """
+    if data[:1] != b"\xd2":
+        raise CoseError("no tag 18")
+    message = decode(data[1:], max_bytes=max_bytes - 1)
+    if not isinstance(message, list) or len(message) != 4:
+        raise CoseError("not four elements")
+    protected, unprotected, payload, signature = message
+    if not isinstance(protected, bytes) or not isinstance(payload, bytes) or not isinstance(signature, bytes):
+        raise CoseError("element of the wrong type")
+    if unprotected != {}:
+        raise CoseError("unprotected header not empty")
+    header = decode(protected, max_bytes=256)
+    if not isinstance(header, dict) or header.get(ALGORITHM) != ES256:
+        raise CoseError("algorithm is not ES256")
+    kid = header.get(KID)
+    typ = header.get(TYP)
+    if not isinstance(kid, bytes) or len(kid) != 8:
+        raise CoseError("kid is not 8 bytes")
+    if len(header) != (2 if typ is None else 3) or not (typ is None or isinstance(typ, str)):
+        raise CoseError("unknown header parameter")
+    if not es256.is_low_s(signature):
+        raise CoseError("signature is not 64 bytes r||s with the low s")
+    return Sign1(kid, typ, payload, signature, _to_be_signed(protected, payload))
+
+
+__all__ = [
+    "ALGORITHM",
+    "ES256",
+    "KID",
+    "TYP",
+    "CborError",
+    "CoseError",
+    "Es256Signer",
+    "InvalidSignature",
+    "Sign1",
+    "Value",
+    "decode",
+    "encode",
+    "read_sign1",
+    "sign1",
+]
