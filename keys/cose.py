@@ -62,7 +62,7 @@ def encode(value: object) -> bytes:
         octets: bytes = value  # type: ignore[assignment]
         return _head(2, len(octets)) + octets
     if kind is str:
-        text = value.encode()  # type: ignore[attr-defined]
+        text: bytes = value.encode()  # type: ignore[attr-defined]
         return _head(3, len(text)) + text
     if kind is list or kind is tuple:
         items: list[object] = value  # type: ignore[assignment]
@@ -120,7 +120,7 @@ def _item(data: bytes, at: int, depth: int) -> tuple[Value, int]:
         return argument, at
     if major == 1:
         return -1 - argument, at
-    if major == 2 or major == 3:
+    if major in (2, 3):
         end = at + argument
         octets = data[at:end]
         if len(octets) != argument:
@@ -189,7 +189,7 @@ def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
 
 
 def sign1(signer: Es256Signer, kid: bytes, payload: bytes, *, typ: str | None = None) -> bytes:
-    """A tagged COSE_Sign1 over ``payload`` with ES256, ``kid`` and optionally ``typ`` (RFC 9596) protected."""
+    """A tagged COSE_Sign1 over ``payload`` with ES256, ``kid`` and ``typ`` (RFC 9596) protected."""
     header: dict[object, object] = {ALGORITHM: ES256, KID: kid}
     if typ is not None:
         header[TYP] = typ
