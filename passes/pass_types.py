@@ -1,0 +1,279 @@
+"""Pass types as data: one folder each with ``type.toml``, ``de.toml``, ``en.toml`` and PNG images.
+
+A new kind of card is a new folder and no code. Everything is read strictly: an unknown key, a missing
+translation or a seal key used twice is refused with the file's name.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+
+from keys.texts import LANGUAGES
+from passes.errors import PassRefusal
+
+_Id = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{1,39}\Z")]
+_Key = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,39}\Z")]
+_Colour = Annotated[str, msgspec.Meta(pattern=r"\A#[0-9a-f]{6}\Z")]
+_Shape = TypeVar("_Shape")
+_Length = Annotated[int, msgspec.Meta(ge=1, le=2000)]
+
+AttributeKind = Literal[
+    "plates", "zone", "organisation", "choice", "card_number", "text", "integer", "date", "yes_no"
+]
+ColumnKind = Literal[
+    "number", "reference", "name", "organisation", "address", "email", "language", "text", "date",
+    "integer", "cents", "choice", "yes_no", "zone", "plate", "season", "card_number", "card_scheme",
+    "symbology",
+]  # fmt: skip
+# Body keys that every seal has: type code, pass number, status reference.
+RESERVED_SEAL_KEYS = frozenset({0, 1, 7})
+# What can stand on a carrier besides the attributes.
+BUILT_IN_FIELDS = frozenset(
+    {"number", "valid_from", "valid_until", "vehicle", "zone_code", "display_hint", "contact"}
+)
+
+
+class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    pass
+
+
+class Colours(_Strict):
+    """The colours of a pass as ``#rrggbb``."""
+
+    background: _Colour
+    foreground: _Colour
+    label: _Colour
+
+
+class AttributeSpec(_Strict):
+    """One value that a pass of the type carries; ``seal_key`` puts it into the seal's body."""
+
+    name: _Key
+    kind: AttributeKind
+    seal_key: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
+    season_seal_key: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
+    required: bool = False
+    choices: tuple[_Key, ...] = ()
+    max_length: _Length = 120
+
+
+class FieldSpec(_Strict):
+    """Where a value stands on each carrier."""
+
+    key: _Key
+    apple: Literal["header", "primary", "secondary", "auxiliary", "back", "none"] = "none"
+    google: Literal["header", "row1", "row2", "row3", "text", "none"] = "none"
+    pdf: Literal["large", "small", "none"] = "none"
+    change_message: bool = False
+
+
+class AppleSpec(_Strict):
+    """How the type looks as an Apple pass. A barcode is ``seal:FORMAT`` or ``number:FORMAT``, in order."""
+
+    style: Literal["generic", "storeCard", "eventTicket", "coupon"]
+    barcodes: tuple[Annotated[str, msgspec.Meta(pattern=r"\A(seal|number):[A-Za-z0-9]+\Z")], ...]
+    sharing_prohibited: bool = True
+
+
+class GoogleSpec(_Strict):
+    """How the type looks as a Google generic pass."""
+
+    generic_type: Annotated[str, msgspec.Meta(pattern=r"\AGENERIC_[A-Z_]+\Z")]
+    barcode: Annotated[str, msgspec.Meta(pattern=r"\A(seal|number):[A-Za-z0-9]+\Z")] = "seal:QR"
+
+
+class PdfSpec(_Strict):
+    """Which documents the PDF holds."""
+
+    documents: tuple[Literal["windscreen-card", "letter"], ...]
+
+
+class ColumnSpec(_Strict):
+    """A column of the register's CSV file; ``attribute`` says which attribute it feeds."""
+
+    name: _Key
+    kind: ColumnKind
+    required: bool = False
+    attribute: _Key | None = None
+    choices: tuple[str, ...] = ()
+    max_length: _Length = 200
+    minimum: int = 0
+    maximum: int = 10_000_000
+
+
+class RegisterSpec(_Strict):
+    """How rows of this type come in: columns, the named checks that apply, and a legacy layout."""
+
+    number_column: _Key
+    columns: tuple[ColumnSpec, ...]
+    checks: tuple[_Key, ...] = ()
+    legacy: str | None = None
+
+
+class TypeTexts(_Strict):
+    """The words of a type in one language."""
+
+    name: str
+    description: str
+    labels: dict[str, str]
+    texts: dict[str, str] = {}
+    choices: dict[str, dict[str, str]] = {}
+    changes: dict[str, str] = {}
+
+
+class _TypeFile(_Strict):
+    id: _Id
+    seal_code: Annotated[int, msgspec.Meta(ge=1, le=65535)]
+    stands_in_car: bool
+    colours: Colours
+    attributes: tuple[AttributeSpec, ...]
+    fields: tuple[FieldSpec, ...]
+    apple: AppleSpec
+    google: GoogleSpec
+    pdf: PdfSpec
+    register: RegisterSpec
+
+
+@dataclass(frozen=True)
+class PassType:
+    """A kind of card. ``images`` maps Apple's file names such as ``logo@2x.png`` to PNG bytes."""
+
+    spec: _TypeFile
+    texts: Mapping[str, TypeTexts]
+    images: Mapping[str, bytes]
+
+    @property
+    def id(self) -> str:
+        """The type's id, e.g. ``resident-parking-permit``."""
+        return self.spec.id
+
+    @property
+    def seal_code(self) -> int:
+        """The number that stands for the type in a seal."""
+        return self.spec.seal_code
+
+    @cached_property
+    def attributes(self) -> Mapping[str, AttributeSpec]:
+        """The declared attributes by name, in order."""
+        return {attribute.name: attribute for attribute in self.spec.attributes}
+
+    def words(self, language: str) -> TypeTexts:
+        """The type's words in ``language``; German where there is no translation."""
+        return self.texts.get(language, self.texts["de"])
+
+
+class PassTypes:
+    """The pass types of an installation: those that ship with Stadtpass and those of a city's folder."""
+
+    def __init__(self, types: Mapping[str, PassType]) -> None:
+        self._types = dict(types)
+        self._by_code = {one.seal_code: one for one in self._types.values()}
+        if len(self._by_code) != len(self._types):
+            raise PassRefusal("TYPE_CODE_TWICE", codes=", ".join(sorted(self._types)))
+
+    @classmethod
+    def load(cls, *folders: Traversable) -> PassTypes:
+        """The built-in types and every sub-folder of ``folders`` that has a ``type.toml``.
+
+        Raises PassRefusal naming the file for anything that is not as declared here.
+        """
+        types: dict[str, PassType] = {}
+        for folder in (files("passes").joinpath("types"), *folders):
+            if not folder.is_dir():
+                continue
+            for entry in sorted(folder.iterdir(), key=lambda item: item.name):
+                if entry.joinpath("type.toml").is_file():
+                    loaded = load_type(entry)
+                    if loaded.id in types:
+                        raise PassRefusal("TYPE_TWICE", type=loaded.id, file=entry.name)
+                    types[loaded.id] = loaded
+        return cls(types)
+
+    def __getitem__(self, type_id: str) -> PassType:
+        try:
+            return self._types[type_id]
+        except KeyError:
+            raise PassRefusal("TYPE_UNKNOWN", type=type_id, known=", ".join(sorted(self._types))) from None
+
+    def __iter__(self) -> Iterator[PassType]:
+        return iter(sorted(self._types.values(), key=lambda one: one.seal_code))
+
+    def by_code(self, code: int) -> PassType | None:
+        """The type with this seal code, or None."""
+        return self._by_code.get(code)
+
+
+def load_type(folder: Traversable) -> PassType:
+    """Read one pass type from its folder. Raises PassRefusal TYPE_FILE with the file and the fault."""
+    spec = _read(folder.joinpath("type.toml"), _TypeFile)
+    texts = {language: _read(folder.joinpath(f"{language}.toml"), TypeTexts) for language in LANGUAGES}
+    own = folder.joinpath("images")
+    images = _images(files("passes").joinpath("types", "default-images"))
+    if own.is_dir():
+        images = _images(own)
+    _check(spec, texts, folder.name)
+    return PassType(spec, texts, images)
+
+
+def _images(folder: Traversable) -> dict[str, bytes]:
+    if not folder.is_dir():
+        return {}
+    return {
+        entry.name: entry.read_bytes()
+        for entry in sorted(folder.iterdir(), key=lambda item: item.name)
+        if entry.name.endswith(".png")
+    }
+
+
+def _read(file: Traversable, shape: type[_Shape]) -> _Shape:
+    try:
+        return msgspec.convert(tomllib.loads(file.read_text("utf-8")), shape)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as fault:
+        raise PassRefusal("TYPE_FILE", file=str(file), fault=str(fault)) from fault
+
+
+def _check(spec: _TypeFile, texts: Mapping[str, TypeTexts], name: str) -> None:
+    def refuse(fault: str) -> None:
+        raise PassRefusal("TYPE_FILE", file=name, fault=fault)
+
+    names = [attribute.name for attribute in spec.attributes]
+    if len(set(names)) != len(names):
+        refuse("an attribute is declared twice")
+    seal_keys = [
+        key for one in spec.attributes for key in (one.seal_key, one.season_seal_key) if key is not None
+    ]
+    if len(set(seal_keys)) != len(seal_keys) or RESERVED_SEAL_KEYS & set(seal_keys):
+        refuse("a seal key is reserved or used twice")
+    keys = [field.key for field in spec.fields]
+    if len(set(keys)) != len(keys):
+        refuse("a field is placed twice")
+    columns = {column.name: column for column in spec.register.columns}
+    if len(columns) != len(spec.register.columns):
+        refuse("a column is declared twice")
+    if spec.register.number_column not in columns:
+        refuse("number_column is not among the columns")
+    for column in spec.register.columns:
+        if column.attribute is not None and column.attribute not in names:
+            refuse(f"column {column.name} feeds an unknown attribute")
+    for needed in ("valid_from", "valid_to", "status"):
+        if needed not in columns:
+            refuse(f"column {needed} is missing")
+    for language, words in texts.items():
+        for key in keys:
+            if key not in words.labels:
+                refuse(f"{language}.toml has no label for {key}")
+            if key not in BUILT_IN_FIELDS and key not in names and key not in words.texts:
+                refuse(f"{language}.toml has no text for {key}")
+        for attribute in spec.attributes:
+            if attribute.kind == "choice" and set(words.choices.get(attribute.name, {})) != set(
+                attribute.choices
+            ):
+                refuse(f"{language}.toml does not name the choices of {attribute.name}")
