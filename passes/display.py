@@ -56,7 +56,10 @@ def vehicle_text(content: PassContent, pass_type: PassType, language: str) -> st
     """The plates, or the organisation whose cars are meant, or the words for changing vehicles."""
     plates = content.attributes.get("plates")
     if isinstance(plates, tuple) and plates:
-        return ", ".join(one.plate.canonical + (f" ({one.season})" if one.season else "") for one in plates)
+        return ", ".join(
+            one.plate.canonical if one.season is None else f"{one.plate.canonical} ({one.season.text})"
+            for one in plates
+        )
     organisation = content.attributes.get("organisation")
     if isinstance(organisation, str) and organisation:
         return organisation

@@ -1,0 +1,122 @@
+"""The signed plate list for enrolled warden devices: every plate with a running permit, nothing else.
+
+The entries are lines of text, ``key TAB first TAB last TAB zone TAB season TAB status``, sorted, one line
+feed before and after each. A look-up is one search in the signed bytes: nothing is unpacked, so a list
+of half a million plates costs a device no more memory than its file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from keys import cose
+from keys.signed_list import ListFrame, UnverifiedList, read_list, sign_list
+from passes.errors import PassRefusal
+from passes.periods import Period
+from passes.plates import Plate
+from passes.seasons import Season
+from passes.status_list import Status
+
+TYP = "application/stadtpass-plates+cwt"
+MAX_BYTES = 64 * 1024 * 1024
+_PLATES = -65541
+_EPOCH_KEYS = -65542
+
+
+@dataclass(frozen=True, slots=True)
+class PlateEntry:
+    """One plate of one permit."""
+
+    key: str
+    period: Period
+    zone: str
+    season: Season | None
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class PlateList:
+    """A verified plate list. ``epoch_keys`` let the device check rotating codes; they are secrets."""
+
+    frame: ListFrame
+    _table: bytes
+    epoch_keys: Mapping[int, bytes]
+
+    def find(self, plate: Plate) -> list[PlateEntry]:
+        """All entries of ``plate``. Raises PassRefusal PLATE_LIST_FORM for a line that is none."""
+        wanted = f"\n{plate.key}\t".encode()
+        entries = []
+        start = self._table.find(wanted)
+        while start >= 0:
+            end = self._table.find(b"\n", start + 1)
+            entries.append(_entry(self._table[start + 1 : end].decode()))
+            start = self._table.find(wanted, end)
+        return entries
+
+
+def sign_plate_list(
+    signer: cose.Es256Signer,
+    kid: bytes,
+    frame: ListFrame,
+    entries: Iterable[PlateEntry],
+    epoch_keys: Mapping[int, bytes] | None = None,
+) -> bytes:
+    """The signed list of ``entries``."""
+    lines = sorted(_line(entry) for entry in entries)
+    table = "\n".join(["", *lines, ""]).encode() if lines else b"\n"
+    return sign_list(signer, kid, TYP, frame, {_PLATES: table, _EPOCH_KEYS: dict(epoch_keys or {})})
+
+
+def read_plate_list(data: bytes) -> UnverifiedList:
+    """Read a plate list without checking its signature. Raises KeyRefusal LIST_MALFORMED."""
+    return read_list(data, TYP, max_bytes=MAX_BYTES)
+
+
+def verified_plate_list(unverified: UnverifiedList, public_key: ec.EllipticCurvePublicKey) -> PlateList:
+    """Check the signature. Raises KeyRefusal LIST_SIGNATURE, PassRefusal PLATE_LIST_FORM."""
+    unverified.verify(public_key)
+    table = unverified.claims.get(_PLATES)
+    epoch_keys = unverified.claims.get(_EPOCH_KEYS)
+    if not isinstance(table, bytes) or not table.startswith(b"\n") or not table.endswith(b"\n"):
+        raise PassRefusal("PLATE_LIST_FORM")
+    if not isinstance(epoch_keys, dict):
+        raise PassRefusal("PLATE_LIST_FORM")
+    keys: dict[int, bytes] = {}
+    for number, key in epoch_keys.items():
+        if type(number) is not int or not isinstance(key, bytes):
+            raise PassRefusal("PLATE_LIST_FORM")
+        keys[number] = key
+    return PlateList(unverified.frame, table, keys)
+
+
+def _line(entry: PlateEntry) -> str:
+    cells = (
+        entry.key,
+        entry.period.first.isoformat(),
+        entry.period.last.isoformat(),
+        entry.zone,
+        "" if entry.season is None else entry.season.text,
+        str(int(entry.status)),
+    )
+    line = "\t".join(cells)
+    if line.count("\t") != 5 or "\n" in line:
+        raise ValueError("a cell holds a separator")
+    return line
+
+
+def _entry(line: str) -> PlateEntry:
+    try:
+        key, first, last, zone, season, status = line.split("\t")
+        return PlateEntry(
+            key,
+            Period(date.fromisoformat(first), date.fromisoformat(last)),
+            zone,
+            Season.parse(season) if season else None,
+            Status(int(status)),
+        )
+    except (ValueError, PassRefusal):
+        raise PassRefusal("PLATE_LIST_FORM") from None

@@ -1,0 +1,233 @@
+"""The seal SP1: a COSE_Sign1 in base45 that every carrier shows as its QR code.
+
+Layout, keys and limits are in docs/sp1.md. Reading is strict: one pass revision has one accepted text, so
+a seal cannot be changed into another spelling of itself. The rotating form is in `passes.rotating`.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from keys import cose
+from passes import base45
+from passes.errors import PassRefusal
+from passes.plates import Plate
+from passes.seasons import Season
+
+PREFIX = "SP1:"
+# Room for a car-sharing organisation of 80 letters; the usual seal has about 150 bytes.
+MAX_BYTES = 480
+MAX_TEXT = len(PREFIX) + (MAX_BYTES * 3 + 1) // 2
+BODY = -65537
+
+_EXPIRES, _NOT_BEFORE, _ISSUED_AT = 4, 5, 6
+_TYPE, _NUMBER, _PLATES, _ZONE, _SEASONS, _ORGANISATION, _CARD_NUMBER, _STATUS = range(8)
+_NUMBER_FORM = re.compile(r"[A-Za-z0-9._-]{1,40}")
+_MAX_PLATES = 8
+_MAX_ZONE = 12
+_MAX_TEXT_VALUE = 120
+_MAX_CARD_NUMBER = 40
+# 2200-01-01: no pass of a city runs longer, and every clock in use can hold it.
+_MAX_TIME = 7_258_118_400
+
+
+class NotASeal(PassRefusal):
+    """The text is not a seal at all: some other QR code."""
+
+
+class MalformedSeal(PassRefusal):
+    """The text claims to be a seal but is not one that an issuer could have written."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealContent:
+    """What a seal says. Times are seconds since 1970 (RFC 8392); ``expires`` is the first invalid second."""
+
+    type_code: int
+    number: str
+    issued_at: int
+    not_before: int
+    expires: int
+    status_list: int
+    status_index: int
+    plates: tuple[Plate, ...] = ()
+    seasons: tuple[Season | None, ...] = ()
+    zone: str | None = None
+    organisation: str | None = None
+    card_number: str | None = None
+    further: Mapping[int, int | str | bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.seasons:
+            object.__setattr__(self, "seasons", (None,) * len(self.plates))
+
+
+@dataclass(frozen=True, slots=True)
+class ReadSeal:
+    """A strictly read seal. Its content must not be believed before ``message.verify`` has passed."""
+
+    message: cose.Sign1
+    content: SealContent
+
+
+def seconds(at: datetime) -> int:
+    """An aware datetime as whole seconds since 1970."""
+    return int(at.timestamp())
+
+
+class Sealer:
+    """Writes seals with one key. ``kid`` is its key id, ``signer`` gives 64 bytes r||s (ES256, low s)."""
+
+    def __init__(self, signer: cose.Es256Signer, kid: bytes) -> None:
+        self.kid = kid
+        self._signer = signer
+
+    def seal(self, content: SealContent) -> str:
+        """The SP1 text for ``content``.
+
+        Raises MalformedSeal where a value does not fit the format, and PassRefusal SEAL_TOO_LARGE for
+        more than `MAX_BYTES`: the reader would refuse both, so neither leaves the house.
+        """
+        payload = encode_claims(content)
+        token = cose.sign1(self._signer, self.kid, payload)
+        if len(token) > MAX_BYTES:
+            raise PassRefusal("SEAL_TOO_LARGE", number=content.number, size=len(token), limit=MAX_BYTES)
+        return PREFIX + base45.encode(token)
+
+
+def encode_claims(content: SealContent) -> bytes:
+    """The claims of ``content`` in deterministic CBOR. Raises MalformedSeal for values outside the format."""
+    body: dict[object, object] = {_TYPE: content.type_code, _NUMBER: content.number}
+    if content.plates:
+        body[_PLATES] = [plate.canonical for plate in content.plates]
+        if any(content.seasons):
+            body[_SEASONS] = [list(season.as_pair()) if season else None for season in content.seasons]
+    if content.zone is not None:
+        body[_ZONE] = content.zone
+    if content.organisation is not None:
+        body[_ORGANISATION] = content.organisation
+    if content.card_number is not None:
+        body[_CARD_NUMBER] = content.card_number
+    body[_STATUS] = [content.status_list, content.status_index]
+    for key, value in content.further.items():
+        body[key] = value
+    claims = {
+        _EXPIRES: content.expires,
+        _NOT_BEFORE: content.not_before,
+        _ISSUED_AT: content.issued_at,
+        BODY: body,
+    }
+    if _content(claims) != content:
+        raise MalformedSeal("SEAL_MALFORMED", fault="a value has no place in the format")
+    return cose.encode(claims)
+
+
+def read_seal(text: str) -> ReadSeal:
+    """Read an SP1 text without checking its signature.
+
+    Raises NotASeal where the prefix is missing and MalformedSeal for everything that an issuer would
+    not have written: other encodings of the same content, unknown headers, values out of range.
+    """
+    if not text.startswith(PREFIX):
+        raise NotASeal("NOT_A_SEAL")
+    if len(text) > MAX_TEXT:
+        raise MalformedSeal("SEAL_MALFORMED", fault="too long")
+    return read_token(text[len(PREFIX) :])
+
+
+def read_token(encoded: str) -> ReadSeal:
+    """Read the base45 part of a seal. Raises MalformedSeal."""
+    try:
+        message = cose.read_sign1(base45.decode(encoded), max_bytes=MAX_BYTES)
+        if message.typ is not None:
+            raise MalformedSeal("SEAL_MALFORMED", fault="unknown header parameter")
+        claims = cose.decode(message.payload, max_bytes=MAX_BYTES)
+    except (base45.Base45Error, cose.CborError, cose.CoseError) as fault:
+        raise MalformedSeal("SEAL_MALFORMED", fault=str(fault)) from None
+    return ReadSeal(message, _content(claims))
+
+
+def _content(claims: object) -> SealContent:
+    try:
+        return _strict_content(claims)
+    except (KeyError, TypeError, ValueError, PassRefusal) as fault:
+        raise MalformedSeal("SEAL_MALFORMED", fault=f"claims: {fault}") from None
+
+
+def _strict_content(claims: object) -> SealContent:
+    if not isinstance(claims, dict) or len(claims) != 4:
+        raise ValueError("not four claims")
+    expires, not_before, issued_at = claims[_EXPIRES], claims[_NOT_BEFORE], claims[_ISSUED_AT]
+    body = claims[BODY]
+    for moment in (expires, not_before, issued_at):
+        if type(moment) is not int or not 0 <= moment < _MAX_TIME:
+            raise ValueError("time out of range")
+    if not_before >= expires:
+        raise ValueError("ends before it starts")
+    if not isinstance(body, dict):
+        raise ValueError("no body")
+    rest = dict(body)
+    type_code, number = rest.pop(_TYPE), rest.pop(_NUMBER)
+    if type(type_code) is not int or not 1 <= type_code <= 0xFFFF:
+        raise ValueError("type code")
+    if not isinstance(number, str) or not _NUMBER_FORM.fullmatch(number):
+        raise ValueError("pass number")
+    status_list, status_index = rest.pop(_STATUS)
+    if type(status_list) is not int or not 0 <= status_list <= 0xFFFF:
+        raise ValueError("status list number")
+    if type(status_index) is not int or not 0 <= status_index < 1 << 32:
+        raise ValueError("status index")
+    plates: tuple[Plate, ...] = ()
+    seasons: tuple[Season | None, ...] = ()
+    if _PLATES in rest:
+        texts = rest.pop(_PLATES)
+        if not isinstance(texts, list) or not 1 <= len(texts) <= _MAX_PLATES:
+            raise ValueError("plates")
+        plates = tuple([Plate.from_canonical(text) for text in texts])
+        seasons = _seasons(rest.pop(_SEASONS), len(plates)) if _SEASONS in rest else (None,) * len(plates)
+    zone = _text(rest.pop(_ZONE), _MAX_ZONE) if _ZONE in rest else None
+    organisation = _text(rest.pop(_ORGANISATION), _MAX_TEXT_VALUE) if _ORGANISATION in rest else None
+    card_number = _text(rest.pop(_CARD_NUMBER), _MAX_CARD_NUMBER) if _CARD_NUMBER in rest else None
+    if rest:
+        for key, value in rest.items():
+            _further(key, value)
+    return SealContent(
+        type_code, number, issued_at, not_before, expires, status_list, status_index,
+        plates, seasons, zone, organisation, card_number, rest,
+    )  # fmt: skip
+
+
+def _seasons(pairs: object, count: int) -> tuple[Season | None, ...]:
+    if not isinstance(pairs, list) or len(pairs) != count or not any(pairs):
+        raise ValueError("seasons")
+    return tuple([None if pair is None else _season(pair) for pair in pairs])
+
+
+def _season(pair: object) -> Season:
+    if not isinstance(pair, list) or len(pair) != 2 or any(type(month) is not int for month in pair):
+        raise ValueError("season")
+    return Season(pair[0], pair[1])
+
+
+def _text(value: object, longest: int) -> str:
+    if not isinstance(value, str) or not 1 <= len(value) <= longest:
+        raise ValueError("text")
+    if not value.isascii() and not unicodedata.is_normalized("NFC", value):
+        raise ValueError("text is not NFC")
+    if not value.isprintable():
+        raise ValueError("text with invisible characters")
+    return value
+
+
+def _further(key: object, value: object) -> None:
+    # Keys beyond the built-in ones belong to pass types that are data only: any scalar may stand there.
+    if type(key) is not int or not 8 <= key <= 255:
+        raise ValueError("unknown body key")
+    if isinstance(value, str):
+        _text(value, _MAX_TEXT_VALUE)
+    elif not isinstance(value, int):
+        raise ValueError("body value of an unknown type")

@@ -1,0 +1,283 @@
+"""The command line for checking: ``verify`` and ``check-plate``, with exit codes for programs."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+from keys.errors import Refusal
+from keys.texts import texts
+from passes.periods import parse_time
+from verifier.image import ImageRefused, looks_like_image, read_codes
+from verifier.plate_check import check_plate
+from verifier.seal_check import CheckSettings, check_seal
+from verifier.state import StateFileError, load_state, save_state
+from verifier.trust import Trust, load_trust
+from verifier.verdict import Colour, ExitCode, Reason, Verdict, exit_code, severity
+
+MAX_LINE = 4096
+_EXIT_CODES = "Exit code: 0 GREEN, 1 RED, 2 AMBER, 3 GREY, of several the worst; 64 usage, 70 internal error."
+_FILE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".txt", ".pdf", ".gif", ".bmp", ".tif", ".tiff", ".pkpass")
+_COLOURS = {Colour.GREEN: "42;30", Colour.AMBER: "43;30", Colour.RED: "41;97", Colour.GREY: "47;30"}
+
+
+class UsageError(Refusal):
+    """What was asked for on the command line cannot be done as asked."""
+
+    package = "verifier"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose usage errors have exit code 64: 2 would mean AMBER."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print usage and the fault, exit 64."""
+        self.print_usage(sys.stderr)
+        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
+
+
+def add_time_arguments(parser: argparse.ArgumentParser) -> None:
+    """``--at`` and ``--today``, which replace the clock for everything."""
+    when = parser.add_mutually_exclusive_group()
+    when.add_argument(
+        "--at", metavar="TIME", help="time of the check (RFC 3339; without offset Europe/Berlin)"
+    )
+    when.add_argument("--today", metavar="DATE", help="the same as --at DATET12:00")
+
+
+def add_language_argument(parser: argparse.ArgumentParser) -> None:
+    """``--lang``, the language of sentences."""
+    parser.add_argument("--lang", choices=("de", "en"), default="de", help="language of sentences")
+
+
+def chosen_time(arguments: argparse.Namespace) -> datetime:
+    """The aware time of the run. Raises PassRefusal for a text that is no time."""
+    if arguments.today is not None:
+        return parse_time(f"{arguments.today}T12:00")
+    if arguments.at is not None:
+        return parse_time(arguments.at)
+    return datetime.now(UTC)
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add ``verify`` and ``check-plate`` to a command line."""
+    verify = commands.add_parser(
+        "verify",
+        help="check seals: pictures, texts, files, or - for lines of standard input",
+        description=f"Checks seals without network. {_EXIT_CODES}",
+    )
+    verify.add_argument(
+        "inputs", nargs="+", metavar="IMAGE|TEXT|-", help="picture, text of a code, text file, or -"
+    )
+    verify.add_argument("--type", metavar="TYPE", help="accept only this pass type")
+    _add_common(verify)
+    verify.set_defaults(run=run_verify)
+    plate = commands.add_parser(
+        "check-plate",
+        help="look a plate up in the signed plate list",
+        description=f"Checks plates without network. {_EXIT_CODES}",
+    )
+    plate.add_argument("plates", nargs="+", metavar="PLATE", help="number plate, for example 'D-AB 123'")
+    _add_common(plate)
+    plate.set_defaults(run=run_check_plate, type=None)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust", metavar="DIR", type=Path, required=True, help="folder written by 'publish'"
+    )
+    parser.add_argument("--root", metavar="FILE", type=Path, help="trust only this root key (root.pub)")
+    parser.add_argument("--state", metavar="FILE", type=Path, help="memory (default: .state.json in DIR)")
+    parser.add_argument("--zone", metavar="Z", help="zone code of the place of the check")
+    parser.add_argument("--json", action="store_true", help="one JSON object per input")
+    add_time_arguments(parser)
+    add_language_argument(parser)
+
+
+def run_verify(arguments: argparse.Namespace) -> ExitCode:
+    """Check every input; the exit code is the worst verdict's."""
+    at = chosen_time(arguments)
+    settings = CheckSettings(zone=arguments.zone, type_id=arguments.type)
+    trust = _open_trust(arguments)
+    verdicts = (verdict for item in arguments.inputs for verdict in _verify_input(item, trust, at, settings))
+    return _report(verdicts, trust, arguments)
+
+
+def run_check_plate(arguments: argparse.Namespace) -> ExitCode:
+    """Look every plate up; the exit code is the worst verdict's."""
+    at = chosen_time(arguments)
+    trust = _open_trust(arguments)
+    settings = CheckSettings(zone=arguments.zone)
+    verdicts = (check_plate(plate, trust, at, settings, arguments.lang) for plate in arguments.plates)
+    return _report(verdicts, trust, arguments)
+
+
+def _open_trust(arguments: argparse.Namespace) -> Trust:
+    folder: Path = arguments.trust
+    if not folder.is_dir():
+        raise UsageError("TRUST_MISSING", folder=folder)
+    try:
+        state = load_state(_state_file(arguments))
+        return load_trust(folder, state, arguments.root)
+    except StateFileError as fault:
+        raise UsageError("STATE_DAMAGED", file=fault) from None
+    except OSError as fault:
+        raise UsageError("FILE_UNREADABLE", file=fault.filename or arguments.root) from None
+
+
+def _state_file(arguments: argparse.Namespace) -> Path:
+    chosen: Path | None = arguments.state
+    folder: Path = arguments.trust
+    return chosen or folder / ".state.json"
+
+
+def _verify_input(item: str, trust: Trust, at: datetime, settings: CheckSettings) -> Iterator[Verdict]:
+    if item == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(errors="replace")
+        for line in _lines(sys.stdin):
+            yield check_seal(line, trust, at, settings)
+        return
+    file = _as_file(item)
+    if file is None:
+        yield _check_text(item, trust, at, settings)
+        return
+    try:
+        with file.open("rb") as opened:
+            start = opened.read(16)
+        if looks_like_image(start):
+            yield _check_image(file, trust, at, settings)
+            return
+        if file.suffix.lower() in _FILE_ENDINGS and file.suffix.lower() != ".txt":
+            raise UsageError("NOT_A_PICTURE", file=file)
+        with file.open("r", encoding="utf-8", errors="replace", newline=None) as opened:
+            for line in _lines(opened):
+                yield check_seal(line, trust, at, settings)
+    except OSError:
+        raise UsageError("FILE_UNREADABLE", file=file) from None
+
+
+def _as_file(item: str) -> Path | None:
+    if item.startswith(("SP1:", "SP1R:")) or "://" in item or "\0" in item or len(item) > MAX_LINE:
+        return None
+    path = Path(item)
+    try:
+        if path.is_file():
+            return path
+    except OSError:
+        return None
+    if path.suffix.lower() in _FILE_ENDINGS:
+        raise UsageError("FILE_MISSING", file=item)
+    return None
+
+
+def _lines(source: TextIO) -> Iterator[str]:
+    """The lines that are not empty; of a line longer than any seal only the start is kept."""
+    while line := source.readline(MAX_LINE):
+        whole = line.endswith("\n")
+        while not whole and (rest := source.readline(MAX_LINE)):
+            whole = rest.endswith("\n")
+        if text := line.rstrip("\r\n"):
+            yield text
+
+
+def _check_text(text: str, trust: Trust, at: datetime, settings: CheckSettings) -> Verdict:
+    return check_seal(text.rstrip("\r\n"), trust, at, settings)
+
+
+def _check_image(file: Path, trust: Trust, at: datetime, settings: CheckSettings) -> Verdict:
+    none = Verdict(Reason.NOT_A_SEAL, at, test=trust.test)
+    try:
+        codes = read_codes(file)
+    except ImageRefused as refused:
+        return Verdict(Reason.NOT_A_SEAL, at, test=trust.test, note=refused.code, params=dict(refused.params))
+    seals = [code for code in codes if code.startswith(("SP1:", "SP1R:"))]
+    if not seals:
+        # A foreign code is named as one; a picture without any code asks for a better picture.
+        return none if codes else Verdict(Reason.NOT_A_SEAL, at, test=trust.test, note="NO_CODE")
+    verdicts = [check_seal(code, trust, at, settings) for code in seals]
+    worst = max(verdicts, key=severity)
+    if len(verdicts) > 1 and worst.verdict in (Colour.GREEN, Colour.AMBER):
+        # Nobody can tell which of several seals belongs to the car, so none of them counts.
+        return Verdict(Reason.NOT_A_SEAL, at, test=trust.test, note="SEVERAL_SEALS")
+    return worst
+
+
+def _report(verdicts: Iterable[Verdict], trust: Trust, arguments: argparse.Namespace) -> ExitCode:
+    worst: Verdict | None = None
+    for verdict in verdicts:
+        if worst is None or severity(verdict) > severity(worst):
+            worst = verdict
+        if arguments.json:
+            _print(json.dumps(verdict.as_json(arguments.lang), ensure_ascii=False))
+        else:
+            _print(_for_people(verdict, arguments.lang))
+    if trust.state.changed:
+        try:
+            save_state(_state_file(arguments), trust.state)
+        except OSError:
+            warning = texts("verifier", arguments.lang)("STATE_READ_ONLY", file=_state_file(arguments))
+            sys.stderr.write(warning + "\n")
+    if worst is None:
+        raise UsageError("NO_INPUT")
+    return exit_code(worst)
+
+
+def _for_people(verdict: Verdict, language: str) -> str:
+    say = texts("verifier", language)
+    word = f"{say('WORD_' + verdict.verdict.name)} ({verdict.verdict.value} {verdict.reason.name})"
+    if sys.stdout.isatty():
+        word = f"\033[{_COLOURS[verdict.verdict]};1m {word} \033[0m"
+    lines = [f"{word}  {verdict.message(language)}"]
+    facts = [
+        (say("FACT_PLATES"), ", ".join(verdict.plates or ())),
+        (say("FACT_ORGANISATION"), verdict.organisation),
+        (say("FACT_CARD_NUMBER"), verdict.card_number),
+        (say("FACT_ZONE"), verdict.zone),
+        (say("FACT_NUMBER"), verdict.number),
+        (say("FACT_TYPE"), verdict.type_id),
+    ]
+    lines.extend(f"    {label}: {value}" for label, value in facts if value)
+    return "\n".join(lines)
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def build_parser() -> Parser:
+    """The parser of ``stadtpass-verify``, for devices that hold nothing but the verifier."""
+    parser = Parser(prog="stadtpass-verify", description="Checks seals and plates without network.")
+    add_commands(parser.add_subparsers(required=True, metavar="COMMAND"))
+    return parser
+
+
+def run_safely(arguments: argparse.Namespace) -> int:
+    """Run the chosen command; every fault becomes a sentence and exit code 64 or 70, never 0 to 3."""
+    try:
+        return int(arguments.run(arguments))
+    except Refusal as refusal:
+        sys.stderr.write(refusal.sentence(getattr(arguments, "lang", "de")) + "\n")
+        return ExitCode.USAGE
+    except BrokenPipeError:
+        return ExitCode.INTERNAL
+    except KeyboardInterrupt:
+        return 130
+    except Exception as fault:
+        if os.environ.get("STADTPASS_DEBUG"):
+            raise
+        say = texts("verifier", getattr(arguments, "lang", "de"))
+        sys.stderr.write(say("INTERNAL", fault=type(fault).__name__) + "\n")
+        return ExitCode.INTERNAL
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of ``stadtpass-verify``."""
+    return run_safely(build_parser().parse_args(argv))
