@@ -1,0 +1,154 @@
+"""Opening the register's database: SQLite by default, PostgreSQL by another URL, the same code for both.
+
+SQLite runs in WAL mode with `synchronous=FULL`: what was committed survives a power cut. A transaction that
+writes takes the write lock at its start (`BEGIN IMMEDIATE`), so that what it has read cannot change before
+it writes, and two commands wait for each other instead of failing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.orm import Session
+
+from issuer.errors import RegisterRefusal
+from issuer.migrations import HEAD
+
+FILE_NAME = "register.db"
+BUSY_TIMEOUT_SECONDS = 30
+_WRITING = "stadtpass_writing"
+
+
+def sqlite_url(folder: Path) -> str:
+    """The URL of the register in the data folder ``folder``."""
+    return URL.create("sqlite+pysqlite", database=str(folder / FILE_NAME)).render_as_string()
+
+
+def create_register(url: str) -> Engine:
+    """Make the register at ``url``, or bring the one that is there up to date, and open it.
+
+    The file is readable by its owner alone. Raises RegisterRefusal as `open_register` does.
+    """
+    database = _sqlite_file(url)
+    if database is not None:
+        database.parent.mkdir(parents=True, exist_ok=True)
+        os.close(os.open(database, os.O_CREAT | os.O_RDWR, 0o600))
+    return _open(url)
+
+
+def open_register(url: str) -> Engine:
+    """Open the register at ``url`` and run the migrations it has not seen.
+
+    Raises RegisterRefusal REGISTER_MISSING, REGISTER_DAMAGED for a file that is no register, REGISTER_NEWER
+    for one of a later version, REGISTER_BUSY if another process keeps it locked.
+    """
+    database = _sqlite_file(url)
+    if database is not None and not database.is_file():
+        raise RegisterRefusal("REGISTER_MISSING", path=str(database))
+    return _open(url)
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Session]:
+    """A session in one transaction that may write: committed at the end, rolled back on any exception.
+
+    Raises RegisterRefusal REGISTER_BUSY if the write lock stays taken for 30 seconds.
+    """
+    with _session(engine.execution_options(**{_WRITING: True})) as session:
+        yield session
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Session]:
+    """A session in one transaction that only reads: it sees one state of the register throughout."""
+    with _session(engine) as session:
+        yield session
+
+
+@contextmanager
+def _session(engine: Engine) -> Iterator[Session]:
+    try:
+        with Session(engine, expire_on_commit=False) as session, session.begin():
+            session.connection()
+            yield session
+    except OperationalError as fault:
+        if "locked" in str(fault.orig):
+            raise RegisterRefusal("REGISTER_BUSY", seconds=BUSY_TIMEOUT_SECONDS) from fault
+        raise
+
+
+def _open(url: str) -> Engine:
+    engine = create_engine(
+        url,
+        json_serializer=lambda value: msgspec.json.encode(value, order="deterministic").decode(),
+        json_deserializer=msgspec.json.decode,
+    )
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    try:
+        _migrate(engine)
+    except OperationalError as fault:
+        engine.dispose()
+        if "locked" in str(fault.orig):
+            raise RegisterRefusal("REGISTER_BUSY", seconds=BUSY_TIMEOUT_SECONDS) from fault
+        raise
+    except DatabaseError as fault:
+        engine.dispose()
+        raise RegisterRefusal("REGISTER_DAMAGED", path=str(make_url(url).database)) from fault
+    except RegisterRefusal:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _migrate(engine: Engine) -> None:
+    with engine.connect() as connection:
+        if _version(connection) == HEAD:
+            return
+    # Alembic is loaded only when there is something to do: every command opens the register.
+    from issuer.migrations.upgrade import known_versions, upgrade  # noqa: PLC0415
+
+    with engine.execution_options(**{_WRITING: True}).begin() as connection:
+        found = _version(connection)
+        if found is not None and found not in known_versions():
+            raise RegisterRefusal("REGISTER_NEWER", version=found)
+        upgrade(connection)
+
+
+def _version(connection: Connection) -> str | None:
+    """The migration that the database has reached; None for an empty one."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+
+
+def _sqlite_file(url: str) -> Path | None:
+    parsed = make_url(url)
+    return Path(parsed.database) if parsed.get_backend_name() == "sqlite" and parsed.database else None
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    # The driver must not begin transactions on its own: `_begin_sqlite` says which kind.
+    connection.isolation_level = None
+    for statement in (
+        f"PRAGMA busy_timeout = {BUSY_TIMEOUT_SECONDS * 1000}",
+        "PRAGMA journal_mode = WAL",
+        "PRAGMA synchronous = FULL",
+        "PRAGMA foreign_keys = ON",
+        "PRAGMA trusted_schema = OFF",
+    ):
+        connection.execute(statement)
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(_WRITING, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,13 @@
+"""Alembic's way in: it works on the connection that `issuer.migrations.upgrade` hands over."""
+
+from alembic import context
+
+from issuer.models import Base
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()
