@@ -1,0 +1,50 @@
+# Two commands matter: `make run` and `make test`. Both set up what they need; both work again, also offline.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+JOBS ?= auto
+DEMO ?= demo
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check lint types layers bench clean system-packages
+
+help:
+	@echo "make run     issue the demo city's records into ./$(DEMO) and check some of them without network"
+	@echo "make test    every check: ruff, mypy --strict, import-linter, pytest"
+	@echo "make check   the quick inner loop: lint, types, layers and the fast tests"
+	@echo "make bench   speed, as ratios beside openssl and py-pkpass in the same run"
+	@echo "make clean   remove the virtual environment, the demo and caches"
+
+# The stamp holds what the environment was made from: a changed pyproject.toml or another Python makes it anew.
+setup: $(VENV)/.stamp
+
+$(VENV)/.stamp: pyproject.toml scripts/setup.py
+	@$(PYTHON) scripts/setup.py $(VENV)
+
+system-packages:
+	@$(PYTHON) scripts/system_packages.py softhsm2 poppler-utils
+
+run: setup
+	@$(BIN)/python scripts/demo.py $(DEMO)
+
+test: setup system-packages lint types layers
+	@$(BIN)/python -m pytest -n $(JOBS)
+
+check: setup lint types layers
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup
+	@$(BIN)/mypy
+
+layers: setup
+	@$(BIN)/lint-imports
+
+bench: setup
+	@$(BIN)/python -m bench
+
+clean:
+	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
