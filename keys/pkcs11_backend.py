@@ -267,8 +267,10 @@ def _connect(location: KeyUri, pin: str) -> _Connection:
             if known is not None:
                 raise KeyRefusal("PKCS11_FORKED")
             try:
-                session = _library(location.module_path).get_token(token_label=location.token).open(
-                    rw=True, user_pin=pin
+                session = (
+                    _library(location.module_path)
+                    .get_token(token_label=location.token)
+                    .open(rw=True, user_pin=pin)
                 )
             except (pkcs11.NoSuchToken, pkcs11.MultipleTokensReturned) as error:
                 raise KeyRefusal("PKCS11_TOKEN", token=location.token) from error
