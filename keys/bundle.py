@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -135,7 +136,7 @@ def root_from_pem(data: bytes) -> ec.EllipticCurvePublicKey:
         key = serialization.load_pem_public_key(data)
         if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
             raise ValueError("not a P-256 key")
-    except ValueError as fault:
+    except (ValueError, UnsupportedAlgorithm) as fault:
         raise KeyRefusal("ROOT_FILE", fault=str(fault)) from None
     return key
 

@@ -3,12 +3,14 @@
 CBOR is limited to what seals and lists use: integers of 64 bits, byte and text strings, arrays, maps,
 tag 18, false, true and null, in the core deterministic encoding of RFC 8949 4.2.1. The decoder accepts
 exactly the bytes the encoder would write, so a value has one encoding and no third form can slip in.
-COSE_Sign1 is that of RFC 9052 4.2 with ES256 only. The lax reader for foreign tokens is `lenient_sign1`.
+COSE_Sign1 is that of RFC 9052 4.2 with ES256 only. Foreign tokens are read by `keys.cose_generic`.
 """
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
@@ -24,6 +26,8 @@ TYP = 16
 ES256 = -7
 
 _MAX_DEPTH = 8
+_UINT, _NEGATIVE, _BYTES, _TEXT, _ARRAY, _MAP = range(0, 6 << 5, 1 << 5)
+_KEY_TYPES = frozenset({int, str, bytes})
 _MAX_UINT = (1 << 64) - 1
 
 
@@ -35,48 +39,75 @@ class CoseError(ValueError):
     """Well-formed CBOR that is not the COSE_Sign1 that was asked for."""
 
 
+_OCTETS = [bytes((octet,)) for octet in range(256)]
+_HEAD_OF_2 = struct.Struct(">BH").pack
+_HEAD_OF_4 = struct.Struct(">BI").pack
+_HEAD_OF_8 = struct.Struct(">BQ").pack
+
+
 def _head(major: int, argument: int) -> bytes:
+    """The first bytes of an item; ``major`` is the major type in its place, the upper three bits."""
     if argument < 24:
-        return bytes((major << 5 | argument,))
+        return _OCTETS[major | argument]
     if argument < 0x100:
-        return bytes((major << 5 | 24, argument))
+        return _OCTETS[major | 24] + _OCTETS[argument]
     if argument < 0x10000:
-        return bytes((major << 5 | 25,)) + argument.to_bytes(2, "big")
+        return _HEAD_OF_2(major | 25, argument)
     if argument < 0x100000000:
-        return bytes((major << 5 | 26,)) + argument.to_bytes(4, "big")
+        return _HEAD_OF_4(major | 26, argument)
     if argument <= _MAX_UINT:
-        return bytes((major << 5 | 27,)) + argument.to_bytes(8, "big")
+        return _HEAD_OF_8(major | 27, argument)
     raise CborError("integer beyond 64 bits")
 
 
 def encode(value: object) -> bytes:
     """Write ``value`` in deterministic CBOR: int, bytes, str, list or tuple, dict, bool, None.
 
-    Raises CborError for any other type, floats included, and for integers beyond 64 bits.
+    Raises CborError for what `decode` would not read back: other types, floats included, map keys that
+    are no integer or string, integers beyond 64 bits, nesting deeper than eight levels, lone surrogates.
     """
+    return _encoded(value, 0)
+
+
+def _encoded(value: object, depth: int) -> bytes:
     kind = type(value)
     if kind is int:
         number: int = value  # type: ignore[assignment]
-        return _head(0, number) if number >= 0 else _head(1, -1 - number)
+        return _head(_UINT, number) if number >= 0 else _head(_NEGATIVE, -1 - number)
+    if kind is str:
+        try:
+            text: bytes = value.encode()  # type: ignore[attr-defined]
+        except UnicodeEncodeError:
+            raise CborError("text with a lone surrogate") from None
+        return _head(_TEXT, len(text)) + text
     if kind is bytes:
         octets: bytes = value  # type: ignore[assignment]
-        return _head(2, len(octets)) + octets
-    if kind is str:
-        text: bytes = value.encode()  # type: ignore[attr-defined]
-        return _head(3, len(text)) + text
-    if kind is list or kind is tuple:
-        items: list[object] = value  # type: ignore[assignment]
-        return _head(4, len(items)) + b"".join(map(encode, items))
-    if kind is dict:
-        mapping: dict[object, object] = value  # type: ignore[assignment]
-        pairs = sorted((encode(key), encode(item)) for key, item in mapping.items())
-        return _head(5, len(pairs)) + b"".join(key + item for key, item in pairs)
+        return _head(_BYTES, len(octets)) + octets
     if value is None:
         return b"\xf6"
     if value is True:
         return b"\xf5"
     if value is False:
         return b"\xf4"
+    if depth >= _MAX_DEPTH:
+        raise CborError("nested too deep")
+    depth += 1
+    if kind is dict:
+        mapping: dict[object, object] = value  # type: ignore[assignment]
+        pairs = []
+        for key, item in mapping.items():
+            if type(key) is int and 0 <= key < 24:
+                pairs.append((_OCTETS[key], _encoded(item, depth)))
+            elif type(key) in _KEY_TYPES:
+                pairs.append((_encoded(key, depth), _encoded(item, depth)))
+            else:
+                raise CborError("map key is no integer or string")
+        # No two keys are equal, so the order never depends on a value.
+        pairs.sort()
+        return _head(_MAP, len(pairs)) + b"".join([key + item for key, item in pairs])
+    if kind is list or kind is tuple:
+        items: list[object] = value  # type: ignore[assignment]
+        return _head(_ARRAY, len(items)) + b"".join([_encoded(item, depth) for item in items])
     raise CborError(f"no encoding for {kind.__name__}")
 
 
@@ -158,7 +189,7 @@ def _item(data: bytes, at: int, depth: int) -> tuple[Value, int]:
     for _ in range(argument):
         start = at
         key, at = _item(data, at, depth)
-        if not isinstance(key, int | str | bytes) or isinstance(key, bool):
+        if type(key) not in _KEY_TYPES:
             raise CborError("map key is no integer or string")
         encoded = data[start:at]
         if encoded <= previous:
@@ -180,28 +211,33 @@ def _to_be_signed(protected: bytes, payload: bytes) -> bytes:
     # Sig_structure of RFC 9052 4.4: ["Signature1", protected, external_aad = h'', payload].
     return (
         b"\x84\x6aSignature1"
-        + _head(2, len(protected))
+        + _head(_BYTES, len(protected))
         + protected
         + b"\x40"
-        + _head(2, len(payload))
+        + _head(_BYTES, len(payload))
         + payload
     )
 
 
-def sign1(signer: Es256Signer, kid: bytes, payload: bytes, *, typ: str | None = None) -> bytes:
-    """A tagged COSE_Sign1 over ``payload`` with ES256, ``kid`` and ``typ`` (RFC 9596) protected."""
+@lru_cache(maxsize=64)
+def _protected(kid: bytes, typ: str | None) -> bytes:
     header: dict[object, object] = {ALGORITHM: ES256, KID: kid}
     if typ is not None:
         header[TYP] = typ
-    protected = encode(header)
+    return encode(header)
+
+
+def sign1(signer: Es256Signer, kid: bytes, payload: bytes, *, typ: str | None = None) -> bytes:
+    """A tagged COSE_Sign1 over ``payload`` with ES256, ``kid`` and ``typ`` (RFC 9596) protected."""
+    protected = _protected(kid, typ)
     signature = signer.sign(_to_be_signed(protected, payload))
     return b"".join(
         (
             b"\xd2\x84",
-            _head(2, len(protected)),
+            _head(_BYTES, len(protected)),
             protected,
             b"\xa0",
-            _head(2, len(payload)),
+            _head(_BYTES, len(payload)),
             payload,
             b"\x58\x40",
             signature,
@@ -224,6 +260,21 @@ class Sign1:
         es256.verify(public_key, self.signature, self._signed)
 
 
+@lru_cache(maxsize=64)
+def _header(protected: bytes) -> tuple[bytes, str | None]:
+    """The kid and typ of a protected header; a key's seals all have the same one, so it is kept."""
+    header = decode(protected, max_bytes=256)
+    if not isinstance(header, dict) or header.get(ALGORITHM) != ES256:
+        raise CoseError("algorithm is not ES256")
+    kid = header.get(KID)
+    typ = header.get(TYP)
+    if not isinstance(kid, bytes) or len(kid) != 8:
+        raise CoseError("kid is not 8 bytes")
+    if len(header) != (2 if typ is None else 3) or not (typ is None or isinstance(typ, str)):
+        raise CoseError("unknown header parameter")
+    return kid, typ
+
+
 def read_sign1(data: bytes, *, max_bytes: int) -> Sign1:
     """Read a COSE_Sign1 as `sign1` writes it, and nothing else.
 
@@ -240,15 +291,7 @@ def read_sign1(data: bytes, *, max_bytes: int) -> Sign1:
         raise CoseError("element of the wrong type")
     if unprotected != {}:
         raise CoseError("unprotected header not empty")
-    header = decode(protected, max_bytes=256)
-    if not isinstance(header, dict) or header.get(ALGORITHM) != ES256:
-        raise CoseError("algorithm is not ES256")
-    kid = header.get(KID)
-    typ = header.get(TYP)
-    if not isinstance(kid, bytes) or len(kid) != 8:
-        raise CoseError("kid is not 8 bytes")
-    if len(header) != (2 if typ is None else 3) or not (typ is None or isinstance(typ, str)):
-        raise CoseError("unknown header parameter")
+    kid, typ = _header(protected)
     if not es256.is_low_s(signature):
         raise CoseError("signature is not 64 bytes r||s with the low s")
     return Sign1(kid, typ, payload, signature, _to_be_signed(protected, payload))

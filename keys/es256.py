@@ -14,6 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 # Order of the curve P-256 (SEC 2, 2.4.2).
 ORDER = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 _HALF_ORDER = ORDER >> 1
+_ORDER_BYTES = ORDER.to_bytes(32, "big")
+_HALF_ORDER_BYTES = _HALF_ORDER.to_bytes(32, "big")
+_ZERO = bytes(32)
 _ES256 = ec.ECDSA(hashes.SHA256())
 
 SIGNATURE_BYTES = 64
@@ -29,9 +32,12 @@ def raw_from_der(der: bytes) -> bytes:
 
 def is_low_s(signature: bytes) -> bool:
     """Whether 64 bytes r||s have both numbers in range and the low s: a check of form, not of truth."""
-    r = int.from_bytes(signature[:32], "big")
-    s = int.from_bytes(signature[32:], "big")
-    return len(signature) == SIGNATURE_BYTES and 0 < r < ORDER and 0 < s <= _HALF_ORDER
+    # Big-endian numbers of one length are in the order of their bytes.
+    return (
+        len(signature) == SIGNATURE_BYTES
+        and _ZERO < signature[:32] < _ORDER_BYTES
+        and _ZERO < signature[32:] <= _HALF_ORDER_BYTES
+    )
 
 
 def verify(public_key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes) -> None:

@@ -53,7 +53,7 @@ class PlateList:
         start = self._table.find(wanted)
         while start >= 0:
             end = self._table.find(b"\n", start + 1)
-            entries.append(_entry(self._table[start + 1 : end].decode()))
+            entries.append(_entry(self._table[start + 1 : end]))
             start = self._table.find(wanted, end)
         return entries
 
@@ -108,9 +108,9 @@ def _line(entry: PlateEntry) -> str:
     return line
 
 
-def _entry(line: str) -> PlateEntry:
+def _entry(line: bytes) -> PlateEntry:
     try:
-        key, first, last, zone, season, status = line.split("\t")
+        key, first, last, zone, season, status = line.decode().split("\t")
         return PlateEntry(
             key,
             Period(date.fromisoformat(first), date.fromisoformat(last)),

@@ -33,6 +33,7 @@ _MAX_TEXT_VALUE = 120
 _MAX_CARD_NUMBER = 40
 # 2200-01-01: no pass of a city runs longer, and every clock in use can hold it.
 _MAX_TIME = 7_258_118_400
+_MAX_INTEGER = (1 << 53) - 1
 
 
 class NotASeal(PassRefusal):
@@ -101,6 +102,10 @@ class Sealer:
 
 def encode_claims(content: SealContent) -> bytes:
     """The claims of ``content`` in deterministic CBOR. Raises MalformedSeal for values outside the format."""
+    try:
+        _check(content)
+    except (AttributeError, TypeError, ValueError) as fault:
+        raise MalformedSeal("SEAL_MALFORMED", fault=f"claims: {fault}") from None
     body: dict[object, object] = {_TYPE: content.type_code, _NUMBER: content.number}
     if content.plates:
         body[_PLATES] = [plate.canonical for plate in content.plates]
@@ -115,15 +120,14 @@ def encode_claims(content: SealContent) -> bytes:
     body[_STATUS] = [content.status_list, content.status_index]
     for key, value in content.further.items():
         body[key] = value
-    claims = {
-        _EXPIRES: content.expires,
-        _NOT_BEFORE: content.not_before,
-        _ISSUED_AT: content.issued_at,
-        BODY: body,
-    }
-    if _content(claims) != content:
-        raise MalformedSeal("SEAL_MALFORMED", fault="a value has no place in the format")
-    return cose.encode(claims)
+    return cose.encode(
+        {
+            _EXPIRES: content.expires,
+            _NOT_BEFORE: content.not_before,
+            _ISSUED_AT: content.issued_at,
+            BODY: body,
+        }
+    )
 
 
 def read_seal(text: str) -> ReadSeal:
@@ -161,26 +165,13 @@ def _content(claims: object) -> SealContent:
 def _strict_content(claims: object) -> SealContent:
     if not isinstance(claims, dict) or len(claims) != 4:
         raise ValueError("not four claims")
-    expires, not_before, issued_at = claims[_EXPIRES], claims[_NOT_BEFORE], claims[_ISSUED_AT]
     body = claims[BODY]
-    for moment in (expires, not_before, issued_at):
-        if type(moment) is not int or not 0 <= moment < _MAX_TIME:
-            raise ValueError("time out of range")
-    if not_before >= expires:
-        raise ValueError("ends before it starts")
     if not isinstance(body, dict):
         raise ValueError("no body")
     rest = dict(body)
-    type_code, number = rest.pop(_TYPE), rest.pop(_NUMBER)
-    if type(type_code) is not int or not 1 <= type_code <= 0xFFFF:
-        raise ValueError("type code")
-    if not isinstance(number, str) or not _NUMBER_FORM.fullmatch(number):
-        raise ValueError("pass number")
-    status_list, status_index = rest.pop(_STATUS)
-    if type(status_list) is not int or not 0 <= status_list <= 0xFFFF:
-        raise ValueError("status list number")
-    if type(status_index) is not int or not 0 <= status_index < 1 << 32:
-        raise ValueError("status index")
+    type_code, number, status = rest.pop(_TYPE), rest.pop(_NUMBER), rest.pop(_STATUS)
+    if not isinstance(status, list) or len(status) != 2:
+        raise ValueError("status reference")
     plates: tuple[Plate, ...] = ()
     seasons: tuple[Season | None, ...] = ()
     if _PLATES in rest:
@@ -195,10 +186,47 @@ def _strict_content(claims: object) -> SealContent:
     if rest:
         for key, value in rest.items():
             _further(key, value)
-    return SealContent(
-        type_code, number, issued_at, not_before, expires, status_list, status_index,
+    content = SealContent(
+        type_code, number, claims[_ISSUED_AT], claims[_NOT_BEFORE], claims[_EXPIRES], status[0], status[1],
         plates, seasons, zone, organisation, card_number, rest,
     )  # fmt: skip
+    _check_frame(content)
+    return content
+
+
+def _check(content: SealContent) -> None:
+    """Refuse to write what the reader would refuse to read; plates and seasons are checked values already."""
+    _check_frame(content)
+    if len(content.plates) > _MAX_PLATES:
+        raise ValueError("plates")
+    for plate, season in zip(content.plates, content.seasons, strict=True):
+        if type(plate) is not Plate or (season is not None and type(season) is not Season):
+            raise ValueError("plates")
+    if content.zone is not None:
+        _text(content.zone, _MAX_ZONE)
+    if content.organisation is not None:
+        _text(content.organisation, _MAX_TEXT_VALUE)
+    if content.card_number is not None:
+        _text(content.card_number, _MAX_CARD_NUMBER)
+    for key, value in content.further.items():
+        _further(key, value)
+
+
+def _check_frame(content: SealContent) -> None:
+    """What every seal has: type code, number, times and status reference."""
+    for moment in (content.expires, content.not_before, content.issued_at):
+        if type(moment) is not int or not 0 <= moment < _MAX_TIME:
+            raise ValueError("time out of range")
+    if content.not_before >= content.expires:
+        raise ValueError("ends before it starts")
+    if type(content.type_code) is not int or not 1 <= content.type_code <= 0xFFFF:
+        raise ValueError("type code")
+    if type(content.number) is not str or not _NUMBER_FORM.fullmatch(content.number):
+        raise ValueError("pass number")
+    if type(content.status_list) is not int or not 0 <= content.status_list <= 0xFFFF:
+        raise ValueError("status list number")
+    if type(content.status_index) is not int or not 0 <= content.status_index < 1 << 32:
+        raise ValueError("status index")
 
 
 def _seasons(pairs: object, count: int) -> tuple[Season | None, ...]:
@@ -214,7 +242,7 @@ def _season(pair: object) -> Season:
 
 
 def _text(value: object, longest: int) -> str:
-    if not isinstance(value, str) or not 1 <= len(value) <= longest:
+    if type(value) is not str or not 1 <= len(value) <= longest:
         raise ValueError("text")
     if not value.isascii() and not unicodedata.is_normalized("NFC", value):
         raise ValueError("text is not NFC")
@@ -227,7 +255,11 @@ def _further(key: object, value: object) -> None:
     # Keys beyond the built-in ones belong to pass types that are data only: any scalar may stand there.
     if type(key) is not int or not 8 <= key <= 255:
         raise ValueError("unknown body key")
-    if isinstance(value, str):
+    if type(value) is str:
         _text(value, _MAX_TEXT_VALUE)
-    elif not isinstance(value, int):
+    elif type(value) is int:
+        # Beyond 53 bits a reader in JavaScript would round.
+        if not -_MAX_INTEGER <= value <= _MAX_INTEGER:
+            raise ValueError("integer out of range")
+    elif type(value) is not bool:
         raise ValueError("body value of an unknown type")

@@ -6,12 +6,13 @@ The reasons are tried in the order of `Reason`: the first that applies wins.
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 
 from cryptography.exceptions import InvalidSignature
 
-from keys.bundle import BundleKey
+from keys.bundle import BundleType
 from passes import rotating, seal
 from passes.periods import BERLIN
 from passes.seal import MalformedSeal, NotASeal, ReadSeal, SealContent
@@ -49,99 +50,118 @@ def check_seal(text: str, trust: Trust, at: datetime, settings: CheckSettings | 
         return Verdict(Reason.NOT_A_SEAL, at, test=trust.test)
     except MalformedSeal:
         return Verdict(Reason.MALFORMED, at, test=trust.test)
-    freshness = _freshness(code, trust, read.content.number, int(at.timestamp()), chosen.tolerance)
-    return replace(_check(read, trust, at, chosen, freshness), freshness=freshness, test=trust.test)
+    found = _Found(Freshness.NONE if code is None else Freshness.NOT_CHECKED)
+    reason = _reason(read, code, trust, at, chosen, found=found)
+    content = read.content if found.genuine else None
+    listed_at = found.list_issued_at
+    return Verdict(
+        reason,
+        at,
+        colour=found.colour,
+        test=trust.test,
+        type_id=None if content is None or found.declared is None else found.declared.id,
+        number=None if content is None else content.number,
+        plates=None if content is None else tuple([plate.canonical for plate in content.plates]),
+        zone=None if content is None else content.zone,
+        card_number=None if content is None else content.card_number,
+        organisation=None if content is None else content.organisation,
+        valid_from=None if content is None else _berlin_day(content.not_before),
+        valid_until=None if content is None else _berlin_day(content.expires - 1),
+        list_issued_at=None if listed_at is None else datetime.fromtimestamp(listed_at, UTC),
+        freshness=found.freshness,
+        paper_required=found.declared is not None and found.declared.paper_required,
+        params=found.params,
+    )
 
 
-def _check(
-    read: ReadSeal, trust: Trust, at: datetime, chosen: CheckSettings, freshness: Freshness
-) -> Verdict:
+@dataclass(slots=True)
+class _Found:
+    """What the check has found besides the reason. ``genuine``: the signature holds."""
+
+    freshness: Freshness
+    genuine: bool = False
+    declared: BundleType | None = None
+    list_issued_at: int | None = None
+    colour: Colour | None = None
+    params: dict[str, object] = field(default_factory=dict)
+
+
+def _reason(
+    read: ReadSeal,
+    code: rotating.RotatingCode | None,
+    trust: Trust,
+    at: datetime,
+    chosen: CheckSettings,
+    *,
+    found: _Found,
+) -> Reason:
     now = int(at.timestamp())
     content = read.content
     bundle = trust.bundle
     if bundle is None or bundle.frame.is_expired(now):
-        return Verdict(Reason.NO_TRUST, at)
+        return Reason.NO_TRUST
     key = trust.key(read.message.kid)
-    if key is None or not key.not_before <= content.issued_at <= key.not_after:
-        return Verdict(Reason.UNKNOWN_KEY, at, colour=Colour.GREY if bundle.frame.is_stale(now) else None)
-    shown = _shown(read, key, trust, at)
+    bundle_stale = bundle.frame.is_stale(now)
+    if key is None or not key.not_before <= content.issued_at < key.not_after:
+        found.colour = Colour.GREY if bundle_stale else None
+        return Reason.UNKNOWN_KEY
+    with suppress(InvalidSignature):
+        read.message.verify(key.public_key)
+        found.genuine = True
+        found.declared = bundle.types.get(content.type_code)
     if key.state == "revoked":
-        return replace(shown, reason=Reason.KEY_REVOKED)
+        return Reason.KEY_REVOKED
     if key.test and not bundle.test:
-        return replace(shown, reason=Reason.TEST_KEY)
-    if shown.number is None:
-        return replace(shown, reason=Reason.FORGED)
-    declared = bundle.types.get(content.type_code)
-    if declared is None or content.type_code not in key.pass_types:
-        return replace(shown, reason=Reason.WRONG_TYPE)
-    if chosen.type_id is not None and declared.id != chosen.type_id:
-        return replace(shown, reason=Reason.WRONG_TYPE)
-    shown = replace(shown, paper_required=declared.paper_required)
+        return Reason.TEST_KEY
+    if not found.genuine:
+        return Reason.FORGED
+    if found.declared is None or content.type_code not in key.pass_types:
+        return Reason.WRONG_TYPE
+    if chosen.type_id is not None and found.declared.id != chosen.type_id:
+        return Reason.WRONG_TYPE
     listed = trust.status_list(content.status_list)
-    newest = max(trust.newest_time(), listed.frame.issued_at if listed else 0)
-    if now < newest - chosen.tolerance:
-        clock = at.astimezone(BERLIN).strftime("%d.%m.%Y %H:%M")
-        return replace(shown, reason=Reason.CLOCK_WRONG, params={"clock": clock})
+    if now < trust.newest_time() - chosen.tolerance:
+        found.params = {"clock": at.astimezone(BERLIN).strftime("%d.%m.%Y %H:%M")}
+        return Reason.CLOCK_WRONG
+    if code is not None:
+        found.freshness = _freshness(code, trust, content.number, now, chosen.tolerance)
     status = None
-    stale = bundle.frame.is_stale(now)
     if listed is not None:
-        shown = replace(shown, list_issued_at=datetime.fromtimestamp(listed.frame.issued_at, UTC))
+        found.list_issued_at = listed.frame.issued_at
         try:
             status = listed[content.status_index]
         except IndexError:
             listed = None
     known = _status(trust, content, status, listed.frame.sequence if listed else -1)
     if known in _STATUS_REASONS:
-        return replace(shown, reason=_STATUS_REASONS[known])
+        return _STATUS_REASONS[known]
     if now >= content.expires:
-        return replace(shown, reason=Reason.EXPIRED)
+        return Reason.EXPIRED
     if now < content.not_before:
-        return replace(shown, reason=Reason.NOT_YET_VALID)
+        return Reason.NOT_YET_VALID
     index_expired = trust.index is None or trust.index.frame.is_expired(now)
     if listed is None or index_expired or listed.frame.is_expired(now):
-        return replace(shown, reason=Reason.NO_LIST)
-    if stale or listed.frame.is_stale(now):
-        return replace(shown, reason=Reason.STALE_LIST)
-    return _circumstances(shown, content, at, chosen, freshness)
+        return Reason.NO_LIST
+    if listed.frame.is_stale(now):
+        return Reason.STALE_LIST
+    if bundle_stale:
+        found.list_issued_at = bundle.frame.issued_at
+        return Reason.STALE_LIST
+    return _circumstances(content, at, chosen, found)
 
 
-def _circumstances(
-    shown: Verdict, content: SealContent, at: datetime, chosen: CheckSettings, freshness: Freshness
-) -> Verdict:
+def _circumstances(content: SealContent, at: datetime, chosen: CheckSettings, found: _Found) -> Reason:
     if chosen.zone is not None and content.zone is not None:
         wanted = unicodedata.normalize("NFC", chosen.zone).casefold()
         if content.zone.casefold() != wanted:
-            return replace(shown, reason=Reason.OTHER_ZONE)
-    today = at.astimezone(BERLIN).date()
-    for plate, season in zip(content.plates, content.seasons, strict=True):
-        if season is not None and not season.contains(today):
-            params: dict[str, object] = {"plate": plate.canonical, "season": season.text}
-            return replace(shown, reason=Reason.OUT_OF_SEASON, params=params)
-    if freshness is Freshness.STALE:
-        return replace(shown, reason=Reason.NOT_FRESH)
-    return shown
-
-
-def _shown(read: ReadSeal, key: BundleKey, trust: Trust, at: datetime) -> Verdict:
-    """A VALID verdict with the seal's content, or with nothing where the signature is wrong."""
-    try:
-        read.message.verify(key.public_key)
-    except InvalidSignature:
-        return Verdict(Reason.VALID, at)
-    content = read.content
-    declared = trust.bundle.types.get(content.type_code) if trust.bundle else None
-    return Verdict(
-        Reason.VALID,
-        at,
-        type_id=None if declared is None else declared.id,
-        number=content.number,
-        plates=tuple([plate.canonical for plate in content.plates]),
-        zone=content.zone,
-        card_number=content.card_number,
-        organisation=content.organisation,
-        valid_from=_berlin_day(content.not_before),
-        valid_until=_berlin_day(content.expires - 1),
-    )
+            return Reason.OTHER_ZONE
+    if any(content.seasons):
+        today = at.astimezone(BERLIN).date()
+        for plate, season in zip(content.plates, content.seasons, strict=True):
+            if season is not None and not season.contains(today):
+                found.params = {"plate": plate.canonical, "season": season.text}
+                return Reason.OUT_OF_SEASON
+    return Reason.NOT_FRESH if found.freshness is Freshness.STALE else Reason.VALID
 
 
 def _status(trust: Trust, content: SealContent, status: Status | None, sequence: int) -> Status | None:
@@ -156,12 +176,10 @@ def _status(trust: Trust, content: SealContent, status: Status | None, sequence:
 
 
 def _freshness(
-    code: rotating.RotatingCode | None, trust: Trust, number: str, now: int, tolerance: int
+    code: rotating.RotatingCode, trust: Trust, number: str, now: int, tolerance: int
 ) -> Freshness:
-    if code is None:
-        return Freshness.NONE
     plates = trust.plate_list()
-    if plates is None or not plates.epoch_keys:
+    if plates is None or not plates.epoch_keys or plates.frame.is_expired(now):
         return Freshness.NOT_CHECKED
     fresh = any(rotating.is_fresh(code, key, number, now, tolerance) for key in plates.epoch_keys.values())
     return Freshness.FRESH if fresh else Freshness.STALE

@@ -13,6 +13,10 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from keys.errors import Refusal
+from keys.identity import public_key_from_spki
+from passes.status_list import Status
+
 _VERSION = 1
 _MAX_BYTES = 8 * 1024 * 1024
 # Enough for every pass a city revokes in years; the oldest go first.
@@ -82,13 +86,27 @@ def load_state(path: Path) -> State:
         if raw["version"] != _VERSION:
             raise ValueError("version")
         root = raw["root"]
+        root_spki = None if root is None else bytes.fromhex(root)
+        if root_spki is not None:
+            public_key_from_spki(root_spki)
         return State(
-            root_spki=None if root is None else bytes.fromhex(root),
+            root_spki=root_spki,
             sequences={str(name): int(entry[0]) for name, entry in raw["lists"].items()},
             newest_issued_at={str(name): int(entry[1]) for name, entry in raw["lists"].items()},
-            seen_invalid={str(name): (int(entry[0]), int(entry[1])) for name, entry in raw["seen"].items()},
+            seen_invalid={
+                str(name): (int(Status(entry[0])), int(entry[1])) for name, entry in raw["seen"].items()
+            },
         )
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as fault:
+    except (
+        Refusal,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        OverflowError,
+        RecursionError,
+    ) as fault:
         raise StateFileError(str(path)) from fault
 
 
