@@ -1,0 +1,157 @@
+"""The PDF of a pass: a card for the windscreen and a letter, as the pass type asks, set by typst.
+
+PDF/UA-1 (ISO 14289-1) for people with a screen reader and PDF/A-2a (ISO 19005-2) for the city's files:
+tagged, fonts embedded, language and title set. Texts go to typst as JSON data and are never part of its
+markup. The card in the car is German whatever the holder reads, because wardens read it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final
+
+import typst
+
+from keys.texts import LANGUAGES, Texts, texts
+from passes.display import Shown, day_text, display_hint, shown_fields
+from passes.errors import PassRefusal
+from passes.model import City, PassContent
+from passes.pass_types import PassType
+from passes.periods import berlin_day
+from passes.qr import qr_svg
+from passes.zones import Zone
+
+_STANDARDS: Final[list[typst.PDFStandard]] = ["a-2a", "ua-1"]
+_TEMPLATES: Final = Path(str(files("passes").joinpath("pdf_templates")))
+_FONTS: Final = Path(str(files("passes").joinpath("fonts")))
+
+
+class PdfFactory:
+    """Sets PDFs; fonts and templates are read once. Use one factory per thread."""
+
+    def __init__(self) -> None:
+        fonts = typst.Fonts(
+            include_system_fonts=False, include_embedded_fonts=False, font_paths=[str(_FONTS)]
+        )
+        self._compiler = typst.Compiler(
+            str(_TEMPLATES / "main.typ"), root=str(_TEMPLATES), font_paths=fonts, ignore_system_fonts=True
+        )
+
+    def render(self, pass_type: PassType, content: PassContent, city: City, language: str) -> bytes:
+        """The documents of ``pass_type`` for one pass; the letter is in ``language`` (``de`` or ``en``).
+
+        The same values give the same bytes: the time of creation is ``content.issued_at``. Name and address
+        stand in the letter only. Raises PassRefusal PDF_LETTERS for a character that the fonts lack, and what
+        `qr.qr_matrix` raises for a seal that is none.
+        """
+        chosen = language if language in LANGUAGES else "de"
+        data = _document(pass_type, content, city, chosen)
+        try:
+            made = self._compiler.compile(
+                format="pdf",
+                sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
+                pdf_standards=_STANDARDS,
+                timestamp=int(content.issued_at.timestamp()),
+            )
+        except typst.TypstError as fault:
+            if "could not be displayed" in str(fault):
+                raise PassRefusal("PDF_LETTERS", number=content.number) from fault
+            raise
+        if not isinstance(made, bytes):
+            raise TypeError("typst gave no single PDF")
+        return made
+
+
+def _document(pass_type: PassType, content: PassContent, city: City, language: str) -> dict[str, Any]:
+    say, words = texts("passes", language), pass_type.words(language)
+    documents = pass_type.spec.pdf.documents
+    colours = pass_type.spec.colours
+    return {
+        "language": language,
+        "title": f"{words.name} {content.number}",
+        "description": words.description,
+        "city": city.name,
+        "test": city.test,
+        "documents": list(documents),
+        "colours": {"background": colours.background, "foreground": colours.foreground},
+        "seal": {
+            "svg": qr_svg(content.seal),
+            "alt": say("PDF_SEAL_ALT", name=words.name, number=content.number),
+        },
+        "card": _card(pass_type, content, city),
+        "sheet": {
+            "title": say("PDF_SHEET_TITLE"),
+            "hint": display_hint(pass_type, city, language),
+            "steps": [say("PDF_STEP_PRINT"), say("PDF_STEP_FOLD"), say("PDF_STEP_CHANGE")],
+        },
+        "letter": _letter(pass_type, content, city, say),
+    }
+
+
+def _card(pass_type: PassType, content: PassContent, city: City) -> dict[str, Any]:
+    """What stands in public: the fields that the type shows in print, and nothing of the holder."""
+    say, words = texts("passes", "de"), pass_type.words("de")
+    shown = shown_fields(pass_type, content, city, "de")
+    return {
+        "title": words.name,
+        "test": say("TEST"),
+        "large": [_large(one, content) for one in _printed(pass_type, shown, "large")],
+        "small": [{"label": one.label, "text": one.text} for one in _printed(pass_type, shown, "small")],
+        "seal-caption": say("PDF_SEAL_CAPTION"),
+    }
+
+
+def _letter(pass_type: PassType, content: PassContent, city: City, say: Texts) -> dict[str, Any]:
+    words = pass_type.words(say.language)
+    shown = shown_fields(pass_type, content, city, say.language)
+    large = _printed(pass_type, shown, "large")
+    own_texts = [key for key in shown if key in words.texts and key not in pass_type.attributes]
+    in_car = "windscreen-card" in pass_type.spec.pdf.documents
+    paragraphs = [{"title": shown[key].label, "text": shown[key].text} for key in own_texts]
+    if in_car:
+        paragraphs.insert(0, {"title": say("PDF_KEEP_TITLE"), "text": say("PDF_KEEP_TEXT")})
+    return {
+        "recipient": list(content.recipient.lines) if content.recipient else [],
+        "office": words.description,
+        "test": say("TEST"),
+        "info": [
+            {"label": words.labels.get("number", say("PDF_NUMBER")), "text": content.number},
+            {"label": say("PDF_DATE"), "text": day_text(berlin_day(content.issued_at), say.language)},
+        ],
+        "subject": say("PDF_SUBJECT", name=words.name, number=content.number),
+        "greeting": say("PDF_GREETING"),
+        "opening": say("PDF_OPENING"),
+        "facts": [
+            {"label": one.label, "text": one.text, "large": one in large}
+            for one in (*large, *_printed(pass_type, shown, "small"))
+        ],
+        "hint": display_hint(pass_type, city, say.language),
+        "paragraphs": paragraphs,
+        "closing": say("PDF_CLOSING"),
+        "machine": say("PDF_MACHINE"),
+        "contact": city.contact,
+        "cut-out": "" if in_car else say("PDF_CUT_OUT"),
+    }
+
+
+def _printed(pass_type: PassType, shown: Mapping[str, Shown], size: str) -> list[Shown]:
+    return [shown[spec.key] for spec in pass_type.spec.fields if spec.pdf == size and spec.key in shown]
+
+
+def _large(field: Shown, content: PassContent) -> dict[str, Any]:
+    """A field with what the card needs to set it large: plates one by one, a zone's code beside its name."""
+    made: dict[str, Any] = {"label": field.label, "text": field.text, "kind": "text"}
+    value = content.attributes.get("plates" if field.key == "vehicle" else field.key)
+    if isinstance(value, Zone):
+        made |= {"kind": "zone", "code": value.code, "name": value.name}
+    elif isinstance(value, tuple) and value:
+        plates = [
+            {"plate": one.plate.canonical, "season": one.season.text if one.season else ""} for one in value
+        ]
+        made |= {"kind": "plates", "plates": plates}
+    elif field.day is not None:
+        made["kind"] = "date"
+    return made
