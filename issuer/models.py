@@ -137,7 +137,7 @@ class HolderRow(Base):
     __table_args__ = (_of_tenant(),)
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
-    ref: Mapped[str] = mapped_column(String(40), primary_key=True)
+    ref: Mapped[str] = mapped_column(String(120), primary_key=True)
     family_name: Mapped[str] = mapped_column(Text)
     given_name: Mapped[str] = mapped_column(Text)
     doctoral_degree: Mapped[str] = mapped_column(Text)
@@ -166,7 +166,7 @@ class PassRow(Base):
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
     type_id: Mapped[str] = mapped_column(String(40), primary_key=True)
     number: Mapped[str] = mapped_column(String(40), primary_key=True)
-    holder_ref: Mapped[str] = mapped_column(String(40))
+    holder_ref: Mapped[str] = mapped_column(String(120))
     period_first: Mapped[date]
     period_last: Mapped[date]
     status: Mapped[str] = mapped_column(String(20))

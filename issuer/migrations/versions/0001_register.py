@@ -60,7 +60,7 @@ def upgrade() -> None:
     op.create_table(
         "holders",
         sa.Column("tenant", sa.String(length=40), nullable=False),
-        sa.Column("ref", sa.String(length=40), nullable=False),
+        sa.Column("ref", sa.String(length=120), nullable=False),
         sa.Column("family_name", sa.Text(), nullable=False),
         sa.Column("given_name", sa.Text(), nullable=False),
         sa.Column("doctoral_degree", sa.Text(), nullable=False),
@@ -145,7 +145,7 @@ def upgrade() -> None:
         sa.Column("tenant", sa.String(length=40), nullable=False),
         sa.Column("type_id", sa.String(length=40), nullable=False),
         sa.Column("number", sa.String(length=40), nullable=False),
-        sa.Column("holder_ref", sa.String(length=40), nullable=False),
+        sa.Column("holder_ref", sa.String(length=120), nullable=False),
         sa.Column("period_first", sa.Date(), nullable=False),
         sa.Column("period_last", sa.Date(), nullable=False),
         sa.Column("status", sa.String(length=20), nullable=False),

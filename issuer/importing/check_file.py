@@ -1,0 +1,277 @@
+"""Checking a whole file against the register: which rows are new, unchanged, or wrong, and why."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from issuer.errors import IssuerRefusal
+from issuer.holders import Holder
+from issuer.importing.checks import CHECKS, Check, status_of
+from issuer.importing.columns import Normaliser
+from issuer.importing.findings import Finding
+from issuer.importing.record import Record, RecordValue, differing, record_of
+from issuer.importing.row_under_check import Member, RowUnderCheck, Surroundings, attributes_of, normalised
+from issuer.importing.rows import RowFile
+from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.settings import record_key
+from issuer.status_allocation import chunks
+from issuer.tariffs import fees, zones
+from passes.model import Attribute, PassStatus
+from passes.pass_types import PassType
+from passes.periods import Period, berlin_day
+
+_CHUNK: Final = 500
+_REF_BYTES: Final = 12
+_LEGACY_IDENTITY: Final = (
+    "family_name", "given_name", "doctoral_degree", "street", "house_number", "postal_code", "city",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedRow:
+    """A row that may enter the register, with everything that is stored of it."""
+
+    row: int
+    line: int
+    type_id: str
+    number: str
+    holder: Holder
+    period: Period
+    attributes: Mapping[str, Attribute]
+    status: PassStatus
+    record: Record
+    card_key: str | None
+    replaces: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedFile:
+    """The outcome for each row, in the order of the file; ``findings`` are in that order too.
+
+    ``fees_checked`` is false if the type asks for it but the city has no fee table.
+    """
+
+    accepted: tuple[AcceptedRow, ...]
+    unchanged: tuple[str, ...]
+    refused: int
+    findings: tuple[Finding, ...]
+    fees_checked: bool
+
+
+def check_rows(
+    session: Session, tenant: str, pass_type: PassType, file: RowFile, at: datetime
+) -> CheckedFile:
+    """Check all rows of ``file`` as of the aware time ``at``; nothing is written.
+
+    Raises IssuerRefusal TENANT_UNKNOWN, CHECK_UNKNOWN for a check that the type names and nobody has.
+    """
+    checks = _checks_of(pass_type)
+    normaliser = Normaliser()
+    rows = [normalised(source, file, pass_type, normaliser) for source in file.rows]
+    numbers = [row.number for row in rows if row.number]
+    around = _surroundings(session, tenant, pass_type, rows, at)
+    stored = _stored(session, tenant, pass_type.id, numbers)
+    judge = _Judge(around, checks, stored, record_key(session, tenant))
+    accepted: list[AcceptedRow] = []
+    unchanged: list[str] = []
+    for row in rows:
+        outcome = judge.outcome(row)
+        if isinstance(outcome, AcceptedRow):
+            accepted.append(outcome)
+        elif outcome is not None:
+            unchanged.append(outcome)
+    _compare_holders(session, tenant, accepted, {row.source.row: row for row in rows})
+    findings = [*file.findings, *(finding for row in rows for finding in row.findings)]
+    return CheckedFile(
+        accepted=tuple(accepted),
+        unchanged=tuple(unchanged),
+        refused=len(rows) - len(accepted) - len(unchanged),
+        findings=tuple(findings),
+        fees_checked=bool(around.fees) or "fee" not in pass_type.spec.register.checks,
+    )
+
+
+def _checks_of(pass_type: PassType) -> list[Check]:
+    names = pass_type.spec.register.checks
+    unknown = [name for name in names if name not in CHECKS]
+    if unknown:
+        raise IssuerRefusal("CHECK_UNKNOWN", type=pass_type.id, check=", ".join(unknown))
+    return [CHECKS[name] for name in names]
+
+
+class _Judge:
+    """Decides row by row, in the order of the file; it remembers which numbers it has seen."""
+
+    def __init__(
+        self,
+        around: Surroundings,
+        checks: Sequence[Check],
+        stored: Mapping[str, Mapping[str, RecordValue]],
+        key: bytes,
+    ) -> None:
+        self._around = around
+        self._checks = checks
+        self._stored = stored
+        self._key = key
+        self._first_row: dict[str, int] = {}
+        self._type = around.pass_type
+        self._columns = around.pass_type.spec.register.columns
+        self._number_column = around.pass_type.spec.register.number_column
+        self._replaces = [spec.name for spec in self._columns if spec.name.startswith("replaces_")]
+
+    def outcome(self, row: RowUnderCheck) -> AcceptedRow | str | None:
+        """The row if it is new, its number if it is unchanged, None if it is refused."""
+        if not row.values:
+            return None
+        if row.number:
+            earlier = self._first_row.setdefault(row.number, row.source.row)
+            if earlier != row.source.row:
+                row.findings.clear()
+                facts = {"number": row.number, "first": earlier}
+                row.error(self._number_column, "DUPLICATE_ID", text="DUPLICATE_ID_IN_FILE", **facts)
+                return None
+        row.zone = self._around.zones.get(row.text("zone_code"))
+        known = self._stored.get(row.number)
+        if known is None:
+            for check in self._checks:
+                check(row, self._around)
+        if row.refused or row.period is None:
+            return None
+        attributes = attributes_of(row, self._type)
+        record = record_of(self._columns, row.values, self._key, attributes)
+        if known is None:
+            return self._accepted(row, row.period, attributes, record)
+        different = differing(known, record)
+        if not different:
+            return row.number
+        shown = dict.fromkeys(row.file.shown.get(column, column) for column in different)
+        row.error(self._number_column, "DUPLICATE_ID", number=row.number, columns=", ".join(shown))
+        return None
+
+    def _accepted(
+        self, row: RowUnderCheck, period: Period, attributes: Mapping[str, Attribute], record: Record
+    ) -> AcceptedRow:
+        return AcceptedRow(
+            row=row.source.row,
+            line=row.source.line,
+            type_id=self._type.id,
+            number=row.number,
+            holder=_holder(row, self._type.id, self._key),
+            period=period,
+            attributes=attributes,
+            status=status_of(row, self._around.today),
+            record=record,
+            card_key=row.card.text if row.card is not None else None,
+            replaces=next(filter(None, map(row.text, self._replaces)), None),
+        )
+
+
+def _holder(row: RowUnderCheck, type_id: str, key: bytes) -> Holder:
+    return Holder(
+        ref=_holder_ref(row, type_id, key),
+        family_name=row.text("family_name"),
+        given_name=row.text("given_name"),
+        doctoral_degree=row.text("doctoral_degree"),
+        street=row.text("street"),
+        house_number=row.text("house_number"),
+        postal_code=row.text("postal_code"),
+        city=row.text("city"),
+        email=row.text("email"),
+        language=row.text("language") or "de",
+    )
+
+
+def _holder_ref(row: RowUnderCheck, type_id: str, key: bytes) -> str:
+    """The file's own reference; in a legacy file, one that follows from name and address; else the number."""
+    ref = row.text("holder_ref")
+    if ref:
+        return ref
+    if row.file.legacy:
+        identity = "\x1f".join(row.text(column) for column in _LEGACY_IDENTITY)
+        return f"L-{hmac.digest(key, identity.encode(), 'sha256')[:_REF_BYTES].hex()}"
+    return f"{type_id}:{row.number}"
+
+
+def _surroundings(
+    session: Session, tenant: str, pass_type: PassType, rows: Sequence[RowUnderCheck], at: datetime
+) -> Surroundings:
+    guardians = {row.text("guardian_member_id") for row in rows} - {""}
+    members = _members(session, tenant, pass_type.id, guardians)
+    members |= {
+        row.number: Member(row.text("category") or None, row.day("birth_date"))
+        for row in rows
+        if row.number in guardians
+    }
+    cards = _cards(session, tenant, pass_type.id, {row.card.text for row in rows if row.card is not None})
+    return Surroundings(
+        pass_type, berlin_day(at), zones(session, tenant), fees(session, tenant), cards, members
+    )
+
+
+def _stored(
+    session: Session, tenant: str, type_id: str, numbers: Iterable[str]
+) -> dict[str, Mapping[str, RecordValue]]:
+    """The records of those passes that the register has."""
+    found: dict[str, Mapping[str, RecordValue]] = {}
+    for chunk in chunks(sorted(set(numbers)), _CHUNK):
+        rows = session.execute(
+            select(PassRow.number, PassRow.record).where(
+                PassRow.tenant == tenant, PassRow.type_id == type_id, PassRow.number.in_(chunk)
+            )
+        )
+        found.update(rows.tuples().all())
+    return found
+
+
+def _cards(session: Session, tenant: str, type_id: str, texts: Iterable[str]) -> dict[str, str]:
+    """Who has which card number."""
+    found: dict[str, str] = {}
+    for chunk in chunks(sorted(texts), _CHUNK):
+        rows = session.execute(
+            select(PassRow.card_key, PassRow.number).where(
+                PassRow.tenant == tenant, PassRow.type_id == type_id, PassRow.card_key.in_(chunk)
+            )
+        )
+        found.update({card: number for card, number in rows if card is not None})
+    return found
+
+
+def _members(session: Session, tenant: str, type_id: str, numbers: Iterable[str]) -> dict[str, Member]:
+    """The categories of members in the register."""
+    found: dict[str, Member] = {}
+    for chunk in chunks(sorted(numbers), _CHUNK):
+        rows = session.execute(
+            select(RevisionRow.number, RevisionRow.attributes).where(
+                RevisionRow.tenant == tenant,
+                RevisionRow.type_id == type_id,
+                RevisionRow.number.in_(chunk),
+                RevisionRow.superseded_at.is_(None),
+            )
+        )
+        found.update({number: Member(attributes.get("category")) for number, attributes in rows})
+    return found
+
+
+def _compare_holders(
+    session: Session, tenant: str, accepted: Sequence[AcceptedRow], rows: Mapping[int, RowUnderCheck]
+) -> None:
+    """Warn where a row gives a holder another name than the register: the reference may be a wrong one."""
+    names: dict[str, tuple[str, str]] = {}
+    for chunk in chunks(sorted({one.holder.ref for one in accepted}), _CHUNK):
+        found = session.execute(
+            select(HolderRow.ref, HolderRow.family_name, HolderRow.given_name).where(
+                HolderRow.tenant == tenant, HolderRow.ref.in_(chunk)
+            )
+        )
+        names.update({ref: (family, given) for ref, family, given in found})
+    for one in accepted:
+        name = (one.holder.family_name, one.holder.given_name)
+        if names.setdefault(one.holder.ref, name) != name:
+            rows[one.row].warn("holder_ref", "HOLDER_DIFFERS", ref=one.holder.ref)

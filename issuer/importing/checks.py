@@ -1,0 +1,222 @@
+"""The checks that pass types name in their register section: what must hold between the columns of a row.
+
+A check reports one fault at the column a person has to correct, and leaves a row alone whose columns it needs
+are faulty already: one mistake, one line in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import date
+from typing import Final
+
+from issuer.importing.row_under_check import Member, RowUnderCheck, Surroundings
+from issuer.tariffs import known_codes
+from keys.errors import Refusal
+from passes.model import PassStatus
+from passes.periods import Period, months_of
+
+Check = Callable[[RowUnderCheck, Surroundings], None]
+
+CONSENT_AGE: Final = 16
+FEE_AGE: Final = 21
+FULL_AGE: Final = 18
+OLDEST: Final = 120
+# Ages of the library's categories in completed years: from, and up to but not including.
+_AGES: Final = {"child": (0, CONSENT_AGE), "youth": (CONSENT_AGE, FEE_AGE), "adult": (FEE_AGE, 1000)}
+_PLATES_OF_KIND: Final = {"standard": 1, "two_plates": 2, "changing_vehicles": 0, "carsharing": 0}
+
+
+def age_on(born: date, day: date) -> int:
+    """Completed years of life on ``day`` (section 187 (2) BGB): one born on 29 February ages on 1 March."""
+    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
+
+
+def permit_kind(row: RowUnderCheck, _around: Surroundings) -> None:
+    """The kind of permit says how many plates it has, and whether an organisation."""
+    if not row.fit("permit_kind", "plate_1", "season_1", "plate_2", "season_2", "carsharing_org"):
+        return
+    kind = row.text("permit_kind")
+    expected, found = _PLATES_OF_KIND.get(kind, 1), len(row.plates)
+    if kind == "carsharing" and not row.text("carsharing_org"):
+        row.error("carsharing_org", "KIND_INCONSISTENT", text="KIND_NEEDS_ORGANISATION")
+    elif kind != "carsharing" and row.text("carsharing_org"):
+        row.error("carsharing_org", "KIND_INCONSISTENT", text="KIND_WITHOUT_ORGANISATION", kind=kind)
+    elif found != expected:
+        column = "plate_2" if kind == "two_plates" or (kind == "standard" and found == 2) else "plate_1"
+        row.error(column, "KIND_INCONSISTENT", kind=kind, found=found, wanted=expected)
+
+
+def plates_differ(row: RowUnderCheck, _around: Surroundings) -> None:
+    """Two plates of one permit are two cars."""
+    keys = [one.plate.key for one in row.plates]
+    if len(set(keys)) != len(keys):
+        row.error("plate_2", "PLATE_DUPLICATE", plate=row.plates[0].plate.canonical)
+
+
+def zone_known(row: RowUnderCheck, around: Surroundings) -> None:
+    """The zone is one of the city's, on the permit's first day."""
+    code = row.text("zone_code")
+    if not code or not row.fit("zone_code"):
+        return
+    if row.zone is None or (row.period is not None and not row.zone.holds_on(row.period.first)):
+        row.error("zone_code", "ZONE_UNKNOWN", zone=code, known=known_codes(around.zones))
+
+
+def term(row: RowUnderCheck, _around: Surroundings) -> None:
+    """The last day follows from the first and the term: sections 187 (2) and 188 (2), (3) BGB."""
+    months = row.integer("term_months")
+    if months is None or row.period is None or not row.fit("valid_from", "valid_to", "term_months"):
+        return
+    try:
+        last = Period.of_months(row.period.first, months).last
+    except Refusal as refusal:
+        row.refuse("term_months", refusal)
+        return
+    if last != row.period.last:
+        row.error(
+            "valid_to",
+            "DATE_TERM_MISMATCH",
+            months=months,
+            first=row.period.first.isoformat(),
+            last=last.isoformat(),
+        )
+
+
+def fee(row: RowUnderCheck, around: Surroundings) -> None:
+    """The fee is that of the table for zone, channel, term and the day of issue."""
+    needed = ("zone_code", "valid_from", "valid_to", "term_months", "channel", "fee_cents", "issued_on")
+    if not around.fees or row.zone is None or row.period is None or not row.fit(*needed):
+        return
+    day = row.day("issued_on") or row.period.first
+    cents, months = row.integer("fee_cents"), row.integer("term_months")
+    channel = row.text("channel")
+    if row.file.legacy and months is None:
+        months = months_of(row.period)
+        if cents is not None and months is not None:
+            channel = around.fees.channel(row.zone.tariff_class, months, cents, day) or ""
+    if cents is None or months is None or not channel:
+        return
+    expected = around.fees.fee(row.zone.tariff_class, channel, months, day)
+    if expected is None:
+        row.warn("fee_cents", "FEE_NOT_IN_TABLE", channel=channel, months=months)
+    elif expected != cents:
+        row.error("fee_cents", "FEE_MISMATCH", expected=expected, channel=channel, months=months, found=cents)
+
+
+def status_consistent(row: RowUnderCheck, around: Surroundings) -> None:
+    """What else the row says fits its status: a revoked, unpaid or blocked one is not active."""
+    word = row.text("status")
+    if not word or not row.fit("status"):
+        return
+    if word in ("active", "not_yet_valid", "expired") and (contrary := _contrary(row)):
+        row.error("status", "STATUS_INCONSISTENT", status=word, other=contrary)
+    elif word == "pending_payment" and row.text("payment_status") == "paid":
+        row.error("status", "STATUS_INCONSISTENT", status=word, other="payment_status")
+    elif (
+        word == "expired"
+        and row.period is not None
+        and row.fit("valid_to")
+        and row.period.last >= around.today
+    ):
+        row.error("status", "STATUS_INCONSISTENT", status=word, other="valid_to")
+
+
+def _contrary(row: RowUnderCheck) -> str | None:
+    """The column that says the right has ended or never began."""
+    if row.text("payment_status") in ("open", "chargeback"):
+        return "payment_status"
+    columns = ("revoked_on", "revocation_reason", "block_reason")
+    return next((column for column in columns if row.values.get(column) is not None), None)
+
+
+def card_unique(row: RowUnderCheck, around: Surroundings) -> None:
+    """No two cards share a number, in the register or in the file."""
+    if row.card is None:
+        return
+    owner = around.cards.setdefault(row.card.text, row.number)
+    if owner != row.number:
+        row.error("card_number", "DUPLICATE_CARD", owner=owner)
+
+
+def birth_date(row: RowUnderCheck, around: Surroundings) -> None:
+    """A date of birth lies in the past, and not in another century's."""
+    born = row.day("birth_date")
+    if born is None:
+        return
+    if born > around.today:
+        row.error("birth_date", "DATE_IN_FUTURE", today=around.today.isoformat())
+    elif age_on(born, around.today) >= OLDEST:
+        row.error("birth_date", "AGE_IMPLAUSIBLE", age=age_on(born, around.today))
+
+
+def guardian(row: RowUnderCheck, around: Surroundings) -> None:
+    """Under 16 a parent consents, and a guardian is known and of age."""
+    if not row.fit("birth_date", "category", "guardian_member_id", "guardian_consent"):
+        return
+    born = row.day("birth_date")
+    category = row.text("category")
+    minor = category == "child" if born is None else age_on(born, around.today) < CONSENT_AGE
+    # Any other category of a minor is a mismatch, which `category_age` reports.
+    if minor and category in ("child", "duesselpass") and not row.yes("guardian_consent"):
+        row.error("guardian_consent", "CONSENT_MISSING", age=CONSENT_AGE)
+        return
+    ref = row.text("guardian_member_id")
+    if not ref:
+        return
+    found = around.members.get(ref)
+    if found is None or ref == row.number:
+        row.error("guardian_member_id", "GUARDIAN_UNKNOWN", guardian=ref)
+    elif not _of_age(found, around.today):
+        row.error("guardian_member_id", "GUARDIAN_NOT_ADULT", guardian=ref)
+    elif found.birth_date is None and found.category == "youth":
+        row.warn("guardian_member_id", "GUARDIAN_AGE_UNCLEAR", guardian=ref)
+
+
+def _of_age(member: Member, today: date) -> bool:
+    """By the birth date, if the file has it; the register keeps the category only."""
+    if member.birth_date is not None:
+        return age_on(member.birth_date, today) >= FULL_AGE
+    return member.category != "child"
+
+
+def category_age(row: RowUnderCheck, around: Surroundings) -> None:
+    """The category fits the age on some day from the start of the membership until today.
+
+    A member keeps the category through a birthday, so a row is not refused because a day has passed.
+    """
+    born, ages = row.day("birth_date"), _AGES.get(row.text("category"))
+    if born is None or ages is None or not row.fit("birth_date", "category", "valid_from"):
+        return
+    start = min(row.day("valid_from") or around.today, around.today)
+    if age_on(born, around.today) < ages[0] or age_on(born, start) >= ages[1]:
+        row.error(
+            "category", "CATEGORY_AGE_MISMATCH", category=row.text("category"), age=age_on(born, around.today)
+        )
+
+
+def status_of(row: RowUnderCheck, today: date) -> PassStatus:
+    """The status that the register gives the row on ``today``; a row without one counts as paid."""
+    word = row.text("status") or "active"
+    ended = row.period is not None and row.period.last < today
+    match word:
+        case "active" | "not_yet_valid":
+            return PassStatus.EXPIRED if ended else PassStatus.ACTIVE
+        case "blocked":
+            return PassStatus.SUSPENDED
+        case _:
+            return PassStatus(word)
+
+
+CHECKS: Final[Mapping[str, Check]] = {
+    "permit_kind": permit_kind,
+    "plates_differ": plates_differ,
+    "zone_known": zone_known,
+    "term": term,
+    "fee": fee,
+    "status_consistent": status_consistent,
+    "card_unique": card_unique,
+    "birth_date": birth_date,
+    "guardian": guardian,
+    "category_age": category_age,
+}

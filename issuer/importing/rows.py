@@ -1,0 +1,129 @@
+"""The rows of a register's file under the names that its pass type declares, whichever layout it has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from issuer.importing.csv_file import Table, parse_table, read_table
+from issuer.importing.findings import FileRefused, Finding, Severity
+from issuer.importing.legacy import GERMAN_PERMIT_REGISTER, LegacyLayout
+from passes.pass_types import PassType
+
+_LAYOUTS: Final[Mapping[str, LegacyLayout]] = {"german-permit-register": GERMAN_PERMIT_REGISTER}
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A data row, counted from 1, on a line of the file: the cells by column, still as text.
+
+    ``findings`` are errors that reading it has found; their columns are not among ``values``.
+    """
+
+    row: int
+    line: int
+    values: Mapping[str, str]
+    findings: tuple[Finding, ...] = ()
+    failed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RowFile:
+    """A file that could be read.
+
+    ``columns`` are those of the pass type that the file says something about; ``shown`` gives the name under
+    which the file's reader knows them. ``findings`` are warnings about the file as a whole.
+    """
+
+    type_id: str
+    columns: tuple[str, ...]
+    shown: Mapping[str, str]
+    rows: Sequence[SourceRow]
+    findings: tuple[Finding, ...]
+    legacy: bool = False
+
+
+def read_rows(path: Path, pass_type: PassType, encoding: str | None = None) -> RowFile:
+    """Read the file at ``path`` as rows of ``pass_type``, in its own layout or its legacy one.
+
+    Raises FileRefused as `csv_file.read_table` does, and COLUMN_MISSING, DUPLICATE_COLUMN.
+    """
+    return _rows(read_table(path, encoding), pass_type)
+
+
+def parse_rows(data: bytes, pass_type: PassType, encoding: str | None = None) -> RowFile:
+    """As `read_rows`, for the bytes of a file."""
+    return _rows(parse_table(data, encoding), pass_type)
+
+
+def _rows(table: Table, pass_type: PassType) -> RowFile:
+    header = [cell.strip() for cell in table.header.cells]
+    line = table.header.line
+    named = [name for name in header if name]
+    repeated = sorted({name for name in named if named.count(name) > 1})
+    if repeated:
+        raise FileRefused("DUPLICATE_COLUMN", line=line, field_name=", ".join(repeated))
+    layout = _LAYOUTS.get(pass_type.spec.register.legacy or "")
+    if layout is not None and layout.number_header in named:
+        return _legacy_rows(table, header, pass_type, layout)
+    return _own_rows(table, header, pass_type)
+
+
+def _own_rows(table: Table, header: list[str], pass_type: PassType) -> RowFile:
+    specs = pass_type.spec.register.columns
+    known = {spec.name for spec in specs}
+    _require(header, [spec.name for spec in specs if spec.required], table.header.line)
+    places = [(place, name) for place, name in enumerate(header) if name in known]
+    rows: list[SourceRow] = []
+    for number, record in enumerate(table.records, start=1):
+        if len(record.cells) != len(header):
+            rows.append(_wrong_count(number, record.line, len(record.cells), len(header)))
+            continue
+        cells = record.cells
+        rows.append(SourceRow(number, record.line, {name: cells[place] for place, name in places}))
+    columns = tuple(name for _, name in places)
+    shown = {name: name for name in columns}
+    return RowFile(pass_type.id, columns, shown, rows, _unknown(header, known, table.header.line))
+
+
+def _legacy_rows(table: Table, header: list[str], pass_type: PassType, layout: LegacyLayout) -> RowFile:
+    _require(header, layout.required, table.header.line)
+    shown = layout.columns(frozenset(header))
+    rows: list[SourceRow] = []
+    for number, record in enumerate(table.records, start=1):
+        if len(record.cells) != len(header):
+            rows.append(_wrong_count(number, record.line, len(record.cells), len(header)))
+            continue
+        mapped = layout.translate(dict(zip(header, record.cells, strict=True)))
+        findings = tuple(
+            Finding(
+                number, record.line, fault.header, Severity.ERROR, fault.code, fault.params, fault.package
+            )
+            for fault in mapped.faults
+        )
+        failed = frozenset(fault.column for fault in mapped.faults)
+        rows.append(SourceRow(number, record.line, mapped.values, findings, failed))
+    findings = _unknown(header, layout.headers, table.header.line)
+    return RowFile(pass_type.id, tuple(shown), shown, rows, findings, legacy=True)
+
+
+def _require(header: list[str], needed: Sequence[str], line: int) -> None:
+    missing = [name for name in needed if name not in header]
+    if missing:
+        raise FileRefused("COLUMN_MISSING", line=line, field_name=", ".join(missing))
+
+
+def _wrong_count(row: int, line: int, found: int, expected: int) -> SourceRow:
+    params = {"found": found, "expected": expected}
+    fault = Finding(row, line, None, Severity.ERROR, "COLUMN_COUNT", params)
+    return SourceRow(row, line, {}, (fault,))
+
+
+def _unknown(header: list[str], known: frozenset[str] | set[str], line: int) -> tuple[Finding, ...]:
+    return tuple(
+        Finding(None, line, name, Severity.WARN, "UNKNOWN_COLUMN")
+        for name in header
+        if name and name not in known
+    )

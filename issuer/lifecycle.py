@@ -1,0 +1,360 @@
+"""The life of a pass after it was issued: change, revoke, suspend, resume, reissue, and looking at it.
+
+Each is one step in the caller's writing transaction: a new revision or a new status, and its audit entry.
+What an older revision showed stays in its status list as superseded, so that an old print answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from issuer import attributes as stored_attributes
+from issuer import audit
+from issuer.audit import AuditEntry, AuditEvent, Fact
+from issuer.errors import RegisterRefusal
+from issuer.importing.record import attribute_columns, digest, status_word
+from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.register import STATUS_VALUES, NewRevision, SealFor, content_of, subject
+from issuer.settings import record_key
+from issuer.status_allocation import allocate
+from issuer.tariffs import find_zone
+from passes.card_numbers import CardNumber
+from passes.model import Attribute, PassContent, PassStatus, RegisteredPlate
+from passes.pass_types import PassType
+from passes.periods import Period, berlin_day
+from passes.status_list import Status
+
+_LONGEST_REASON: Final = 500
+# What stands in the way, by the status that the pass has.
+_STATE_CODES: Final = {
+    PassStatus.ACTIVE: "PASS_NOT_SUSPENDED",
+    PassStatus.SUSPENDED: "PASS_SUSPENDED",
+    PassStatus.REVOKED: "PASS_REVOKED",
+    PassStatus.SUPERSEDED: "PASS_SUPERSEDED",
+    PassStatus.EXPIRED: "PASS_ENDED",
+    PassStatus.PENDING_PAYMENT: "PASS_UNPAID",
+}
+_KIND_OF_PLATES: Final = {1: "standard", 2: "two_plates"}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something, when (aware), and why; every step but a change needs a reason."""
+
+    name: str
+    at: datetime
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A change of status: what it is called, where it leads, and from where it may start."""
+
+    action: str
+    status: PassStatus
+    allowed: tuple[PassStatus, ...]
+
+
+_REVOKE: Final = _Step(
+    "revoke",
+    PassStatus.REVOKED,
+    (PassStatus.ACTIVE, PassStatus.SUSPENDED, PassStatus.EXPIRED, PassStatus.PENDING_PAYMENT),
+)
+_SUSPEND: Final = _Step("suspend", PassStatus.SUSPENDED, (PassStatus.ACTIVE,))
+_RESUME: Final = _Step("resume", PassStatus.ACTIVE, (PassStatus.SUSPENDED,))
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What `change` shall alter; None leaves a value as it is."""
+
+    plates: tuple[RegisteredPlate, ...] | None = None
+    zone_code: str | None = None
+    card_number: CardNumber | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ShownRevision:
+    """One revision in the view of a pass: its place in the lists and its status there."""
+
+    n: int
+    serial: str
+    issued_at: datetime
+    superseded_at: datetime | None
+    kid: str | None
+    place: tuple[int, int] | None
+    status: Status
+
+
+@dataclass(frozen=True, slots=True)
+class PassView:
+    """All that `show` tells: the current revision, all revisions, and the pass's audit entries."""
+
+    content: PassContent
+    replaces: str | None
+    revisions: Sequence[ShownRevision]
+    history: Sequence[AuditEntry]
+
+
+def find_type(session: Session, tenant: str, number: str, type_id: str | None = None) -> str:
+    """The type of the pass ``number``. Raises RegisterRefusal NUMBER_UNKNOWN, NUMBER_AMBIGUOUS."""
+    query = select(PassRow.type_id).where(PassRow.tenant == tenant, PassRow.number == number)
+    if type_id is not None:
+        query = query.where(PassRow.type_id == type_id)
+    found = session.scalars(query.order_by(PassRow.type_id)).all()
+    if not found:
+        raise RegisterRefusal("NUMBER_UNKNOWN", number=number)
+    if len(found) > 1:
+        raise RegisterRefusal("NUMBER_AMBIGUOUS", number=number, types=", ".join(found))
+    return found[0]
+
+
+def change(
+    session: Session,
+    tenant: str,
+    pass_type: PassType,
+    number: str,
+    changes: Changes,
+    *,
+    seal_for: SealFor,
+    actor: Actor,
+) -> PassContent:
+    """Give the pass other plates, another zone or another card number: a new revision with a new seal.
+
+    Raises RegisterRefusal NUMBER_UNKNOWN, the code of the state that forbids it (PASS_REVOKED, PASS_ENDED ...),
+    NOTHING_CHANGES, ATTRIBUTE_NOT_OF_TYPE, PLATES_NOT_OF_KIND, PLATE_COUNT, CARD_TAKEN; IssuerRefusal
+    ZONE_UNKNOWN.
+    """
+    row, current = _running(session, (tenant, pass_type.id, number), actor.at)
+    before = stored_attributes.decode(pass_type, current.attributes)
+    after = _changed(session, tenant, pass_type, before, changes)
+    if after == before:
+        raise RegisterRefusal("NOTHING_CHANGES", number=number)
+    card = after.get("card_number")
+    if isinstance(card, CardNumber) and card.text != row.card_key:
+        _take_card(session, row, card.text)
+    row.record = {**row.record, **_known_columns(row, pass_type, after)}
+    facts_before, facts_after = stored_attributes.facts(before), stored_attributes.facts(after)
+    different = [name for name in facts_after if facts_before.get(name) != facts_after[name]]
+    event = AuditEvent(
+        "change",
+        subject(pass_type.id, number),
+        {name: facts_before.get(name) for name in different},
+        {name: facts_after[name] for name in different},
+        actor.reason,
+    )
+    return _renewed(
+        session, pass_type, row, current, attributes=after, event=event, seal_for=seal_for, actor=actor
+    )
+
+
+def reissue(
+    session: Session, tenant: str, pass_type: PassType, number: str, *, seal_for: SealFor, actor: Actor
+) -> PassContent:
+    """Give the same right a new seal, serial and token, as after a lost phone; what was shown is superseded.
+
+    Raises RegisterRefusal REASON_MISSING, NUMBER_UNKNOWN, or the code of the state that forbids it.
+    """
+    reason = _reason(actor)
+    row, current = _running(session, (tenant, pass_type.id, number), actor.at)
+    attributes = stored_attributes.decode(pass_type, current.attributes)
+    event = AuditEvent("reissue", subject(pass_type.id, number), None, {"revision": current.n + 1}, reason)
+    return _renewed(
+        session, pass_type, row, current, attributes=attributes, event=event, seal_for=seal_for, actor=actor
+    )
+
+
+def revoke(session: Session, tenant: str, type_id: str, number: str, *, actor: Actor) -> None:
+    """End the right for good. Raises RegisterRefusal as `reissue` does."""
+    row = _take(_REVOKE, session, (tenant, type_id, number), actor)
+    key = record_key(session, tenant)
+    known = {
+        "revoked_on": berlin_day(actor.at).isoformat(),
+        "revocation_reason": actor.reason or "",
+    }
+    row.record = row.record | {
+        name: digest(key, name, text) for name, text in known.items() if name in row.record
+    }
+    session.flush()
+
+
+def suspend(session: Session, tenant: str, type_id: str, number: str, *, actor: Actor) -> None:
+    """Put the right on hold. Raises RegisterRefusal as `reissue` does."""
+    _take(_SUSPEND, session, (tenant, type_id, number), actor)
+
+
+def resume(session: Session, tenant: str, type_id: str, number: str, *, actor: Actor) -> None:
+    """Let a suspended right hold again. Raises RegisterRefusal as `suspend` does."""
+    _take(_RESUME, session, (tenant, type_id, number), actor)
+
+
+def show(session: Session, tenant: str, pass_type: PassType, number: str) -> PassView:
+    """The pass with its revisions and history. Raises RegisterRefusal NUMBER_UNKNOWN."""
+    row, current = _current(session, tenant, pass_type.id, number)
+    holder = session.get(HolderRow, (tenant, row.holder_ref))
+    revisions = session.scalars(
+        select(RevisionRow)
+        .where(
+            RevisionRow.tenant == tenant, RevisionRow.type_id == pass_type.id, RevisionRow.number == number
+        )
+        .order_by(RevisionRow.n)
+    )
+    return PassView(
+        content=content_of(pass_type, row, current, holder),
+        replaces=row.replaces,
+        revisions=tuple(_shown(one) for one in revisions),
+        history=audit.history(session, tenant, subject(pass_type.id, number)),
+    )
+
+
+def _shown(row: RevisionRow) -> ShownRevision:
+    place = None
+    if row.list_number is not None and row.list_index is not None:
+        place = (row.list_number, row.list_index)
+    return ShownRevision(
+        row.n, row.serial, row.issued_at, row.superseded_at, row.kid, place, Status(row.status_value)
+    )
+
+
+def _current(session: Session, tenant: str, type_id: str, number: str) -> tuple[PassRow, RevisionRow]:
+    row = session.get(PassRow, (tenant, type_id, number), with_for_update=True, populate_existing=True)
+    if row is None:
+        raise RegisterRefusal("NUMBER_UNKNOWN", number=number)
+    current = session.scalars(
+        select(RevisionRow).where(
+            RevisionRow.tenant == tenant,
+            RevisionRow.type_id == type_id,
+            RevisionRow.number == number,
+            RevisionRow.superseded_at.is_(None),
+        )
+    ).one()
+    return row, current
+
+
+def _running(session: Session, key: tuple[str, str, str], at: datetime) -> tuple[PassRow, RevisionRow]:
+    """The pass, if it is active and its last day has not passed: only that gets a new seal."""
+    tenant, type_id, number = key
+    row, current = _current(session, tenant, type_id, number)
+    if row.status != PassStatus.ACTIVE:
+        raise _wrong_state(row)
+    if row.period_last < berlin_day(at):
+        raise RegisterRefusal("PASS_ENDED", number=number, last=row.period_last.isoformat())
+    return row, current
+
+
+def _wrong_state(row: PassRow) -> RegisterRefusal:
+    last = row.period_last.isoformat()
+    return RegisterRefusal(_STATE_CODES[PassStatus(row.status)], number=row.number, last=last)
+
+
+def _reason(actor: Actor) -> str:
+    reason = (actor.reason or "").strip()
+    if not reason or len(reason) > _LONGEST_REASON or not reason.isprintable():
+        raise RegisterRefusal("REASON_MISSING", limit=_LONGEST_REASON)
+    return reason
+
+
+def _take(step: _Step, session: Session, key: tuple[str, str, str], actor: Actor) -> PassRow:
+    """Take ``step`` with the pass (tenant, type id, number)."""
+    reason = _reason(actor)
+    tenant, type_id, number = key
+    row, current = _current(session, tenant, type_id, number)
+    if row.status not in step.allowed:
+        raise _wrong_state(row)
+    before: dict[str, Fact] = {"status": row.status}
+    row.status = step.status.value
+    row.updated_at = actor.at
+    current.status_value = int(STATUS_VALUES[step.status])
+    if "status" in row.record:
+        row.record = {**row.record, "status": status_word(step.status)}
+    session.flush()
+    event = AuditEvent(step.action, subject(type_id, number), before, {"status": step.status.value}, reason)
+    audit.append(session, tenant, [event], actor.at, actor.name)
+    return row
+
+
+def _renewed(
+    session: Session,
+    pass_type: PassType,
+    row: PassRow,
+    current: RevisionRow,
+    *,
+    attributes: dict[str, Attribute],
+    event: AuditEvent,
+    seal_for: SealFor,
+    actor: Actor,
+) -> PassContent:
+    """Supersede the current revision by one with ``attributes``, in a new place of the status list."""
+    period = Period(row.period_first, row.period_last)
+    current.superseded_at = actor.at
+    current.status_value = int(Status.SUPERSEDED)
+    row.updated_at = actor.at
+    session.flush()
+    place = allocate(session, row.tenant, row.type_id, row.period_last, 1)[0]
+    seal = seal_for(row.number, period, attributes, place)
+    values = NewRevision(
+        row.tenant, row.type_id, row.number, current.n + 1, attributes, place, Status.VALID, seal, actor.at
+    ).row()
+    session.execute(insert(RevisionRow), [values])
+    audit.append(session, row.tenant, [event], actor.at, actor.name)
+    revision = session.get(RevisionRow, (row.tenant, values["serial"]))
+    if revision is None:
+        raise LookupError("the revision just stored is gone")
+    holder = session.get(HolderRow, (row.tenant, row.holder_ref))
+    return content_of(pass_type, row, revision, holder)
+
+
+def _changed(
+    session: Session, tenant: str, pass_type: PassType, before: dict[str, Attribute], changes: Changes
+) -> dict[str, Attribute]:
+    after = dict(before)
+    kinds = {spec.kind: spec.name for spec in pass_type.spec.attributes}
+    wanted: dict[str, Any] = {
+        "plates": changes.plates,
+        "zone": changes.zone_code,
+        "card_number": changes.card_number,
+    }
+    for kind, value in wanted.items():
+        if value is not None and kind not in kinds:
+            raise RegisterRefusal("ATTRIBUTE_NOT_OF_TYPE", attribute=kind, type=pass_type.id)
+    if changes.plates is not None:
+        _change_plates(after, changes.plates)
+    if changes.zone_code is not None:
+        after[kinds["zone"]] = find_zone(session, tenant, changes.zone_code).zone
+    if changes.card_number is not None:
+        after[kinds["card_number"]] = changes.card_number
+    return after
+
+
+def _change_plates(after: dict[str, Attribute], plates: tuple[RegisteredPlate, ...]) -> None:
+    kind = after.get("permit_kind")
+    if kind is not None and kind not in _KIND_OF_PLATES.values():
+        raise RegisterRefusal("PLATES_NOT_OF_KIND", kind=kind)
+    if len(plates) not in _KIND_OF_PLATES or len({one.plate for one in plates}) != len(plates):
+        raise RegisterRefusal("PLATE_COUNT", limit=max(_KIND_OF_PLATES))
+    after["plates"] = plates
+    if kind is not None:
+        after["permit_kind"] = _KIND_OF_PLATES[len(plates)]
+
+
+def _take_card(session: Session, row: PassRow, text: str) -> None:
+    owner = session.scalar(
+        select(PassRow.number).where(
+            PassRow.tenant == row.tenant, PassRow.type_id == row.type_id, PassRow.card_key == text
+        )
+    )
+    if owner is not None and owner != row.number:
+        raise RegisterRefusal("CARD_TAKEN", owner=owner)
+    row.card_key = text
+
+
+def _known_columns(row: PassRow, pass_type: PassType, attributes: dict[str, Attribute]) -> dict[str, Any]:
+    """What an import compares with from now on; columns that the register never saw stay unknown."""
+    columns = attribute_columns(pass_type.spec.register.columns, attributes)
+    return {name: value for name, value in columns.items() if name in row.record}
