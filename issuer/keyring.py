@@ -5,6 +5,7 @@ Which key signs is decided here and nowhere else: the active key of the purpose 
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
@@ -51,6 +52,21 @@ def create_key(
 ) -> KeyRecord:
     """Make a key in ``manager`` and note it as pending. Raises KeyRefusal as the keystore does."""
     uri = manager.create_key(_name(session, tenant, purpose, at), algorithm)
+    return note_key(session, manager, tenant, purpose, uri, at, test=test, pass_types=pass_types)
+
+
+def note_key(
+    session: Session,
+    manager: KeyManager,
+    tenant: str,
+    purpose: Purpose,
+    uri: KeyUri,
+    at: datetime,
+    *,
+    test: bool,
+    pass_types: Sequence[str] = (),
+) -> KeyRecord:
+    """Note a key that is in ``manager`` already as pending. Raises KeyRefusal if it is not there."""
     public_key = manager.public_key(uri)
     first, last = _period(purpose, at, test=test)
     record = lifecycle.pending_key(
@@ -62,6 +78,26 @@ def create_key(
         not_before=first,
         not_after=last,
         pass_types=tuple(pass_types),
+        test=test,
+    )
+    save(session, record)
+    return record
+
+
+def create_epoch_key(
+    session: Session, manager: SecretKeeper, tenant: str, at: datetime, *, test: bool
+) -> KeyRecord:
+    """Make the secret behind rotating codes and note it as pending; it has no public half."""
+    uri = manager.create_secret(_name(session, tenant, Purpose.GOOGLE, at))
+    first, last = _period(Purpose.GOOGLE, at, test=test)
+    record = lifecycle.pending_key(
+        tenant=tenant,
+        purpose=Purpose.GOOGLE,
+        uri=uri,
+        kid=secrets.token_bytes(8),
+        spki=b"",
+        not_before=first,
+        not_after=last,
         test=test,
     )
     save(session, record)
@@ -185,6 +221,17 @@ def transition(
         reason=reason,
     )
     audit.append(session, after.tenant, [event], at, actor)
+
+
+def refuse_last(session: Session, record: KeyRecord) -> None:
+    """Refuse to take away the only key of its purpose that signs. Raises IssuerRefusal KEY_LAST."""
+    others = [
+        one
+        for one in records(session, record.tenant, record.purpose)
+        if one.state is KeyState.ACTIVE and one.kid != record.kid and bool(one.spki) == bool(record.spki)
+    ]
+    if record.state is KeyState.ACTIVE and not others:
+        raise IssuerRefusal("KEY_LAST", kid=record.kid.hex(), purpose=record.purpose.value)
 
 
 def live_passes(session: Session, record: KeyRecord) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from issuer.files import write_atomically
 from issuer.register import plate_entries
 from issuer.sequences import next_sequence
 from issuer.settings import Settings, load_settings
-from issuer.status_allocation import status_entries
+from issuer.status_allocation import last_touched, status_entries
 from issuer.workspace import Workspace
 from keys import lifecycle
 from keys.bundle import Bundle, BundleKey, BundleType, read_bundle, root_to_pem, sign_bundle
@@ -31,13 +31,15 @@ from keys.signed_list import ListFrame
 from keys.store import Signer
 from passes.list_index import IndexedList, digest, sign_index
 from passes.model import DisplayMode
+from passes.periods import berlin_day
 from passes.plate_list import sign_plate_list
 from passes.status_list import Status, sign_status_list
 
 BUNDLE_FILE = "bundle.cwt"
 BUNDLE_LIFE = timedelta(days=365)
-# A seal's status is looked up as long as somebody may still show it, and a while longer.
-KEPT_AFTER_EXPIRY = timedelta(days=30)
+# A list is kept this long after its last seal has expired, and after the last seal that it got or lost:
+# records may be taken over from an old register when they have ended already, and their prints still lie in cars.
+KEPT = timedelta(days=30)
 
 Progress = Callable[[int, int, str], None]
 
@@ -103,11 +105,14 @@ class _ListSigning:
 
 def _status_lists(signing: _ListSigning, out: Path, progress: Progress) -> dict[int, IndexedList]:
     lists: dict[int, IndexedList] = {}
-    today = signing.at.date()
+    oldest = signing.at - KEPT
+    touched = last_touched(signing.session, signing.tenant)
     current = [
         one
         for one in status_entries(signing.session, signing.tenant)
-        if one.last_expiry is None or one.last_expiry + KEPT_AFTER_EXPIRY >= today
+        if one.last_expiry is None
+        or one.last_expiry >= berlin_day(oldest)
+        or touched.get(one.number, oldest) > oldest
     ]
     for done, one in enumerate(current, start=1):
         uri = f"{signing.settings.base_url}/status/{one.number}"
@@ -117,6 +122,9 @@ def _status_lists(signing: _ListSigning, out: Path, progress: Progress) -> dict[
         write_atomically(out / "status" / f"{one.number}.cwt", data)
         lists[one.number] = IndexedList(uri, digest(data), frame.sequence)
         progress(done, len(current) + 1, f"status/{one.number}.cwt")
+    for file in (out / "status").glob("*.cwt"):
+        if file.stem.isdigit() and int(file.stem) not in lists:
+            file.unlink(missing_ok=True)
     return lists
 
 
@@ -172,7 +180,9 @@ def _bundle_bytes(workspace: Workspace, session: Session, settings: Settings, at
     return _SignedBundle(data, root, frame.sequence)
 
 
-def _kept(stored: Path, root: ec.EllipticCurvePublicKey, wanted: Bundle, at: datetime) -> _SignedBundle | None:
+def _kept(
+    stored: Path, root: ec.EllipticCurvePublicKey, wanted: Bundle, at: datetime
+) -> _SignedBundle | None:
     try:
         data = stored.read_bytes()
         kept, _ = read_bundle(data, root)
@@ -228,4 +238,3 @@ def _p256(record: KeyRecord) -> ec.EllipticCurvePublicKey:
     if not isinstance(key, ec.EllipticCurvePublicKey):
         raise IssuerRefusal("KEY_NOT_P256", kid=record.kid.hex())
     return key
-

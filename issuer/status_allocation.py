@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from itertools import islice
 from typing import Final, TypeVar
 
@@ -68,6 +68,16 @@ def status_entries(session: Session, tenant: str) -> Iterator[StatusListEntries]
         yield StatusListEntries(
             one.number, one.type_id, one.half_year, _last_day(one.half_year), _entries(session, tenant, one)
         )
+
+
+def last_touched(session: Session, tenant: str) -> dict[int, datetime]:
+    """When each list of ``tenant`` last got a seal or saw one superseded, by its number."""
+    rows = session.execute(
+        select(RevisionRow.list_number, func.max(RevisionRow.issued_at), func.max(RevisionRow.superseded_at))
+        .where(RevisionRow.tenant == tenant, RevisionRow.list_number.is_not(None))
+        .group_by(RevisionRow.list_number)
+    ).tuples()
+    return {number: max(filter(None, times)) for number, *times in rows if number is not None}
 
 
 def _entries(session: Session, tenant: str, one: StatusListRow) -> Iterator[tuple[int, int]]:

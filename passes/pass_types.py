@@ -45,7 +45,7 @@ class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     pass
 
 
-class Colours(_Strict):
+class Colours(_Strict, frozen=True):
     """The colours of a pass as ``#rrggbb``."""
 
     background: _Colour
@@ -53,7 +53,7 @@ class Colours(_Strict):
     label: _Colour
 
 
-class AttributeSpec(_Strict):
+class AttributeSpec(_Strict, frozen=True):
     """One value that a pass of the type carries; ``seal_key`` puts it into the seal's body."""
 
     name: _Key
@@ -65,7 +65,7 @@ class AttributeSpec(_Strict):
     max_length: _Length = 120
 
 
-class FieldSpec(_Strict):
+class FieldSpec(_Strict, frozen=True):
     """Where a value stands on each carrier."""
 
     key: _Key
@@ -75,7 +75,7 @@ class FieldSpec(_Strict):
     change_message: bool = False
 
 
-class AppleSpec(_Strict):
+class AppleSpec(_Strict, frozen=True):
     """How the type looks as an Apple pass. A barcode is ``seal:FORMAT`` or ``number:FORMAT``, in order."""
 
     style: Literal["generic", "storeCard", "eventTicket", "coupon"]
@@ -83,20 +83,20 @@ class AppleSpec(_Strict):
     sharing_prohibited: bool = True
 
 
-class GoogleSpec(_Strict):
+class GoogleSpec(_Strict, frozen=True):
     """How the type looks as a Google generic pass."""
 
     generic_type: Annotated[str, msgspec.Meta(pattern=r"\AGENERIC_[A-Z_]+\Z")]
     barcode: Annotated[str, msgspec.Meta(pattern=r"\A(seal|number):[A-Za-z0-9]+\Z")] = "seal:QR"
 
 
-class PdfSpec(_Strict):
+class PdfSpec(_Strict, frozen=True):
     """Which documents the PDF holds."""
 
     documents: tuple[Literal["windscreen-card", "letter"], ...]
 
 
-class ColumnSpec(_Strict):
+class ColumnSpec(_Strict, frozen=True):
     """A column of the register's CSV file; ``attribute`` says which attribute it feeds."""
 
     name: _Key
@@ -109,7 +109,7 @@ class ColumnSpec(_Strict):
     maximum: int = 10_000_000
 
 
-class RegisterSpec(_Strict):
+class RegisterSpec(_Strict, frozen=True):
     """How rows of this type come in: columns, the named checks that apply, and a legacy layout."""
 
     number_column: _Key
@@ -118,7 +118,7 @@ class RegisterSpec(_Strict):
     legacy: str | None = None
 
 
-class TypeTexts(_Strict):
+class TypeTexts(_Strict, frozen=True):
     """The words of a type in one language."""
 
     name: str
@@ -129,7 +129,7 @@ class TypeTexts(_Strict):
     changes: dict[str, str] = {}
 
 
-class _TypeFile(_Strict):
+class _TypeFile(_Strict, frozen=True):
     id: _Id
     seal_code: Annotated[int, msgspec.Meta(ge=1, le=65535)]
     stands_in_car: bool

@@ -18,7 +18,9 @@ def main(folder: Path) -> int:
     """Create ``folder`` and install Stadtpass into it, editable, with everything that tests need."""
     if not OLDEST <= sys.version_info[:2] <= NEWEST:
         found = ".".join(map(str, sys.version_info[:2]))
-        sys.stderr.write(f"Stadtpass needs Python 3.11 to 3.13, this is {found}. Try: make PYTHON=python3.11 …\n")
+        sys.stderr.write(
+            f"Stadtpass needs Python 3.11 to 3.13, this is {found}. Try: make PYTHON=python3.11 …\n"
+        )
         return 1
     python = folder / "bin" / "python"
     if not works(python):

@@ -1,0 +1,159 @@
+"""From the content of a revision to the files of its carriers: what `issue`, `change` and `reissue` write.
+
+A maker is prepared once per pass type and process: keys are loaded, certificates checked and templates
+made before the first pass, so that a pass costs little more than its signatures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+import msgspec
+
+from issuer.errors import IssuerRefusal
+from issuer.files import write_atomically
+from keys.apple_certificates import AppleSigningIdentity
+from keys.store import Signer
+from passes.apple import ApplePassFactory
+from passes.google import GooglePassFactory
+from passes.google_link import skinny_link
+from passes.model import City, PassContent, PassStatus
+from passes.pass_types import PassType
+from passes.pdf import PdfFactory
+from passes.qr import qr_png
+from passes.rotating import pass_key
+
+
+class Carrier(StrEnum):
+    """What can be made of a revision; the seal is text and QR picture."""
+
+    APPLE = "apple"
+    GOOGLE = "google"
+    PDF = "pdf"
+    SEAL = "seal"
+
+
+ALL_CARRIERS = tuple(Carrier)
+_SUFFIXES = {
+    Carrier.APPLE: (".pkpass",),
+    Carrier.GOOGLE: (".google.json", ".save-link.txt"),
+    Carrier.PDF: (".pdf",),
+    Carrier.SEAL: (".seal.txt", ".png"),
+}
+
+
+def parse_carriers(text: str) -> tuple[Carrier, ...]:
+    """Carriers from ``apple,google,...``. Raises IssuerRefusal CARRIER_UNKNOWN."""
+    try:
+        wanted = {Carrier(one.strip()) for one in text.split(",") if one.strip()}
+    except ValueError:
+        wanted = set()
+    if not wanted:
+        raise IssuerRefusal("CARRIER_UNKNOWN", carriers=text, known=", ".join(ALL_CARRIERS))
+    return tuple(one for one in ALL_CARRIERS if one in wanted)
+
+
+def carriers_of(status: PassStatus, wanted: Iterable[Carrier]) -> tuple[Carrier, ...]:
+    """Of the carriers ``wanted``, those that a pass of this status gets.
+
+    A pass that ran out or was withdrawn keeps its seal, so that an old print still gets an answer; one that
+    has not been paid for gets nothing.
+    """
+    if status is PassStatus.ACTIVE:
+        return tuple(wanted)
+    if status is PassStatus.PENDING_PAYMENT:
+        return ()
+    return tuple(one for one in wanted if one is Carrier.SEAL)
+
+
+def files_of(number: str, carrier: Carrier) -> tuple[str, ...]:
+    """The names of the files that a carrier consists of."""
+    return tuple(number + suffix for suffix in _SUFFIXES[carrier])
+
+
+@dataclass(frozen=True, slots=True)
+class CarrierKeys:
+    """What signs the carriers; None where the city has no account with Apple or Google."""
+
+    apple: AppleSigningIdentity | None
+    google: Signer | None
+    epoch_key: bytes | None
+
+
+class CarrierMaker:
+    """Makes the files of one pass type's carriers for one city.
+
+    Raises IssuerRefusal NO_SIGNING_KEY for a carrier whose key is missing, KeyRefusal for an Apple
+    certificate that does not fit the city or has expired at ``at``, and PassRefusal as the carriers do.
+    """
+
+    def __init__(
+        self, pass_type: PassType, city: City, keys: CarrierKeys, carriers: Iterable[Carrier], at: datetime
+    ) -> None:
+        wanted = set(carriers)
+        self._pass_type = pass_type
+        self._city = city
+        self._keys = keys
+        self._at = at
+        self._apple: ApplePassFactory | None = None
+        self._google: GooglePassFactory | None = None
+        self._pdf: PdfFactory | None = None
+        if Carrier.APPLE in wanted:
+            if keys.apple is None:
+                raise IssuerRefusal("NO_SIGNING_KEY", purpose="apple-pass", type=pass_type.id)
+            keys.apple.check(city.apple_pass_type_identifier, city.apple_team_identifier, at)
+            self._apple = ApplePassFactory(
+                pass_type, city, keys.apple.certificate, keys.apple.chain, keys.apple.signer
+            )
+        if Carrier.GOOGLE in wanted:
+            if keys.google is None:
+                raise IssuerRefusal("NO_SIGNING_KEY", purpose="google", type=pass_type.id)
+            self._google = GooglePassFactory(pass_type, city)
+        if Carrier.PDF in wanted:
+            self._pdf = PdfFactory()
+
+    def write(
+        self, content: PassContent, carriers: Iterable[Carrier], out: Path, *, sync: bool = True
+    ) -> None:
+        """Write the files of ``carriers`` for one revision into ``out``, each in one step."""
+        for carrier in carriers:
+            for name, data in zip(
+                files_of(content.number, carrier), self.make(content, carrier), strict=True
+            ):
+                write_atomically(out / name, data, mode=0o600, sync=sync)
+
+    def make(self, content: PassContent, carrier: Carrier) -> tuple[bytes, ...]:
+        """The contents of the carrier's files, in the order of `files_of`."""
+        match carrier:
+            case Carrier.APPLE:
+                assert self._apple is not None
+                return (self._apple.build(content, self._at),)
+            case Carrier.GOOGLE:
+                return self._google_files(content)
+            case Carrier.PDF:
+                assert self._pdf is not None
+                language = content.language if content.language in ("de", "en") else "de"
+                return (self._pdf.render(self._pass_type, content, self._city, language),)
+            case Carrier.SEAL:
+                return (content.seal + "\n").encode(), qr_png(content.seal)
+
+    def _google_files(self, content: PassContent) -> tuple[bytes, ...]:
+        assert self._google is not None
+        assert self._keys.google is not None
+        rotating = None
+        if self._city.google_rotating_barcode and self._keys.epoch_key is not None:
+            rotating = pass_key(self._keys.epoch_key, content.number)
+        made = self._google.google_object(content, rotating)
+        link = skinny_link(
+            self._keys.google,
+            self._city,
+            object_id=str(made["id"]),
+            class_id=self._google.class_id,
+            issued_at=self._at,
+        )
+        document = {"class": self._google.google_class(), "object": made}
+        return msgspec.json.format(msgspec.json.encode(document), indent=2), (link + "\n").encode()

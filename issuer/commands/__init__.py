@@ -1,0 +1,1 @@
+"""The commands of ``stadtpass`` that work on the register, one module each."""

@@ -1,0 +1,275 @@
+"""``keys list|add|activate|retire|revoke``: the life of the keys that sign."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import cast
+
+from sqlalchemy.orm import Session
+
+from issuer import audit, keyring
+from issuer.audit import AuditEvent
+from issuer.commands.common import (
+    actor,
+    add_data_argument,
+    opened,
+    progress_bar,
+    say,
+    tell,
+    tell_json,
+    tell_table,
+    warn,
+)
+from issuer.database import reading, writing
+from issuer.errors import IssuerRefusal
+from issuer.lifecycle import Actor
+from issuer.reissue import reissue_all
+from issuer.revocation_log import RevocationLog
+from issuer.settings import load_settings
+from issuer.workspace import Workspace
+from keys import lifecycle
+from keys.apple_certificates import AppleSigningIdentity, ImportingKeyManager
+from keys.lifecycle import KeyRecord, KeyState, Purpose
+from keys.private_key_files import read_pem
+from keys.store import Algorithm, KeyImporter, KeyManager
+from passes.periods import BERLIN
+from verifier.cli import Parser, chosen_time
+from verifier.verdict import ExitCode
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add ``keys`` to the command line."""
+    keys = commands.add_parser("keys", help="signing keys: list, add, activate, retire, revoke")
+    actions = keys.add_subparsers(required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="all keys with purpose, state and period")
+    listing.add_argument("--json", action="store_true")
+    add_data_argument(listing)
+    listing.set_defaults(run=run_list)
+    add = actions.add_parser("add", help="make or import a key; it is pending until it is activated")
+    add.add_argument("purpose", choices=[one.value for one in (*keyring.CREATABLE, *_IMPORTED)])
+    add.add_argument("--types", metavar="TYPE,...", help="pass types a seal key may sign (default: all)")
+    add.add_argument("--p12", metavar="FILE", type=Path, help="Apple's certificate with its key")
+    add.add_argument("--chain", metavar="FILE", type=Path, help="Apple's WWDR certificate (PEM)")
+    add.add_argument("--key", metavar="FILE", type=Path, help="private key of Google's service account (PEM)")
+    add_data_argument(add)
+    add.set_defaults(run=run_add)
+    for name, text in (
+        ("activate", "let a published key sign"),
+        ("retire", "stop signing; what was signed stays good"),
+        ("revoke", "withdraw trust in everything the key has signed, and issue it anew"),
+    ):
+        step = actions.add_parser(name, help=text)
+        step.add_argument("kid", metavar="KID", help="key id from 'keys list', or its first digits")
+        step.add_argument("--reason", metavar="TEXT", required=name == "revoke")
+        if name == "revoke":
+            step.add_argument("--out", metavar="DIR", type=Path, help="folder for the new passes")
+        add_data_argument(step)
+        step.set_defaults(run=run_step, step=name)
+
+
+_IMPORTED = (Purpose.APPLE_PASS, Purpose.GOOGLE)
+P12_VARIABLE = "STADTPASS_P12_PASSPHRASE"  # the name of a variable
+
+
+def run_list(arguments: argparse.Namespace) -> ExitCode:
+    """List all keys."""
+    at = chosen_time(arguments)
+    with opened(arguments) as workspace, reading(workspace.engine) as session:
+        found = keyring.records(session, workspace.tenant)
+        if arguments.json:
+            for one in found:
+                tell_json(_as_json(one))
+            return ExitCode.GREEN
+        headers = [
+            say(arguments, f"KEYS_{name}") for name in ("KID", "PURPOSE", "STATE", "FROM", "UNTIL", "TYPES")
+        ]
+        tell_table(
+            headers,
+            [
+                [
+                    one.kid.hex(),
+                    one.purpose.value,
+                    one.state.value + (" TEST" if one.test else ""),
+                    _day(one.not_before),
+                    _day(one.not_after),
+                    ", ".join(one.pass_types),
+                ]
+                for one in found
+            ],
+        )
+        for sentence in _warnings(workspace, found, at, arguments.lang):
+            warn(sentence)
+    return ExitCode.GREEN
+
+
+def run_add(arguments: argparse.Namespace) -> ExitCode:
+    """Make or import a key."""
+    at = chosen_time(arguments)
+    purpose = Purpose(arguments.purpose)
+    with opened(arguments) as workspace:
+        place = workspace.root_keys() if purpose is Purpose.ROOT else workspace.keys()
+        with place as manager, writing(workspace.engine) as session:
+            settings = load_settings(session, workspace.tenant)
+            if purpose in keyring.CREATABLE:
+                types = _types(workspace, arguments.types) if purpose is Purpose.SEAL else ()
+                record = keyring.create_key(
+                    session, manager, workspace.tenant, purpose, at, test=settings.test, pass_types=types
+                )
+            elif purpose is Purpose.APPLE_PASS:
+                record = _apple(arguments, workspace, session, manager, at, test=settings.test)
+            else:
+                record = _google(arguments, workspace, session, manager, at, test=settings.test)
+            event = AuditEvent("key-added", f"key/{record.kid.hex()}", after={"purpose": purpose.value})
+            audit.append(session, workspace.tenant, [event], at, actor())
+    tell(record.kid.hex())
+    code = "KEY_ADDED_PUBLISH" if purpose in keyring.CREATABLE else "KEY_ADDED"
+    warn(say(arguments, code, kid=record.kid.hex()))
+    return ExitCode.GREEN
+
+
+def run_step(arguments: argparse.Namespace) -> ExitCode:
+    """Activate, retire or revoke a key."""
+    at = chosen_time(arguments)
+    with opened(arguments) as workspace:
+        with writing(workspace.engine) as session:
+            before = keyring.find(session, workspace.tenant, arguments.kid)
+            if arguments.step == "activate":
+                # Only what verifiers must know has to be published first.
+                initial = before.purpose not in keyring.CREATABLE
+                after = lifecycle.activate(before, at, initial=initial)
+            elif arguments.step == "retire":
+                after = lifecycle.retire(before, at)
+                keyring.refuse_last(session, before)
+            else:
+                after = lifecycle.revoke(before, at)
+            hit = keyring.live_passes(session, before) if arguments.step == "revoke" else []
+            keyring.transition(session, before, after, at, actor(), arguments.reason)
+            if arguments.step == "revoke":
+                RevocationLog(workspace.folder).key(after, at, arguments.reason)
+        tell(say(arguments, f"KEY_{after.state.name}", kid=after.kid.hex()))
+        if arguments.step == "revoke" and before.purpose is Purpose.SEAL:
+            tell(say(arguments, "KEY_HITS", kid=after.kid.hex(), count=len(hit)))
+            if hit:
+                _reissue(arguments, workspace, hit, at)
+    return ExitCode.GREEN
+
+
+def _reissue(
+    arguments: argparse.Namespace, workspace: Workspace, hit: list[tuple[str, str]], at: datetime
+) -> None:
+    try:
+        by = Actor(actor(), at, arguments.reason)
+        with progress_bar(say(arguments, "PROGRESS_REISSUE")) as bar:
+            done = reissue_all(workspace, hit, arguments.out or arguments.data / "out", by, bar)
+    except IssuerRefusal as refusal:
+        # Trust is withdrawn already, whatever becomes of the new passes: say what is left to do.
+        warn(refusal.sentence(arguments.lang))
+        warn(say(arguments, "REISSUE_LATER", count=len(hit)))
+        return
+    tell(say(arguments, "REISSUED", count=done))
+
+
+def _types(workspace: Workspace, text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return tuple(one.id for one in workspace.pass_types)
+    return tuple(workspace.pass_types[name.strip()].id for name in text.split(",") if name.strip())
+
+
+def _apple(
+    arguments: argparse.Namespace,
+    workspace: Workspace,
+    session: Session,
+    manager: KeyManager,
+    at: datetime,
+    *,
+    test: bool,
+) -> KeyRecord:
+    if arguments.p12 is None or arguments.chain is None:
+        raise IssuerRefusal("APPLE_FILES_NEEDED")
+    settings = load_settings(session, workspace.tenant)
+    name = f"{workspace.tenant}-apple-{at:%Y%m%d%H%M%S}"
+    identity, uri = AppleSigningIdentity.import_p12(
+        _read(arguments.p12), _passphrase(), _read(arguments.chain), _importing(manager), name
+    )
+    identity.check(settings.apple_pass_type_identifier, settings.apple_team_identifier, at)
+    return keyring.note_apple_identity(session, workspace.tenant, identity, uri, test=test)
+
+
+def _google(
+    arguments: argparse.Namespace,
+    workspace: Workspace,
+    session: Session,
+    manager: KeyManager,
+    at: datetime,
+    *,
+    test: bool,
+) -> KeyRecord:
+    if arguments.key is None:
+        return keyring.create_key(
+            session, manager, workspace.tenant, Purpose.GOOGLE, at, test=test, algorithm=Algorithm.RS256
+        )
+    name = f"{workspace.tenant}-google-{at:%Y%m%d%H%M%S}"
+    uri = _importing(manager).import_key(name, read_pem(_read(arguments.key)).private_key)
+    return keyring.note_key(session, manager, workspace.tenant, Purpose.GOOGLE, uri, at, test=test)
+
+
+def _importing(manager: KeyManager) -> ImportingKeyManager:
+    if not isinstance(manager, KeyImporter):
+        raise IssuerRefusal("IMPORT_IMPOSSIBLE")
+    return cast("ImportingKeyManager", manager)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(256 * 1024)
+    except OSError:
+        raise IssuerRefusal("KEY_FILE_UNREADABLE", file=path) from None
+
+
+def _passphrase() -> str | None:
+    if secret := os.environ.get(P12_VARIABLE):
+        return secret
+    return getpass.getpass("Passphrase (.p12): ") if sys.stdin.isatty() else None
+
+
+def _as_json(record: KeyRecord) -> dict[str, object]:
+    def moment(at: datetime | None) -> str | None:
+        return None if at is None else at.astimezone(BERLIN).isoformat()
+
+    return {
+        "kid": record.kid.hex(),
+        "purpose": record.purpose.value,
+        "state": record.state.value,
+        "types": list(record.pass_types),
+        "test": record.test,
+        "uri": str(record.uri),
+        "not_before": moment(record.not_before),
+        "not_after": moment(record.not_after),
+        "published_at": moment(record.published_at),
+        "activated_at": moment(record.activated_at),
+        "retired_at": moment(record.retired_at),
+        "revoked_at": moment(record.revoked_at),
+    }
+
+
+def _day(at: datetime) -> str:
+    return at.astimezone(BERLIN).strftime("%d.%m.%Y")
+
+
+def _warnings(workspace: Workspace, found: list[KeyRecord], at: datetime, language: str) -> list[str]:
+    """What ends soon: Apple's certificates with their chain."""
+    active = [one for one in found if one.purpose is Purpose.APPLE_PASS and one.state is KeyState.ACTIVE]
+    if not active:
+        return []
+    with workspace.keys() as manager:
+        return [
+            warning.sentence(language)
+            for one in active
+            for warning in keyring.apple_identity(one, manager).warnings(at)
+        ]

@@ -1,0 +1,119 @@
+"""``init`` and ``config``: setting up an installation and its tables and settings."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import msgspec
+
+from issuer import audit
+from issuer.audit import AuditEvent
+from issuer.commands.common import actor, add_data_argument, opened, say, tell, tell_json
+from issuer.database import reading, writing
+from issuer.errors import IssuerRefusal
+from issuer.settings import Settings, load_settings, save_settings
+from issuer.setup import DEMO_ROOT, initialise
+from issuer.tariffs import fees_from_csv, zones_from_csv
+from passes.model import DisplayMode
+from verifier.cli import Parser, chosen_time
+from verifier.verdict import ExitCode
+
+
+def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add ``init`` and ``config`` to the command line."""
+    init = commands.add_parser("init", help="set up a data folder with register and keys")
+    add_data_argument(init)
+    init.add_argument(
+        "--demo", action="store_true", help="the demo city: TEST on everything, own Apple-shaped CA"
+    )
+    init.add_argument(
+        "--tenant", default="stadt", metavar="NAME", help="short name of the city (a-z, 0-9, -)"
+    )
+    init.add_argument("--city", default="Musterstadt", metavar="NAME", help="name of the city on every pass")
+    init.add_argument(
+        "--display-mode",
+        choices=[mode.value for mode in DisplayMode],
+        default=DisplayMode.PAPER_REQUIRED.value,
+        help="whether the print must lie in the car",
+    )
+    init.set_defaults(run=run_init)
+    config = commands.add_parser("config", help="zones, fees and settings")
+    actions = config.add_subparsers(required=True, metavar="ACTION")
+    load = actions.add_parser("import", help="load the zone or fee table from a CSV file")
+    load.add_argument("table", choices=("zones", "fees"))
+    load.add_argument("file", type=Path, metavar="FILE")
+    add_data_argument(load)
+    load.set_defaults(run=run_import)
+    show = actions.add_parser("show", help="show all settings")
+    show.add_argument("--json", action="store_true")
+    add_data_argument(show)
+    show.set_defaults(run=run_show)
+    change = actions.add_parser("set", help="change one setting")
+    change.add_argument("key", metavar="KEY")
+    change.add_argument("value", metavar="VALUE", help="as JSON, or plain text")
+    add_data_argument(change)
+    change.set_defaults(run=run_set)
+
+
+def run_init(arguments: argparse.Namespace) -> ExitCode:
+    """Set up a new data folder."""
+    settings = Settings(city_name=arguments.city, display_mode=DisplayMode(arguments.display_mode))
+    at = chosen_time(arguments)
+    initialise(arguments.data, at, tenant=arguments.tenant, settings=settings, demo=arguments.demo)
+    if arguments.demo:
+        tell(say(arguments, "INIT_DEMO", folder=arguments.data, root=arguments.data / DEMO_ROOT))
+    else:
+        tell(say(arguments, "INIT_DONE", folder=arguments.data))
+    return ExitCode.GREEN
+
+
+def run_import(arguments: argparse.Namespace) -> ExitCode:
+    """Load a table."""
+    load = zones_from_csv if arguments.table == "zones" else fees_from_csv
+    with opened(arguments) as workspace, writing(workspace.engine) as session:
+        count = load(session, workspace.tenant, arguments.file)
+        event = AuditEvent(f"import-{arguments.table}", arguments.table, after={"rows": count})
+        audit.append(session, workspace.tenant, [event], chosen_time(arguments), actor())
+    tell(say(arguments, "TABLE_LOADED", count=count, file=arguments.file))
+    return ExitCode.GREEN
+
+
+def run_show(arguments: argparse.Namespace) -> ExitCode:
+    """Show the settings."""
+    with opened(arguments) as workspace, reading(workspace.engine) as session:
+        settings = msgspec.to_builtins(load_settings(session, workspace.tenant))
+    if arguments.json:
+        tell_json(settings)
+    else:
+        for key, value in settings.items():
+            tell(f"{key} = {msgspec.json.encode(value).decode()}")
+    return ExitCode.GREEN
+
+
+def run_set(arguments: argparse.Namespace) -> ExitCode:
+    """Change one setting, checked as a whole."""
+    try:
+        value = msgspec.json.decode(arguments.value)
+    except msgspec.DecodeError:
+        value = arguments.value
+    with opened(arguments) as workspace, writing(workspace.engine) as session:
+        before = msgspec.to_builtins(load_settings(session, workspace.tenant))
+        if arguments.key not in before:
+            raise IssuerRefusal("SETTING_UNKNOWN", key=arguments.key, known=", ".join(sorted(before)))
+        if arguments.key == "test":
+            raise IssuerRefusal("SETTING_FIXED", key=arguments.key)
+        try:
+            after = msgspec.convert(before | {arguments.key: value}, Settings)
+        except msgspec.ValidationError as fault:
+            raise IssuerRefusal("SETTING_VALUE", key=arguments.key, fault=str(fault)) from fault
+        save_settings(session, workspace.tenant, after)
+        event = AuditEvent(
+            "change-setting",
+            f"setting/{arguments.key}",
+            before={"value": str(before[arguments.key])},
+            after={"value": str(value)},
+        )
+        audit.append(session, workspace.tenant, [event], chosen_time(arguments), actor())
+    tell(say(arguments, "SETTING_SAVED", key=arguments.key))
+    return ExitCode.GREEN

@@ -1,0 +1,113 @@
+"""Setting up an installation: data folder, register, keystores and first keys; the demo city with its own CA."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import datetime
+from importlib.resources import files
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from issuer import keyring
+from issuer.database import create_register, writing
+from issuer.errors import IssuerRefusal
+from issuer.files import write_atomically
+from issuer.settings import Settings, create_tenant
+from issuer.tariffs import fees_from_csv, zones_from_csv
+from issuer.workspace import CONFIG, KEY_FILE, Workspace, unlock
+from keys import demo_ca, lifecycle
+from keys.envelope import create_key_file
+from keys.file_backend import FileKeyStore
+from keys.lifecycle import KeyRecord, Purpose
+from keys.store import Algorithm, Unlock
+
+DEMO_ROOT = "demo-root.pem"
+_DEMO_PASS_TYPE = "pass.example.stadtpass.demo"  # noqa: S105 - an identifier
+_DEMO_TEAM = "DEMO000000"
+_DEMO_SETTINGS = Settings(
+    city_name="Musterstadt",
+    base_url="https://stadtpass.example",
+    contact="Stadt Musterstadt, Bürgerservice, Rathausplatz 1, 40000 Musterstadt, pass@stadtpass.example",
+    test=True,
+    apple_pass_type_identifier=_DEMO_PASS_TYPE,
+    apple_team_identifier=_DEMO_TEAM,
+    google_issuer_id="3388000000000000000",
+    google_service_account="demo@stadtpass-demo.iam.gserviceaccount.com",
+)
+
+
+def demo_data() -> Path:
+    """The folder with the demo city's records."""
+    return Path(str(files("issuer").joinpath("demo_data")))
+
+
+def initialise(folder: Path, at: datetime, *, tenant: str, settings: Settings, demo: bool) -> Workspace:
+    """Make a new installation in ``folder`` and open it.
+
+    With ``demo`` it gets the demo city's settings, tables, Apple-shaped authority and a key file that
+    opens the keystore unattended. Raises IssuerRefusal DATA_EXISTS, KeyRefusal, OSError; a folder that
+    could not be set up as a whole is emptied again.
+    """
+    if (folder / CONFIG).exists() or (folder / "register.db").exists():
+        raise IssuerRefusal("DATA_EXISTS", folder=folder)
+    fresh = not folder.exists()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        return _fill(folder, at, tenant, _DEMO_SETTINGS if demo else settings, demo=demo)
+    except BaseException:
+        for name in (CONFIG, "register.db", "register.db-wal", "register.db-shm", DEMO_ROOT, KEY_FILE):
+            (folder / name).unlink(missing_ok=True)
+        for name in ("keys", "root"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        if fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _fill(folder: Path, at: datetime, tenant: str, settings: Settings, *, demo: bool) -> Workspace:
+    opened = create_key_file(folder / KEY_FILE) if demo else unlock(folder, confirm=True)
+    with FileKeyStore.create(folder / "keys", opened), FileKeyStore.create(folder / "root", opened):
+        pass
+    write_atomically(folder / CONFIG, f'tenant = "{tenant}"\n'.encode())
+    workspace = Workspace.open(folder)
+    engine = create_register(workspace.database_url)
+    with writing(engine) as session:
+        create_tenant(session, tenant, settings, at)
+        _first_keys(workspace, session, opened, at, demo=demo)
+        if demo:
+            zones_from_csv(session, tenant, demo_data() / "zones.csv")
+            fees_from_csv(session, tenant, demo_data() / "fees.csv")
+    engine.dispose()
+    return workspace
+
+
+def _first_keys(workspace: Workspace, session: Session, opened: Unlock, at: datetime, *, demo: bool) -> None:
+    tenant, folder = workspace.tenant, workspace.folder
+    types = [one.id for one in workspace.pass_types]
+    # The first key of a purpose signs at once: before it, no device trusts anything of this city.
+    with FileKeyStore.open(folder / "root", opened) as manager:
+        _activated(session, keyring.create_key(session, manager, tenant, Purpose.ROOT, at, test=demo), at)
+    with FileKeyStore.open(folder / "keys", opened) as manager:
+        for purpose, names in ((Purpose.LIST, ()), (Purpose.SEAL, types)):
+            made = keyring.create_key(session, manager, tenant, purpose, at, test=demo, pass_types=names)
+            _activated(session, made, at)
+        if demo:
+            _demo_accounts(session, manager, tenant, folder, at)
+
+
+def _demo_accounts(session: Session, manager: FileKeyStore, tenant: str, folder: Path, at: datetime) -> None:
+    authority = demo_ca.create(at, _DEMO_TEAM, (_DEMO_PASS_TYPE,), manager)
+    identity = authority.identities[_DEMO_PASS_TYPE]
+    uri = authority.uris[_DEMO_PASS_TYPE]
+    _activated(session, keyring.note_apple_identity(session, tenant, identity, uri, test=True), at)
+    write_atomically(folder / DEMO_ROOT, authority.root_pem)
+    google = keyring.create_key(
+        session, manager, tenant, Purpose.GOOGLE, at, test=True, algorithm=Algorithm.RS256
+    )
+    _activated(session, google, at)
+    _activated(session, keyring.create_epoch_key(session, manager, tenant, at, test=True), at)
+
+
+def _activated(session: Session, record: KeyRecord, at: datetime) -> None:
+    keyring.save(session, lifecycle.activate(record, at, initial=True))

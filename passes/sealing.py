@@ -1,0 +1,74 @@
+"""Which values of a revision go into its seal, and under which keys: the pass type's data file decides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date, datetime
+
+from passes.card_numbers import CardNumber
+from passes.model import Attribute
+from passes.pass_types import AttributeSpec, PassType
+from passes.periods import Period
+from passes.plates import Plate
+from passes.seal import SealContent, seconds
+from passes.seasons import Season
+from passes.zones import Zone
+
+
+def seal_content(
+    pass_type: PassType,
+    number: str,
+    period: Period,
+    attributes: Mapping[str, Attribute],
+    *,
+    issued_at: datetime,
+    status_list: int,
+    status_index: int,
+) -> SealContent:
+    """The content of the seal for one revision; ``issued_at`` is aware.
+
+    Names, addresses and whatever else has no ``seal_key`` stays out. Raises ValueError for an attribute
+    whose kind has no form in a seal.
+    """
+    plates: tuple[Plate, ...] = ()
+    seasons: tuple[Season | None, ...] = ()
+    zone = organisation = card_number = None
+    further: dict[int, int | str | bool] = {}
+    for name, spec in pass_type.attributes.items():
+        value = attributes.get(name)
+        if spec.seal_key is None or value is None or value == ():
+            continue
+        if isinstance(value, tuple):
+            plates = tuple([one.plate for one in value])
+            seasons = tuple([one.season for one in value])
+        elif isinstance(value, Zone):
+            zone = value.code
+        elif isinstance(value, CardNumber):
+            card_number = value.text
+        elif spec.kind == "organisation":
+            organisation = str(value) or None
+        elif (plain := _further(spec, value)) != "":
+            further[spec.seal_key] = plain
+    return SealContent(
+        type_code=pass_type.seal_code,
+        number=number,
+        issued_at=seconds(issued_at),
+        not_before=seconds(period.starts_at),
+        expires=seconds(period.ends_at),
+        status_list=status_list,
+        status_index=status_index,
+        plates=plates,
+        seasons=seasons,
+        zone=zone,
+        organisation=organisation,
+        card_number=card_number,
+        further=further,
+    )
+
+
+def _further(spec: AttributeSpec, value: Attribute) -> int | str | bool:
+    if isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, date):
+        return value.isoformat()
+    raise ValueError(f"attribute {spec.name} has no form in a seal")
