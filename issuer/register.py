@@ -143,7 +143,7 @@ def load_contents(
                 PassRow.number.in_(chunk),
                 RevisionRow.superseded_at.is_(None),
             )
-        ).tuples()
+        )
         found = {row.number: content_of(pass_type, row, revision, holder) for row, revision, holder in rows}
         yield from (found[number] for number in chunk if number in found)
 
@@ -188,7 +188,7 @@ def plate_entries(
             RevisionRow.superseded_at.is_(None),
         )
         .execution_options(yield_per=5000)
-    ).tuples()
+    )
     for first, last, attributes in rows:
         zone = attributes.get("zone")
         for key, season in attributes.get("plates") or ():
@@ -209,7 +209,7 @@ def _not_yet_entered(session: Session, tenant: str, rows: Sequence[AcceptedRow])
                 select(PassRow.number, PassRow.record).where(
                     PassRow.tenant == tenant, PassRow.type_id == type_id, PassRow.number.in_(chunk)
                 )
-            ).tuples()
+            )
             entered.update({(type_id, number): record for number, record in found})
     new: list[AcceptedRow] = []
     for row in rows:

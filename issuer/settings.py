@@ -137,4 +137,4 @@ def _stored(session: Session, tenant: str) -> dict[str, str]:
     if session.get(TenantRow, tenant) is None:
         raise IssuerRefusal("TENANT_UNKNOWN", tenant=tenant)
     rows = session.execute(select(SettingRow.key, SettingRow.value).where(SettingRow.tenant == tenant))
-    return dict(rows.tuples().all())
+    return dict(rows.all())

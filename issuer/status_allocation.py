@@ -76,7 +76,7 @@ def last_touched(session: Session, tenant: str) -> dict[int, datetime]:
         select(RevisionRow.list_number, func.max(RevisionRow.issued_at), func.max(RevisionRow.superseded_at))
         .where(RevisionRow.tenant == tenant, RevisionRow.list_number.is_not(None))
         .group_by(RevisionRow.list_number)
-    ).tuples()
+    )
     return {number: max(filter(None, times)) for number, *times in rows if number is not None}
 
 

@@ -226,7 +226,7 @@ def _stored(
                 PassRow.tenant == tenant, PassRow.type_id == type_id, PassRow.number.in_(chunk)
             )
         )
-        found.update(rows.tuples().all())
+        found.update(dict(rows.all()))
     return found
 
 

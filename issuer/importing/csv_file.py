@@ -78,21 +78,23 @@ def parse_table(data: bytes, encoding: str | None = None) -> Table:
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     del text
     first = 0
-    while not lines[first].strip():
+    while not lines[first].strip(" \t"):
         first += 1
     delimiter = None
     separator = _SEPARATOR_LINE.fullmatch(lines[first].strip(" "))
     if separator is not None:
         delimiter = separator[1] if separator[1] in _DELIMITERS else None
         first += 1
-        while first < len(lines) and not lines[first].strip():
+        while first < len(lines) and not lines[first].strip(" \t"):
             first += 1
         if first == len(lines):
             raise FileRefused("EMPTY_FILE")
     if delimiter is None:
         delimiter = _sniff(lines[first])
     records = _records(lines, first, delimiter)
-    header = next(records)
+    header = next(records, None)
+    if header is None:
+        raise FileRefused("EMPTY_FILE")
     if len(header.cells) > MAX_COLUMNS:
         raise FileRefused("TOO_MANY_COLUMNS", line=header.line, limit=MAX_COLUMNS)
     rows: list[Record] = []
