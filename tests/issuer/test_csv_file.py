@@ -90,6 +90,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FileRefused) as caught:
         read_table(tmp_path / "none.csv")
     assert caught.value.code == "FILE_UNREADABLE"
+    assert all("none.csv" in caught.value.sentence(language) for language in ("de", "en"))
 
 
 @given(st.binary(max_size=400))
