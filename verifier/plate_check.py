@@ -22,6 +22,7 @@ _STATUS_REASONS = {
     Status.SUPERSEDED: Reason.SUPERSEDED,
     Status.SUSPENDED: Reason.SUSPENDED,
 }
+_AFTER_STALE_LIST = frozenset({Reason.OTHER_ZONE, Reason.OUT_OF_SEASON, Reason.VALID})
 
 
 def check_plate(
@@ -55,9 +56,14 @@ def check_plate(
         paper_required=any(one.paper_required for one in trust.bundle.types.values()),
     )
     try:
-        return _listed(plate, plates, plain, at, chosen)
+        verdict = _listed(plate, plates, plain, at, chosen)
     except Refusal:
         return replace(plain, reason=Reason.NO_LIST)
+    if verdict.reason in _AFTER_STALE_LIST and trust.bundle.frame.is_stale(now):
+        # The key that signed the list may have been revoked since.
+        made = datetime.fromtimestamp(trust.bundle.frame.issued_at, UTC)
+        return replace(verdict, reason=Reason.STALE_LIST, list_issued_at=made, params={})
+    return verdict
 
 
 def _listed(plate: Plate, plates: PlateList, plain: Verdict, at: datetime, chosen: CheckSettings) -> Verdict:
