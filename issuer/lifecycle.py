@@ -6,7 +6,7 @@ What an older revision showed stays in its status list as superseded, so that an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -20,7 +20,14 @@ from issuer.audit import AuditEntry, AuditEvent, Fact
 from issuer.errors import RegisterRefusal
 from issuer.importing.record import attribute_columns, digest, status_word
 from issuer.models import HolderRow, PassRow, RevisionRow
-from issuer.register import STATUS_VALUES, NewRevision, SealFor, content_of, subject
+from issuer.register import (
+    STATUS_VALUES,
+    NewRevision,
+    SealFor,
+    WalletIdentity,
+    content_of,
+    subject,
+)
 from issuer.settings import record_key
 from issuer.status_allocation import allocate
 from issuer.tariffs import find_zone
@@ -149,9 +156,8 @@ def change(
         {name: facts_after[name] for name in different},
         actor.reason,
     )
-    return _renewed(
-        session, pass_type, row, current, attributes=after, event=event, seal_for=seal_for, actor=actor
-    )
+    renewal = _Renewal(after, event, WalletIdentity(current.serial, current.apple_token))
+    return _renewed(session, pass_type, row, current, renewal, seal_for=seal_for, actor=actor)
 
 
 def reissue(
@@ -165,9 +171,26 @@ def reissue(
     row, current = _running(session, (tenant, pass_type.id, number), actor.at)
     attributes = stored_attributes.decode(pass_type, current.attributes)
     event = AuditEvent("reissue", subject(pass_type.id, number), None, {"revision": current.n + 1}, reason)
-    return _renewed(
-        session, pass_type, row, current, attributes=attributes, event=event, seal_for=seal_for, actor=actor
-    )
+    renewal = _Renewal(attributes, event, WalletIdentity.fresh())
+    return _renewed(session, pass_type, row, current, renewal, seal_for=seal_for, actor=actor)
+
+
+def reseal(
+    session: Session, tenant: str, pass_type: PassType, number: str, *, seal_for: SealFor, actor: Actor
+) -> PassContent:
+    """Give the same right a new seal and nothing else new, as after the revocation of a key.
+
+    The pass in the wallet stays and is updated. A suspended pass stays suspended. Raises RegisterRefusal
+    REASON_MISSING, NUMBER_UNKNOWN, or the code of the state that forbids it.
+    """
+    reason = _reason(actor)
+    row, current = _current(session, tenant, pass_type.id, number)
+    if row.status != PassStatus.SUSPENDED:
+        row, current = _running(session, (tenant, pass_type.id, number), actor.at)
+    attributes = stored_attributes.decode(pass_type, current.attributes)
+    event = AuditEvent("reseal", subject(pass_type.id, number), None, {"revision": current.n + 1}, reason)
+    renewal = _Renewal(attributes, event, WalletIdentity(current.serial, current.apple_token))
+    return _renewed(session, pass_type, row, current, renewal, seal_for=seal_for, actor=actor)
 
 
 def revoke(session: Session, tenant: str, type_id: str, number: str, *, actor: Actor) -> None:
@@ -279,31 +302,47 @@ def _take(step: _Step, session: Session, key: tuple[str, str, str], actor: Actor
     return row
 
 
+@dataclass(frozen=True, slots=True)
+class _Renewal:
+    """What the next revision of a pass is to say, what the audit trail says of it, and who it is to wallets."""
+
+    attributes: Mapping[str, Attribute]
+    event: AuditEvent
+    wallet: WalletIdentity
+
+
 def _renewed(
     session: Session,
     pass_type: PassType,
     row: PassRow,
     current: RevisionRow,
+    renewal: _Renewal,
     *,
-    attributes: dict[str, Attribute],
-    event: AuditEvent,
     seal_for: SealFor,
     actor: Actor,
 ) -> PassContent:
-    """Supersede the current revision by one with ``attributes``, in a new place of the status list."""
+    """Supersede the current revision by one in a new place of the status list; the pass keeps its status."""
     period = Period(row.period_first, row.period_last)
     current.superseded_at = actor.at
     current.status_value = int(Status.SUPERSEDED)
     row.updated_at = actor.at
     session.flush()
     place = allocate(session, row.tenant, row.type_id, row.period_last, 1)[0]
-    seal = seal_for(row.number, period, attributes, place)
-    values = NewRevision(
-        row.tenant, row.type_id, row.number, current.n + 1, attributes, place, Status.VALID, seal, actor.at
-    ).row()
-    session.execute(insert(RevisionRow), [values])
-    audit.append(session, row.tenant, [event], actor.at, actor.name)
-    revision = session.get(RevisionRow, (row.tenant, values["serial"]))
+    new = NewRevision(
+        tenant=row.tenant,
+        type_id=row.type_id,
+        number=row.number,
+        n=current.n + 1,
+        attributes=renewal.attributes,
+        place=place,
+        value=STATUS_VALUES[PassStatus(row.status)],
+        seal=seal_for(row.number, period, renewal.attributes, place),
+        at=actor.at,
+        wallet=renewal.wallet,
+    )
+    session.execute(insert(RevisionRow), [new.row()])
+    audit.append(session, row.tenant, [renewal.event], actor.at, actor.name)
+    revision = session.get(RevisionRow, (new.tenant, new.type_id, new.number, new.n))
     if revision is None:
         raise LookupError("the revision just stored is gone")
     holder = session.get(HolderRow, (row.tenant, row.holder_ref))

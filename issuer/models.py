@@ -187,7 +187,6 @@ class RevisionRow(Base):
             ["tenant", "type_id", "number"], ["passes.tenant", "passes.type_id", "passes.number"]
         ),
         ForeignKeyConstraint(["tenant", "list_number"], ["status_lists.tenant", "status_lists.number"]),
-        UniqueConstraint("tenant", "type_id", "number", "n"),
         UniqueConstraint("tenant", "list_number", "list_index"),
         CheckConstraint("status_value BETWEEN 0 AND 3", name="status_value"),
         CheckConstraint("(list_number IS NULL) = (list_index IS NULL)", name="list_entry"),
@@ -201,13 +200,15 @@ class RevisionRow(Base):
             sqlite_where=text("superseded_at IS NULL"),
             postgresql_where=text("superseded_at IS NULL"),
         ),
+        # The wallets know a pass by its serial, which stays the same while the pass only changes.
+        Index(None, "tenant", "serial"),
     )
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
-    serial: Mapped[str] = mapped_column(String(32), primary_key=True)
-    type_id: Mapped[str] = mapped_column(String(40))
-    number: Mapped[str] = mapped_column(String(40))
-    n: Mapped[int]
+    type_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    number: Mapped[str] = mapped_column(String(40), primary_key=True)
+    n: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    serial: Mapped[str] = mapped_column(String(32))
     attributes: Mapped[dict[str, Any]]
     list_number: Mapped[int | None]
     list_index: Mapped[int | None]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -45,6 +45,23 @@ STATUS_VALUES: Final[Mapping[PassStatus, Status]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class WalletIdentity:
+    """How the wallets know a pass: Apple lets neither serial nor token of an installed pass change.
+
+    A change keeps both, so that the pass on the phone is updated; a reissue takes fresh ones, so that the lost
+    phone's pass is cut off.
+    """
+
+    serial: str
+    apple_token: str = field(repr=False)
+
+    @classmethod
+    def fresh(cls) -> Self:
+        """A random serial of 128 bits and token of 256 bits."""
+        return cls(secrets.token_hex(_SERIAL_BYTES), secrets.token_hex(_TOKEN_BYTES))
+
+
+@dataclass(frozen=True, slots=True)
 class NewRevision:
     """What makes a revision: the place in a status list and the seal are None if none is issued."""
 
@@ -57,12 +74,13 @@ class NewRevision:
     value: Status
     seal: tuple[str, str] | None
     at: datetime
+    wallet: WalletIdentity = field(default_factory=WalletIdentity.fresh)
 
     def row(self) -> dict[str, Any]:
-        """The revision as a row, with a fresh serial (128 bits) and Apple token (256 bits)."""
+        """The revision as a row."""
         return {
             "tenant": self.tenant,
-            "serial": secrets.token_hex(_SERIAL_BYTES),
+            "serial": self.wallet.serial,
             "type_id": self.type_id,
             "number": self.number,
             "n": self.n,
@@ -72,7 +90,7 @@ class NewRevision:
             "status_value": int(self.value),
             "kid": self.seal[0] if self.seal else None,
             "seal": self.seal[1] if self.seal else None,
-            "apple_token": secrets.token_hex(_TOKEN_BYTES),
+            "apple_token": self.wallet.apple_token,
             "issued_at": self.at,
             "superseded_at": None,
         }

@@ -29,6 +29,8 @@ def reissue_all(
 ) -> int:
     """Give each of ``passes`` (type, number) a new seal and make its carriers in ``out``.
 
+    Serials and tokens stay, so that installed passes are updated instead of cut off.
+
     Passes that may not be issued anew, such as those that ended meanwhile, are left out. Returns how many
     were. A run that was interrupted is finished by running it again for those that still have the old key.
     Raises IssuerRefusal NO_SIGNING_KEY before anything has changed.
@@ -46,7 +48,7 @@ def reissue_all(
                 for number in numbers:
                     try:
                         with writing(workspace.engine) as session:
-                            content = lifecycle.reissue(
+                            content = lifecycle.reseal(
                                 session, workspace.tenant, pass_type, number, seal_for=sealer, actor=actor
                             )
                     except Refusal:

@@ -168,10 +168,10 @@ def upgrade() -> None:
     op.create_table(
         "revisions",
         sa.Column("tenant", sa.String(length=40), nullable=False),
-        sa.Column("serial", sa.String(length=32), nullable=False),
         sa.Column("type_id", sa.String(length=40), nullable=False),
         sa.Column("number", sa.String(length=40), nullable=False),
         sa.Column("n", sa.Integer(), nullable=False),
+        sa.Column("serial", sa.String(length=32), nullable=False),
         sa.Column("attributes", sa.JSON(), nullable=False),
         sa.Column("list_number", sa.Integer(), nullable=True),
         sa.Column("list_index", sa.Integer(), nullable=True),
@@ -193,12 +193,12 @@ def upgrade() -> None:
             ["passes.tenant", "passes.type_id", "passes.number"],
             name="fk_revisions_passes",
         ),
-        sa.PrimaryKeyConstraint("tenant", "serial", name="pk_revisions"),
+        sa.PrimaryKeyConstraint("tenant", "type_id", "number", "n", name="pk_revisions"),
         sa.UniqueConstraint(
             "tenant", "list_number", "list_index", name="uq_revisions_tenant_list_number_list_index"
         ),
-        sa.UniqueConstraint("tenant", "type_id", "number", "n", name="uq_revisions_tenant_type_id_number_n"),
     )
+    op.create_index("ix_revisions_tenant_serial", "revisions", ["tenant", "serial"])
     op.create_index(
         "uq_revisions_current",
         "revisions",
