@@ -1,0 +1,87 @@
+"""The words of an Apple pass that are the same in every pass of a type and city, in both languages."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from keys.texts import LANGUAGES, texts
+from passes import display
+from passes.apple_bundle import strings_file
+from passes.apple_schema import ApplePassInvalid
+from passes.apple_values import field_value
+from passes.errors import PassRefusal
+from passes.model import City
+from passes.pass_types import PassType
+
+# Mark a slot in the template; private use, refused in the words of a type.
+SLOT_START, SLOT_END = "\ue000", "\ue001"
+
+
+def nfc(text: str) -> str:
+    """``text`` in Unicode normalisation form C."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def marked(city: City, text: str) -> str:
+    """``text``, with TEST in front of it where the city is only trying things out."""
+    return f"TEST {nfc(text)}" if city.test else nfc(text)
+
+
+def change_message(pass_type: PassType, key: str, language: str) -> str:
+    """What the phone says when the field changes. Raises ApplePassInvalid if no %@ is in it."""
+    message = pass_type.words(language).changes.get(key, "")
+    if "%@" not in message:
+        raise ApplePassInvalid("APPLE_RULE_CHANGE", f"{pass_type.id}/{language}.toml changes.{key}")
+    return nfc(message)
+
+
+def static_text(key: str, pass_type: PassType, city: City, language: str) -> str:
+    """The value of a field that is the same in every pass of the type and city."""
+    if key == "display_hint":
+        return nfc(display.display_hint(pass_type, city, language))
+    if key == "contact":
+        return nfc(city.contact)
+    return nfc(pass_type.words(language).texts[key])
+
+
+def translations(pass_type: PassType, city: City) -> dict[str, bytes]:
+    """``pass.strings`` per language: from the German text, as it stands in pass.json, to the words.
+
+    Raises PassRefusal APPLE_TEXT_TWICE if one German text has two translations: the phone looks texts up by
+    themselves, so it could not tell them apart.
+    """
+    files: dict[str, bytes] = {}
+    for language in LANGUAGES:
+        table: dict[str, str] = {}
+        for german, translated in zip(
+            _words(pass_type, city, "de"), _words(pass_type, city, language), strict=True
+        ):
+            if table.setdefault(german, translated) != translated:
+                raise PassRefusal("APPLE_TEXT_TWICE", type=pass_type.id, text=german, language=language)
+        table.pop("", None)
+        files[f"{language}.lproj/pass.strings"] = strings_file(table)
+    return files
+
+
+def _words(pass_type: PassType, city: City, language: str) -> list[str]:
+    """All translated texts of a pass in the order of the type's declaration."""
+    words, say = pass_type.words(language), texts("passes", language)
+    found = [marked(city, words.description), marked(city, words.name), say("APPLE_ISSUED_BY")]
+    if city.test:
+        found.append(say("TEST"))
+    for spec in pass_type.spec.fields:
+        if spec.apple == "none":
+            continue
+        found.append(words.labels[spec.key])
+        if spec.change_message:
+            found.append(change_message(pass_type, spec.key, language))
+        if field_value(spec, pass_type) is None:
+            found.append(static_text(spec.key, pass_type, city, language))
+    for attribute in pass_type.spec.attributes:
+        found += [words.choices[attribute.name][choice] for choice in attribute.choices]
+    if any(attribute.kind == "yes_no" for attribute in pass_type.spec.attributes):
+        found += [say("YES"), say("NO")]
+    found = [nfc(one) for one in found]
+    if any(SLOT_START in one or SLOT_END in one for one in (*found, city.name)):
+        raise PassRefusal("APPLE_TEXT_CHARACTER", type=pass_type.id, language=language)
+    return found

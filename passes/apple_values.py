@@ -1,0 +1,152 @@
+"""The values of an Apple pass that differ from pass to pass: German, in NFC, as JSON strings in UTF-8."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
+from typing import NamedTuple
+
+import msgspec
+
+from keys.texts import texts
+from passes import display
+from passes.apple_models import time_text
+from passes.card_numbers import CardNumber, Symbology
+from passes.errors import PassRefusal
+from passes.model import PassContent
+from passes.pass_types import FieldSpec, PassType
+from passes.periods import BERLIN
+from passes.zones import Zone
+
+# The symbologies that limit what a number may hold.
+_SYMBOLOGIES = {
+    "Code128": Symbology.CODE_128, "Code39": Symbology.CODE_39, "Codabar": Symbology.CODABAR,
+    "EAN13": Symbology.EAN_13, "I2of5": Symbology.ITF,
+}  # fmt: skip
+_NOON = time(12)
+
+# None or empty: the pass does not have the value.
+Value = Callable[[PassContent], bytes | None]
+#: A value as JSON bytes.
+JSON = msgspec.json.Encoder().encode
+
+
+class Days(NamedTuple):
+    """A day in Europe/Berlin as Apple writes times, in JSON: its noon, its start and the start of the next."""
+
+    noon: bytes
+    start: bytes
+    end: bytes
+
+
+@lru_cache(maxsize=4096)
+def days(day: date) -> Days:
+    """The times of ``day``, a day in Europe/Berlin."""
+    start = datetime.combine(day, time.min, BERLIN)
+    end = datetime.combine(day + timedelta(days=1), time.min, BERLIN)
+    noon = datetime.combine(day, _NOON, BERLIN)
+    return Days(*[JSON(time_text(moment)) for moment in (noon, start, end)])
+
+
+def json_text(text: str | None) -> bytes | None:
+    """``text`` in NFC as JSON; None for nothing. Raises UnicodeEncodeError for half a character."""
+    if not text:
+        return None
+    return JSON(text if text.isascii() else unicodedata.normalize("NFC", text))
+
+
+# A city has some dozens of zones.
+@lru_cache(maxsize=1024)
+def _zone_text(zone: Zone) -> bytes | None:
+    return json_text(f"{zone.code} {zone.name}")
+
+
+def field_value(spec: FieldSpec, pass_type: PassType) -> tuple[Value, bool] | None:
+    """How a field gets its German text from a pass, and whether it is a day; None for a static one."""
+    match spec.key:
+        case "number":
+            return lambda content: json_text(content.number), False
+        case "valid_from":
+            return lambda content: days(content.period.first).noon, True
+        case "valid_until":
+            return lambda content: days(content.period.last).noon, True
+        case "vehicle":
+            return lambda content: json_text(display.vehicle_text(content, pass_type, "de")), False
+        case "zone_code":
+            return _zone_code, False
+        case "display_hint" | "contact":
+            return None
+    if spec.key in pass_type.words("de").texts:
+        return None
+    return _attribute(spec.key, pass_type)
+
+
+def _attribute(name: str, pass_type: PassType) -> tuple[Value, bool]:
+    choices = pass_type.words("de").choices.get(name, {})
+    say = texts("passes", "de")
+
+    def text(content: PassContent) -> bytes | None:
+        match content.attributes.get(name):
+            case Zone() as zone:
+                return _zone_text(zone)
+            case None:
+                return None
+            case bool() as answer:
+                return json_text(say("YES" if answer else "NO"))
+            case tuple() as plates:
+                return json_text(", ".join([one.plate.canonical for one in plates]))
+            case str() as value:
+                return json_text(choices.get(value, value))
+            case other:
+                return json_text(str(other))
+
+    def day(content: PassContent) -> bytes | None:
+        value = content.attributes.get(name)
+        return days(value).noon if isinstance(value, date) else None
+
+    declared = pass_type.attributes.get(name)
+    is_day = declared is not None and declared.kind == "date"
+    return (day if is_day else text), is_day
+
+
+def _zone_code(content: PassContent) -> bytes | None:
+    zone = content.attributes.get("zone")
+    return json_text(zone.code) if isinstance(zone, Zone) else None
+
+
+def shown_number(pass_type: PassType) -> Value:
+    """What stands under the code, for staff to type in if it cannot be read: the card's number or the pass's."""
+    number = _number(pass_type)
+    return lambda content: json_text(number(content))
+
+
+def number_code(form: str, pass_type: PassType) -> Value:
+    """The card's number, or the pass's, if the symbology can encode it; else nothing: no such code."""
+    symbology = _SYMBOLOGIES.get(form)
+    number = _number(pass_type)
+
+    def message(content: PassContent) -> bytes | None:
+        text = number(content)
+        if symbology is not None:
+            try:
+                CardNumber(text, None, symbology)
+            except PassRefusal:
+                return None
+        return json_text(text)
+
+    return message
+
+
+def _number(pass_type: PassType) -> Callable[[PassContent], str]:
+    cards = [one.name for one in pass_type.attributes.values() if one.kind == "card_number"]
+    if not cards:
+        return lambda content: content.number
+    name = cards[0]
+
+    def card_number(content: PassContent) -> str:
+        card = content.attributes.get(name)
+        return card.text if isinstance(card, CardNumber) else content.number
+
+    return card_number
