@@ -84,4 +84,4 @@ def own_city(demo_city: DemoCity, tmp_path: Path) -> DemoCity:
 @pytest.fixture
 def fresh_city(empty_city: DemoCity, tmp_path: Path) -> DemoCity:
     """A demo city of the test's own with nothing issued yet."""
-    return empty_city.copy(tmp_path / "city")
+    return empty_city.copy(tmp_path / "fresh")
