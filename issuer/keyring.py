@@ -35,8 +35,10 @@ _LIFETIME = timedelta(days=730)
 # A demo signs samples of a past day as well as today's passes.
 DEMO_BACKDATED = timedelta(days=400)
 DEMO_LIFETIME = timedelta(days=3650)
-# Purposes whose keys this version makes itself; Apple's and Google's come from Apple and Google.
-CREATABLE = (Purpose.ROOT, Purpose.LIST, Purpose.SEAL)
+# Purposes whose keys stand in the trust bundle and must be published before they sign.
+PUBLISHED = (Purpose.ROOT, Purpose.LIST, Purpose.SEAL)
+# Purposes whose keys are made here; those for Apple and Google come from Apple and Google.
+CREATABLE = (*PUBLISHED, Purpose.PLATE_LIST, Purpose.STATEMENT, Purpose.EUDI)
 
 
 def create_key(
@@ -84,15 +86,18 @@ def note_key(
     return record
 
 
-def create_epoch_key(
-    session: Session, manager: SecretKeeper, tenant: str, at: datetime, *, test: bool
+def create_secret(
+    session: Session, manager: SecretKeeper, tenant: str, purpose: Purpose, at: datetime, *, test: bool
 ) -> KeyRecord:
-    """Make the secret behind rotating codes and note it as pending; it has no public half."""
-    uri = manager.create_secret(_name(session, tenant, Purpose.GOOGLE, at))
-    first, last = _period(Purpose.GOOGLE, at, test=test)
+    """Make a symmetric key and note it as pending; it has no public half.
+
+    For Google it is the epoch key behind rotating codes.
+    """
+    uri = manager.create_secret(_name(session, tenant, purpose, at))
+    first, last = _period(purpose, at, test=test)
     record = lifecycle.pending_key(
         tenant=tenant,
-        purpose=Purpose.GOOGLE,
+        purpose=purpose,
         uri=uri,
         kid=secrets.token_bytes(8),
         spki=b"",

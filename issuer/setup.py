@@ -106,7 +106,7 @@ def _demo_accounts(session: Session, manager: FileKeyStore, tenant: str, folder:
         session, manager, tenant, Purpose.GOOGLE, at, test=True, algorithm=Algorithm.RS256
     )
     _activated(session, google, at)
-    _activated(session, keyring.create_epoch_key(session, manager, tenant, at, test=True), at)
+    _activated(session, keyring.create_secret(session, manager, tenant, Purpose.GOOGLE, at, test=True), at)
 
 
 def _activated(session: Session, record: KeyRecord, at: datetime) -> None:

@@ -36,7 +36,7 @@ from keys import lifecycle
 from keys.apple_certificates import AppleSigningIdentity, ImportingKeyManager
 from keys.lifecycle import KeyRecord, KeyState, Purpose
 from keys.private_key_files import read_pem
-from keys.store import Algorithm, KeyImporter, KeyManager
+from keys.store import Algorithm, KeyImporter, KeyManager, SecretKeeper
 from passes.periods import BERLIN
 from verifier.cli import Parser, chosen_time
 from verifier.verdict import ExitCode
@@ -51,7 +51,9 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     add_data_argument(listing)
     listing.set_defaults(run=run_list)
     add = actions.add_parser("add", help="make or import a key; it is pending until it is activated")
-    add.add_argument("purpose", choices=[one.value for one in (*keyring.CREATABLE, *_IMPORTED)])
+    add.add_argument(
+        "purpose", choices=[one.value for one in (*keyring.CREATABLE, Purpose.DATA_ENCRYPTION, *_IMPORTED)]
+    )
     add.add_argument("--types", metavar="TYPE,...", help="pass types a seal key may sign (default: all)")
     add.add_argument("--p12", metavar="FILE", type=Path, help="Apple's certificate with its key")
     add.add_argument("--chain", metavar="FILE", type=Path, help="Apple's WWDR certificate (PEM)")
@@ -120,6 +122,12 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
                 record = keyring.create_key(
                     session, manager, workspace.tenant, purpose, at, test=settings.test, pass_types=types
                 )
+            elif purpose is Purpose.DATA_ENCRYPTION:
+                if not isinstance(manager, SecretKeeper):
+                    raise IssuerRefusal("IMPORT_IMPOSSIBLE")
+                record = keyring.create_secret(
+                    session, manager, workspace.tenant, purpose, at, test=settings.test
+                )
             elif purpose is Purpose.APPLE_PASS:
                 record = _apple(arguments, workspace, session, manager, at, test=settings.test)
             else:
@@ -127,7 +135,7 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
             event = AuditEvent("key-added", f"key/{record.kid.hex()}", after={"purpose": purpose.value})
             audit.append(session, workspace.tenant, [event], at, actor())
     tell(record.kid.hex())
-    code = "KEY_ADDED_PUBLISH" if purpose in keyring.CREATABLE else "KEY_ADDED"
+    code = "KEY_ADDED_PUBLISH" if purpose in keyring.PUBLISHED else "KEY_ADDED"
     warn(say(arguments, code, kid=record.kid.hex()))
     return ExitCode.GREEN
 
@@ -140,7 +148,7 @@ def run_step(arguments: argparse.Namespace) -> ExitCode:
             before = keyring.find(session, workspace.tenant, arguments.kid)
             if arguments.step == "activate":
                 # Only what verifiers must know has to be published first.
-                initial = before.purpose not in keyring.CREATABLE
+                initial = before.purpose not in keyring.PUBLISHED
                 after = lifecycle.activate(before, at, initial=initial)
             elif arguments.step == "retire":
                 after = lifecycle.retire(before, at)
