@@ -250,6 +250,7 @@ def _tell_view(arguments: argparse.Namespace, workspace: Workspace, view: PassVi
     tell(f"  {say(arguments, 'SHOW_PERIOD')}: {first} – {last}")
     for name, value in stored_attributes.facts(content.attributes).items():
         shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        shown = words.choices.get(name, {}).get(shown, shown)
         if shown:
             tell(f"  {words.labels.get(name, name)}: {shown}")
     tell("")
