@@ -44,6 +44,6 @@ def _codes(file: BinaryIO) -> list[str]:
 
     from verifier.pictures import grey_picture  # noqa: PLC0415
 
-    formats = zxingcpp.BarcodeFormat.QRCode | zxingcpp.BarcodeFormat.Aztec
+    formats = zxingcpp.BarcodeFormats([zxingcpp.BarcodeFormat.QRCode, zxingcpp.BarcodeFormat.Aztec])
     found = zxingcpp.read_barcodes(grey_picture(file), formats=formats, text_mode=zxingcpp.TextMode.Plain)
     return list(dict.fromkeys(code.text for code in found if code.text))

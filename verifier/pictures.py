@@ -22,7 +22,7 @@ MAX_FILE_BYTES = 20 * 1024 * 1024
 # Above this a picture is halved: the code reader needs about three bytes a pixel.
 _HALVED_FROM = 9_000_000
 # What a decoder may hold at its peak, the file included.
-_BUDGET = 45_000_000
+_BUDGET = 40_000_000
 _STRIP_BYTES = 1 << 20
 
 _PNG = b"\x89PNG\r\n\x1a\n"
@@ -51,6 +51,8 @@ def grey_picture(file: BinaryIO) -> Image.Image:
             return _webp(file.read())
     except ImageRefused:
         raise
+    except Image.DecompressionBombError as fault:
+        raise ImageRefused("IMAGE_TOO_LARGE", megapixels=f"> {MAX_PIXELS // 1_000_000}") from fault
     except Exception as fault:
         # Pillow raises many kinds of errors for broken files; to a reader they all mean the same.
         raise ImageRefused("IMAGE_UNREADABLE") from fault
@@ -65,6 +67,7 @@ def _check_size(width: int, height: int, peak_bytes: float) -> None:
 
 def _finished(picture: Image.Image) -> Image.Image:
     """Grey, on white where it is transparent, and halved if it is large."""
+    picture.load()
     if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
         rgba = picture.convert("RGBA")
         picture = Image.new("RGBA", rgba.size, "white")
@@ -87,16 +90,18 @@ def _jpeg(file: BinaryIO) -> Image.Image:
         full = max(layer[1] for layer in layers) * max(layer[2] for layer in layers)
         coefficients = 2.0 * pixels * sum(layer[1] * layer[2] for layer in layers) / full
     decoded = pixels / (4 if halved else 1) * (10 if picture.mode == "CMYK" else 1.1)
-    _check_size(width, height, data.tell() + coefficients + decoded)
+    _check_size(width, height, coefficients + decoded)
     picture.draft("L", (width // 2, height // 2) if halved else (width, height))
     return _finished(picture)
 
 
-def _without_metadata(file: BinaryIO) -> io.BytesIO:
+def _without_metadata(file: BinaryIO) -> io.BufferedReader:
     """A JPEG without comments and application data, of which only JFIF and Adobe's say how to decode."""
-    kept = io.BytesIO()
-    kept.write(file.read(2))
+    end = file.seek(0, io.SEEK_END)
+    parts = [(0, 2)]
+    file.seek(2)
     while True:
+        start = file.tell()
         marker, kind = _exactly(file, 2)
         if marker != 0xFF:
             raise ValueError("no marker")
@@ -105,20 +110,50 @@ def _without_metadata(file: BinaryIO) -> io.BytesIO:
             continue
         if kind == 0xDA:
             break
-        length = _exactly(file, 2)
-        size = int.from_bytes(length, "big") - 2
-        if (0xE0 <= kind <= 0xEF and kind not in (0xE0, 0xEE)) or kind == 0xFE:
-            file.seek(size, io.SEEK_CUR)
-        else:
-            kept.write(bytes((marker, kind)) + length + _exactly(file, size))
-    kept.write(b"\xff\xda")
+        after = start + 2 + int.from_bytes(_exactly(file, 2), "big")
+        if after > end:
+            raise ValueError("ends too early")
+        if not (0xE0 <= kind <= 0xEF or kind == 0xFE) or kind in (0xE0, 0xEE):
+            parts.append((start, after))
+        file.seek(after)
     scans = 0
     while piece := file.read(_STRIP_BYTES):
         scans += piece.count(b"\xff\xda")
         if scans > _MAX_SCANS:
             raise ValueError("too many scans")
-        kept.write(piece)
-    return kept
+    return io.BufferedReader(_Parts(file, [*parts, (start, end)]))
+
+
+class _Parts(io.RawIOBase):
+    """Some parts of a file, (start, end) each, as if they were all of it."""
+
+    def __init__(self, file: BinaryIO, parts: list[tuple[int, int]]) -> None:
+        self._file, self._parts, self._at = file, parts, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        if whence == io.SEEK_END:
+            offset += sum(end - start for start, end in self._parts)
+        self._at = offset + (self._at if whence == io.SEEK_CUR else 0)
+        return self._at
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        before = 0
+        for start, end in self._parts:
+            inside = self._at - before
+            if inside < end - start:
+                self._file.seek(start + inside)
+                octets = self._file.read(min(len(buffer), end - start - inside))
+                buffer[: len(octets)] = octets
+                self._at += len(octets)
+                return len(octets)
+            before += end - start
+        return 0
 
 
 def _webp(data: bytes) -> Image.Image:
