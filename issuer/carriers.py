@@ -6,7 +6,8 @@ made before the first pass, so that a pass costs little more than its signatures
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,6 +18,7 @@ import msgspec
 from issuer.errors import IssuerRefusal
 from issuer.files import write_atomically
 from keys.apple_certificates import AppleSigningIdentity
+from keys.errors import Refusal
 from keys.store import Signer
 from passes.apple import ApplePassFactory
 from passes.google import GooglePassFactory
@@ -75,6 +77,18 @@ def files_of(number: str, carrier: Carrier) -> tuple[str, ...]:
     return tuple(number + suffix for suffix in _SUFFIXES[carrier])
 
 
+Job = tuple[PassContent, tuple[Carrier, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """One carrier of one pass that was written, or the refusal that kept it from being made."""
+
+    number: str
+    carrier: Carrier
+    refusal: Refusal | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class CarrierKeys:
     """What signs the carriers; None where the city has no account with Apple or Google."""
@@ -116,30 +130,62 @@ class CarrierMaker:
         if Carrier.PDF in wanted:
             self._pdf = PdfFactory()
 
-    def write(
-        self, content: PassContent, carriers: Iterable[Carrier], out: Path, *, sync: bool = True
-    ) -> None:
-        """Write the files of ``carriers`` for one revision into ``out``, each in one step."""
-        for carrier in carriers:
-            for name, data in zip(
-                files_of(content.number, carrier), self.make(content, carrier), strict=True
-            ):
-                write_atomically(out / name, data, mode=0o600, sync=sync)
+    def write(self, content: PassContent, carriers: Iterable[Carrier], out: Path) -> None:
+        """Write the files of ``carriers`` for one revision into ``out``, each in one step.
 
-    def make(self, content: PassContent, carrier: Carrier) -> tuple[bytes, ...]:
+        Raises PassRefusal for a carrier that cannot be made; those before it are written then.
+        """
+        for made in self.write_all([(content, tuple(carriers))], out, sync=True):
+            if made.refusal is not None:
+                raise made.refusal
+
+    def write_all(self, jobs: Sequence[Job], out: Path, *, sync: bool = False) -> Iterator[Made]:
+        """Write the carriers of many revisions; one that cannot be made is reported and stops no other.
+
+        Without ``sync`` the files are whole at any time, but a power cut may lose the newest.
+        """
+        for carrier in ALL_CARRIERS:
+            contents = [content for content, carriers in jobs if carrier in carriers]
+            for content, made in self._make_all(contents, carrier):
+                if isinstance(made, Refusal):
+                    yield Made(content.number, carrier, made)
+                    continue
+                for name, data in zip(files_of(content.number, carrier), made, strict=True):
+                    write_atomically(out / name, data, mode=0o600, sync=sync)
+                yield Made(content.number, carrier)
+
+    def _make_all(
+        self, contents: Sequence[PassContent], carrier: Carrier
+    ) -> Iterator[tuple[PassContent, tuple[bytes, ...] | Refusal]]:
+        if carrier is Carrier.APPLE:
+            yield from self._apple_passes(contents)
+            return
+        for content in contents:
+            try:
+                yield content, self._make(content, carrier)
+            except Refusal as refusal:
+                yield content, refusal
+
+    def _apple_passes(
+        self, contents: Sequence[PassContent]
+    ) -> Iterator[tuple[PassContent, tuple[bytes, ...] | Refusal]]:
+        assert self._apple is not None or not contents
+        waiting = deque(contents)
+        while waiting and self._apple is not None:
+            try:
+                for data in self._apple.build_all(tuple(waiting), self._at):
+                    yield waiting.popleft(), (data,)
+            except Refusal as refusal:
+                yield waiting.popleft(), refusal
+
+    def _make(self, content: PassContent, carrier: Carrier) -> tuple[bytes, ...]:
         """The contents of the carrier's files, in the order of `files_of`."""
-        match carrier:
-            case Carrier.APPLE:
-                assert self._apple is not None
-                return (self._apple.build(content, self._at),)
-            case Carrier.GOOGLE:
-                return self._google_files(content)
-            case Carrier.PDF:
-                assert self._pdf is not None
-                language = content.language if content.language in ("de", "en") else "de"
-                return (self._pdf.render(self._pass_type, content, self._city, language),)
-            case Carrier.SEAL:
-                return (content.seal + "\n").encode(), qr_png(content.seal)
+        if carrier is Carrier.GOOGLE:
+            return self._google_files(content)
+        if carrier is Carrier.PDF:
+            assert self._pdf is not None
+            return (self._pdf.render(self._pass_type, content, self._city, content.language),)
+        return (content.seal + "\n").encode(), qr_png(content.seal)
 
     def _google_files(self, content: PassContent) -> tuple[bytes, ...]:
         assert self._google is not None

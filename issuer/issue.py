@@ -16,12 +16,12 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from issuer import keyring
-from issuer.carriers import ALL_CARRIERS, Carrier, carriers_of, files_of
+from issuer.carriers import ALL_CARRIERS, Carrier, Job, carriers_of, files_of
 from issuer.database import reading, writing
 from issuer.importing.check_file import AcceptedRow, CheckedFile, check_rows
 from issuer.importing.findings import Finding, Severity
 from issuer.importing.rows import RowFile, read_rows
-from issuer.production import Failure, Job, Production, carrier_maker
+from issuer.production import Failure, Production, carrier_maker
 from issuer.register import insert_passes, load_contents
 from issuer.sealing import RegisterSealer, sealer_for
 from issuer.status_allocation import chunks

@@ -17,16 +17,12 @@ from types import TracebackType
 from typing import Self
 
 from issuer import keyring
-from issuer.carriers import Carrier, CarrierKeys, CarrierMaker
+from issuer.carriers import Carrier, CarrierKeys, CarrierMaker, Job
 from issuer.database import reading
 from issuer.settings import load_settings
 from issuer.workspace import Workspace
-from keys.errors import Refusal
 from keys.lifecycle import Purpose
 from keys.store import KeyManager
-from passes.model import PassContent
-
-Job = tuple[PassContent, tuple[Carrier, ...]]
 
 # Below this many passes, starting processes costs more than it saves.
 _FEW = 40
@@ -185,19 +181,16 @@ class _Worker:
     def write(self, jobs: Sequence[Job]) -> _Batch:
         """Make the carriers of some passes."""
         failures: list[Failure] = []
-        made = 0
-        for content, carriers in jobs:
-            written = 0
-            for carrier in carriers:
-                try:
-                    self._maker.write(content, (carrier,), self._out, sync=False)
-                    written += 1
-                except Refusal as refusal:
-                    failures.append(
-                        Failure(content.number, carrier.value, refusal.code, refusal.package, refusal.params)
-                    )
-            made += written > 0
-        return _Batch(made, len(jobs), failures)
+        written: set[str] = set()
+        for one in self._maker.write_all(jobs, self._out):
+            if one.refusal is None:
+                written.add(one.number)
+            else:
+                refusal = one.refusal
+                failures.append(
+                    Failure(one.number, one.carrier.value, refusal.code, refusal.package, refusal.params)
+                )
+        return _Batch(len(written), len(jobs), failures)
 
 
 def _start_worker(folder: Path, type_id: str, carriers: tuple[Carrier, ...], at: datetime, out: Path) -> None:

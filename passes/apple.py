@@ -156,7 +156,7 @@ class _Template:
         self._dynamic: dict[str, bool] = {}
         for spec in pass_type.spec.fields:
             if spec.apple != "none":
-                made = field_value(spec, pass_type)
+                made = field_value(spec, pass_type, city)
                 if made is not None:
                     value, is_day = made
                     values[f"field {spec.key}"] = value

@@ -5,12 +5,12 @@ from __future__ import annotations
 import unicodedata
 
 from keys.texts import LANGUAGES, texts
-from passes import display
 from passes.apple_bundle import strings_file
 from passes.apple_schema import ApplePassInvalid
 from passes.apple_values import field_value
+from passes.display import display_sentence
 from passes.errors import PassRefusal
-from passes.model import City
+from passes.model import City, DisplayMode
 from passes.pass_types import PassType
 
 # Mark a slot in the template; private use, refused in the words of a type.
@@ -37,8 +37,6 @@ def change_message(pass_type: PassType, key: str, language: str) -> str:
 
 def static_text(key: str, pass_type: PassType, city: City, language: str) -> str:
     """The value of a field that is the same in every pass of the type and city."""
-    if key == "display_hint":
-        return nfc(display.display_hint(pass_type, city, language))
     if key == "contact":
         return nfc(city.contact)
     return nfc(pass_type.words(language).texts[key])
@@ -75,8 +73,10 @@ def _words(pass_type: PassType, city: City, language: str) -> list[str]:
         found.append(words.labels[spec.key])
         if spec.change_message:
             found.append(change_message(pass_type, spec.key, language))
-        if field_value(spec, pass_type) is None:
+        if field_value(spec, pass_type, city) is None:
             found.append(static_text(spec.key, pass_type, city, language))
+        elif spec.key == "display_hint":
+            found += [display_sentence(mode, language) for mode in DisplayMode]
     for attribute in pass_type.spec.attributes:
         found += [words.choices[attribute.name][choice] for choice in attribute.choices]
     if any(attribute.kind == "yes_no" for attribute in pass_type.spec.attributes):

@@ -15,7 +15,7 @@ from passes import display
 from passes.apple_models import time_text
 from passes.card_numbers import CardNumber, Symbology
 from passes.errors import PassRefusal
-from passes.model import PassContent
+from passes.model import City, PassContent
 from passes.pass_types import FieldSpec, PassType
 from passes.periods import BERLIN
 from passes.zones import Zone
@@ -63,7 +63,7 @@ def _zone_text(zone: Zone) -> bytes | None:
     return json_text(f"{zone.code} {zone.name}")
 
 
-def field_value(spec: FieldSpec, pass_type: PassType) -> tuple[Value, bool] | None:
+def field_value(spec: FieldSpec, pass_type: PassType, city: City) -> tuple[Value, bool] | None:
     """How a field gets its German text from a pass, and whether it is a day; None for a static one."""
     match spec.key:
         case "number":
@@ -76,7 +76,9 @@ def field_value(spec: FieldSpec, pass_type: PassType) -> tuple[Value, bool] | No
             return lambda content: json_text(display.vehicle_text(content, pass_type, "de")), False
         case "zone_code":
             return _zone_code, False
-        case "display_hint" | "contact":
+        case "display_hint":
+            return lambda content: json_text(display.display_hint(pass_type, content, city, "de")), False
+        case "contact":
             return None
     if spec.key in pass_type.words("de").texts:
         return None

@@ -44,12 +44,20 @@ def day_text(day: date, language: str) -> str:
     return day.strftime("%d.%m.%Y")
 
 
-def display_hint(pass_type: PassType, city: City, language: str) -> str:
-    """Where the print has to be: empty for cards that do not stand in a car."""
+def display_hint(pass_type: PassType, content: PassContent, city: City, language: str) -> str:
+    """Where the print has to be: empty for cards that do not stand in a car.
+
+    A pass without a plate is in no plate list, so its print has to lie in the car whatever the city allows.
+    """
     if not pass_type.spec.stands_in_car:
         return ""
-    paper = city.display_mode is DisplayMode.PAPER_REQUIRED
-    return texts("passes", language)("DISPLAY_PAPER_REQUIRED" if paper else "DISPLAY_DIGITAL_ALLOWED")
+    has_plate = bool(content.attributes.get("plates"))
+    return display_sentence(city.display_mode if has_plate else DisplayMode.PAPER_REQUIRED, language)
+
+
+def display_sentence(mode: DisplayMode, language: str) -> str:
+    """What a display mode asks of the holder."""
+    return texts("passes", language)(f"DISPLAY_{mode.name}")
 
 
 def vehicle_text(content: PassContent, pass_type: PassType, language: str) -> str:
@@ -83,7 +91,7 @@ def _value(
             zone = content.attributes.get("zone")
             return (zone.code if isinstance(zone, Zone) else ""), None
         case "display_hint":
-            return display_hint(pass_type, city, language), None
+            return display_hint(pass_type, content, city, language), None
         case "contact":
             return city.contact, None
     words = pass_type.words(language)

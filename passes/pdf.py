@@ -84,7 +84,7 @@ def _document(pass_type: PassType, content: PassContent, city: City, language: s
         "card": _card(pass_type, content, city),
         "sheet": {
             "title": say("PDF_SHEET_TITLE"),
-            "hint": display_hint(pass_type, city, language),
+            "hint": display_hint(pass_type, content, city, language),
             "steps": [say("PDF_STEP_PRINT"), say("PDF_STEP_FOLD"), say("PDF_STEP_CHANGE")],
         },
         "letter": _letter(pass_type, content, city, say),
@@ -128,7 +128,7 @@ def _letter(pass_type: PassType, content: PassContent, city: City, say: Texts) -
             {"label": one.label, "text": one.text, "large": one in large}
             for one in (*large, *_printed(pass_type, shown, "small"))
         ],
-        "hint": display_hint(pass_type, city, say.language),
+        "hint": display_hint(pass_type, content, city, say.language),
         "paragraphs": paragraphs,
         "closing": say("PDF_CLOSING"),
         "machine": say("PDF_MACHINE"),
