@@ -69,7 +69,9 @@ def run() -> None:
         city = City(Path(folder)).publish()
         trust = city.trust()
         sealer = Sealer(city.seal_key, city.seal_key.kid)
-        contents = [replace(permit(), number=f"BP-2026-{index:06d}", status_index=index) for index in range(4000)]
+        contents = [
+            replace(permit(), number=f"BP-2026-{index:06d}", status_index=index) for index in range(4000)
+        ]
         texts = [sealer.seal(content) for content in contents[:2000]]
         pictures = [photo_of(text) for text in texts[:20]]
         message = b"x" * 160
@@ -109,7 +111,9 @@ def _verified(text: str, city: City) -> None:
 def _line(name: str, per_second: float, share: float | None = None, wanted: float = 0) -> None:
     line = f"{name:38s} {per_second:10,.0f} /s"
     if share is not None:
-        line += f"   {share:6.1%} of the reference, {wanted:.0%} wanted: {'ok' if share >= wanted else 'MISSED'}"
+        line += (
+            f"   {share:6.1%} of the reference, {wanted:.0%} wanted: {'ok' if share >= wanted else 'MISSED'}"
+        )
     print(line)
 
 
