@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
 from cryptography import x509
@@ -25,6 +25,7 @@ from keys.identity import kid_of, spki_der
 from keys.lifecycle import KeyRecord, KeyState, Purpose
 from keys.store import Algorithm, KeyManager, SecretKeeper
 from keys.uri import KeyUri
+from passes.periods import berlin_day
 
 _LIFETIMES = {
     Purpose.ROOT: timedelta(days=3650),
@@ -228,19 +229,47 @@ def transition(
     audit.append(session, after.tenant, [event], at, actor)
 
 
+def activate(session: Session, record: KeyRecord, at: datetime) -> KeyRecord:
+    """The record of a key that signs from ``at`` on, not stored yet. Raises KeyRefusal as `lifecycle.activate`.
+
+    Only what verifiers must know has to be published first; and a list or root key need not be where no
+    other is left that could sign what is published.
+    """
+    others = _others_active(session, record)
+    alone = not others and record.purpose in (Purpose.ROOT, Purpose.LIST)
+    after = lifecycle.activate(record, at, initial=alone or record.purpose not in PUBLISHED)
+    latest = max((one.activated_at for one in others if one.activated_at is not None), default=None)
+    if latest is not None and latest >= at:
+        # The key activated last signs, whatever a clock that was set back says.
+        return replace(after, activated_at=latest + timedelta(microseconds=1))
+    return after
+
+
 def refuse_last(session: Session, record: KeyRecord) -> None:
-    """Refuse to take away the only key of its purpose that signs. Raises IssuerRefusal KEY_LAST."""
-    others = [
+    """Refuse to take away the only key that signs for its purpose, or for one of its pass types.
+
+    Raises IssuerRefusal KEY_LAST, KEY_LAST_OF_TYPE.
+    """
+    if record.state is not KeyState.ACTIVE:
+        return
+    others = _others_active(session, record)
+    if not others:
+        raise IssuerRefusal("KEY_LAST", kid=record.kid.hex(), purpose=record.purpose.value)
+    covered = {name for one in others for name in one.pass_types}
+    if left := [name for name in record.pass_types if name not in covered]:
+        raise IssuerRefusal("KEY_LAST_OF_TYPE", kid=record.kid.hex(), types=", ".join(left))
+
+
+def _others_active(session: Session, record: KeyRecord) -> list[KeyRecord]:
+    return [
         one
         for one in records(session, record.tenant, record.purpose)
         if one.state is KeyState.ACTIVE and one.kid != record.kid and bool(one.spki) == bool(record.spki)
     ]
-    if record.state is KeyState.ACTIVE and not others:
-        raise IssuerRefusal("KEY_LAST", kid=record.kid.hex(), purpose=record.purpose.value)
 
 
-def live_passes(session: Session, record: KeyRecord) -> list[tuple[str, str]]:
-    """The passes (type, number) whose current seal was made with the key and that are not at their end."""
+def live_passes(session: Session, record: KeyRecord, at: datetime) -> list[tuple[str, str]]:
+    """The passes (type, number) whose current seal was made with the key and that have not ended at ``at``."""
     rows = session.execute(
         select(RevisionRow.type_id, RevisionRow.number)
         .join(
@@ -254,6 +283,7 @@ def live_passes(session: Session, record: KeyRecord) -> list[tuple[str, str]]:
             RevisionRow.kid == record.kid.hex(),
             RevisionRow.superseded_at.is_(None),
             PassRow.status.in_(("active", "suspended")),
+            PassRow.period_last >= berlin_day(at),
         )
         .order_by(RevisionRow.type_id, RevisionRow.number)
     )

@@ -10,7 +10,7 @@ from issuer.carriers import carriers_of
 from issuer.database import reading, writing
 from issuer.issue import Progress, usable_carriers
 from issuer.lifecycle import Actor
-from issuer.production import Production
+from issuer.production import Production, carrier_maker
 from issuer.sealing import sealer_for
 from issuer.workspace import Workspace
 from keys.errors import Refusal
@@ -33,12 +33,19 @@ def reissue_all(
 
     Passes that may not be issued anew, such as those that ended meanwhile, are left out. Returns how many
     were. A run that was interrupted is finished by running it again for those that still have the old key.
-    Raises IssuerRefusal NO_SIGNING_KEY before anything has changed.
+    Raises IssuerRefusal NO_SIGNING_KEY, or KeyRefusal for a key or certificate that cannot be used, before
+    anything has changed.
     """
     done = 0
     out.mkdir(parents=True, exist_ok=True)
+    type_ids = sorted({one for one, _ in passes})
     with workspace.keys() as manager:
-        for type_id in sorted({one for one, _ in passes}):
+        for type_id in type_ids:
+            with reading(workspace.engine) as session:
+                sealer_for(session, workspace.tenant, workspace.pass_types[type_id], manager, actor.at)
+                carriers, _ = usable_carriers(session, workspace.tenant, None)
+            carrier_maker(workspace, manager, type_id, carriers, actor.at)
+        for type_id in type_ids:
             numbers = [number for one, number in passes if one == type_id]
             pass_type = workspace.pass_types[type_id]
             with reading(workspace.engine) as session:

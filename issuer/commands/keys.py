@@ -34,6 +34,7 @@ from issuer.settings import load_settings
 from issuer.workspace import Workspace
 from keys import lifecycle
 from keys.apple_certificates import AppleSigningIdentity, ImportingKeyManager
+from keys.errors import Refusal
 from keys.lifecycle import KeyRecord, KeyState, Purpose
 from keys.private_key_files import read_pem
 from keys.store import Algorithm, KeyImporter, KeyManager, SecretKeeper
@@ -71,7 +72,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         if name == "revoke":
             step.add_argument("--out", metavar="DIR", type=Path, help="folder for the new passes")
         add_data_argument(step)
-        step.set_defaults(run=run_step, step=name)
+        step.set_defaults(run=run_revoke if name == "revoke" else run_step, step=name)
 
 
 _IMPORTED = (Purpose.APPLE_PASS, Purpose.GOOGLE)
@@ -141,51 +142,64 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
 
 
 def run_step(arguments: argparse.Namespace) -> ExitCode:
-    """Activate, retire or revoke a key."""
+    """Activate or retire a key."""
+    at = chosen_time(arguments)
+    with opened(arguments) as workspace, writing(workspace.engine) as session:
+        before = keyring.find(session, workspace.tenant, arguments.kid)
+        if arguments.step == "activate":
+            after = keyring.activate(session, before, at)
+        else:
+            after = lifecycle.retire(before, at)
+            keyring.refuse_last(session, before)
+        keyring.transition(session, before, after, at, actor(), arguments.reason)
+    tell(say(arguments, f"KEY_{after.state.name}", kid=after.kid.hex()))
+    return ExitCode.GREEN
+
+
+def run_revoke(arguments: argparse.Namespace) -> ExitCode:
+    """Revoke a key and issue anew what it has sealed; again for a revoked key: finish what was left."""
     at = chosen_time(arguments)
     with opened(arguments) as workspace:
         with writing(workspace.engine) as session:
-            before = keyring.find(session, workspace.tenant, arguments.kid)
-            if arguments.step == "activate":
-                # Only what verifiers must know has to be published first.
-                initial = before.purpose not in keyring.PUBLISHED
-                after = lifecycle.activate(before, at, initial=initial)
-            elif arguments.step == "retire":
-                after = lifecycle.retire(before, at)
-                keyring.refuse_last(session, before)
-            else:
-                after = lifecycle.revoke(before, at)
-            hit = keyring.live_passes(session, before) if arguments.step == "revoke" else []
-            keyring.transition(session, before, after, at, actor(), arguments.reason)
-            if arguments.step == "revoke":
-                RevocationLog(workspace.folder).key(after, at, arguments.reason)
-        tell(say(arguments, f"KEY_{after.state.name}", kid=after.kid.hex()))
-        if arguments.step == "revoke" and before.purpose is Purpose.SEAL:
-            tell(say(arguments, "KEY_HITS", kid=after.kid.hex(), count=len(hit)))
+            record = keyring.find(session, workspace.tenant, arguments.kid)
+            hit = keyring.live_passes(session, record, at)
+            if record.state is not KeyState.REVOKED or not hit:
+                revoked = lifecycle.revoke(record, at)
+                keyring.transition(session, record, revoked, at, actor(), arguments.reason)
+                RevocationLog(workspace.folder).key(revoked, at, arguments.reason)
+        tell(say(arguments, "KEY_REVOKED", kid=record.kid.hex()))
+        if record.purpose is Purpose.SEAL:
+            tell(say(arguments, "KEY_HITS", kid=record.kid.hex(), count=len(hit)))
             if hit:
-                _reissue(arguments, workspace, hit, at)
+                _reissue(arguments, workspace, record, hit, at)
     return ExitCode.GREEN
 
 
 def _reissue(
-    arguments: argparse.Namespace, workspace: Workspace, hit: list[tuple[str, str]], at: datetime
+    arguments: argparse.Namespace,
+    workspace: Workspace,
+    record: KeyRecord,
+    hit: list[tuple[str, str]],
+    at: datetime,
 ) -> None:
     try:
         by = Actor(actor(), at, arguments.reason)
         with progress_bar(say(arguments, "PROGRESS_REISSUE")) as bar:
             done = reissue_all(workspace, hit, arguments.out or arguments.data / "out", by, bar)
-    except IssuerRefusal as refusal:
+        tell(say(arguments, "REISSUED", count=done))
+    except Refusal as refusal:
         # Trust is withdrawn already, whatever becomes of the new passes: say what is left to do.
         warn(refusal.sentence(arguments.lang))
-        warn(say(arguments, "REISSUE_LATER", count=len(hit)))
-        return
-    tell(say(arguments, "REISSUED", count=done))
+    with reading(workspace.engine) as session:
+        left = len(keyring.live_passes(session, record, at))
+    if left:
+        warn(say(arguments, "REISSUE_LATER", count=left, kid=record.kid.hex()))
 
 
 def _types(workspace: Workspace, text: str | None) -> tuple[str, ...]:
     if text is None:
         return tuple(one.id for one in workspace.pass_types)
-    return tuple(workspace.pass_types[name.strip()].id for name in text.split(",") if name.strip())
+    return tuple(dict.fromkeys(workspace.pass_types[name.strip()].id for name in text.split(",")))
 
 
 def _apple(
