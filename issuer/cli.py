@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 
 import verifier.cli
+from keys.errors import Refusal
 from verifier.cli import Parser, run_safely
 
 _MODULES = (
@@ -35,6 +39,12 @@ _HOME = {
     "audit": _MODULES[3],
     "keys": _MODULES[4],
 }
+
+
+class FilesRefused(Refusal):
+    """The file system does not let a file be read or written."""
+
+    package = "issuer"
 
 
 def build_parser(command: str | None = None) -> Parser:
@@ -65,7 +75,24 @@ def build_parser(command: str | None = None) -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``stadtpass``. The exit code is the contract's."""
     given = list(sys.argv[1:] if argv is None else argv)
-    return run_safely(build_parser(given[0] if given else None).parse_args(given))
+    arguments = build_parser(given[0] if given else None).parse_args(given)
+    arguments.run = partial(_run, arguments.run)
+    return run_safely(arguments)
+
+
+def _run(command: Callable[[Namespace], int], arguments: Namespace) -> int:
+    """Run a command; what the file system refuses becomes a sentence with the place."""
+    try:
+        return command(arguments)
+    except BrokenPipeError:
+        raise
+    except OSError as fault:
+        if fault.errno is None:
+            raise
+        reason = os.strerror(fault.errno)
+        if fault.filename is None:
+            raise FilesRefused("FILES_FAULT", fault=reason) from fault
+        raise FilesRefused("FILE_FAULT", file=os.fsdecode(fault.filename), fault=reason) from fault
 
 
 if __name__ == "__main__":

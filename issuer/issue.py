@@ -7,6 +7,7 @@ are recognised, and whatever carrier of theirs is missing in the output folder i
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from sqlalchemy.orm import Session
 from issuer import keyring
 from issuer.carriers import ALL_CARRIERS, Carrier, Job, carriers_of, files_of
 from issuer.database import reading, writing
+from issuer.files import remove_leftovers
 from issuer.importing.check_file import AcceptedRow, CheckedFile, check_rows
 from issuer.importing.findings import Finding, Severity
 from issuer.importing.rows import RowFile, read_rows
@@ -109,6 +111,7 @@ def issue(workspace: Workspace, request: IssueRequest, progress: Progress = _qui
     if request.dry_run:
         return result
     request.out.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(request.out)
     with workspace.keys() as manager:
         # Made here once so that a missing key or an expired certificate stops the run before it begins.
         carrier_maker(workspace, manager, request.type_id, carriers, request.at)
@@ -139,7 +142,7 @@ class _Run:
     def execute(self, checked: CheckedFile, progress: Progress) -> None:
         """Enter the accepted rows chunk by chunk and make the carriers of all, on every core."""
         total = len(checked.accepted) + len(checked.unchanged)
-        present = {entry.name for entry in self.request.out.iterdir()}
+        present = self._present() if checked.unchanged else set()
         with ExitStack() as stack:
             production = stack.enter_context(
                 Production(self.workspace, self.pass_type.id, self.carriers, self.request.at,
@@ -156,6 +159,11 @@ class _Run:
                 progress(done, total)
         self.result.made = production.made
         self.result.findings.extend(self._finding(failure) for failure in production.failures)
+
+    def _present(self) -> set[str]:
+        """The files that are there; one that a power cut has emptied is not."""
+        with os.scandir(self.request.out) as entries:
+            return {entry.name for entry in entries if entry.stat().st_size}
 
     def _enter(self, rows: Sequence[AcceptedRow]) -> None:
         with writing(self.workspace.engine) as session:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack
@@ -194,7 +195,16 @@ class _Worker:
 
 
 def _start_worker(folder: Path, type_id: str, carriers: tuple[Carrier, ...], at: datetime, out: Path) -> None:
+    # A process that waits for work does not notice that the one which gives it out was killed.
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _Worker.current = _Worker(folder, type_id, carriers, at, out)
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _write(jobs: Sequence[Job]) -> _Batch:

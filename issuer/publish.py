@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from issuer import keyring
 from issuer.database import writing
 from issuer.errors import IssuerRefusal
-from issuer.files import write_atomically
+from issuer.files import remove_leftovers, write_atomically
 from issuer.register import plate_entries
 from issuer.sequences import next_sequence
 from issuer.settings import Settings, load_settings
@@ -64,6 +64,8 @@ def publish(workspace: Workspace, out: Path, at: datetime, progress: Progress = 
     """
     tenant = workspace.tenant
     (out / "status").mkdir(parents=True, exist_ok=True)
+    for folder in (out, out / "status", workspace.folder):
+        remove_leftovers(folder)
     # One writing transaction: the lists are of one state, and the sequence numbers are used up with it.
     with writing(workspace.engine) as session, workspace.keys() as manager:
         settings = load_settings(session, tenant)
