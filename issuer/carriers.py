@@ -118,14 +118,14 @@ class CarrierMaker:
         self._pdf: PdfFactory | None = None
         if Carrier.APPLE in wanted:
             if keys.apple is None:
-                raise IssuerRefusal("NO_SIGNING_KEY", purpose="apple-pass", type=pass_type.id)
+                raise IssuerRefusal("NO_SIGNING_KEY", purpose="apple-pass")
             keys.apple.check(city.apple_pass_type_identifier, city.apple_team_identifier, at)
             self._apple = ApplePassFactory(
                 pass_type, city, keys.apple.certificate, keys.apple.chain, keys.apple.signer
             )
         if Carrier.GOOGLE in wanted:
             if keys.google is None:
-                raise IssuerRefusal("NO_SIGNING_KEY", purpose="google", type=pass_type.id)
+                raise IssuerRefusal("NO_SIGNING_KEY", purpose="google")
             self._google = GooglePassFactory(pass_type, city)
         if Carrier.PDF in wanted:
             self._pdf = PdfFactory()

@@ -33,6 +33,8 @@ _LIFETIMES = {
     Purpose.SEAL: timedelta(days=1460),
 }
 _LIFETIME = timedelta(days=730)
+# A seal key with this in place of type ids may sign passes of every type, also of types added later.
+ALL_TYPES = "*"
 # A demo signs samples of a past day as well as today's passes.
 DEMO_BACKDATED = timedelta(days=400)
 DEMO_LIFETIME = timedelta(days=3650)
@@ -170,13 +172,20 @@ def signing_record(
     active = [
         one
         for one in records(session, tenant, purpose)
-        if one.state is KeyState.ACTIVE and one.spki and (type_id is None or type_id in one.pass_types)
+        if one.state is KeyState.ACTIVE and one.spki and (type_id is None or may_seal(one, type_id))
     ]
+    if not active and type_id is not None:
+        raise IssuerRefusal("NO_SEAL_KEY", type=type_id)
     if not active:
-        raise IssuerRefusal("NO_SIGNING_KEY", purpose=purpose.value, type=type_id or "")
+        raise IssuerRefusal("NO_SIGNING_KEY", purpose=purpose.value)
     newest = max(active, key=lambda one: (one.activated_at or one.not_before, one.kid))
     lifecycle.require_signing(newest, at)
     return newest
+
+
+def may_seal(record: KeyRecord, type_id: str) -> bool:
+    """Whether the seal key was made for passes of ``type_id``."""
+    return ALL_TYPES in record.pass_types or type_id in record.pass_types
 
 
 def has_signing_key(session: Session, tenant: str, purpose: Purpose) -> bool:

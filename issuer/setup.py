@@ -84,12 +84,11 @@ def _fill(folder: Path, at: datetime, tenant: str, settings: Settings, *, demo: 
 
 def _first_keys(workspace: Workspace, session: Session, opened: Unlock, at: datetime, *, demo: bool) -> None:
     tenant, folder = workspace.tenant, workspace.folder
-    types = [one.id for one in workspace.pass_types]
     # The first key of a purpose signs at once: before it, no device trusts anything of this city.
     with FileKeyStore.open(folder / "root", opened) as manager:
         _activated(session, keyring.create_key(session, manager, tenant, Purpose.ROOT, at, test=demo), at)
     with FileKeyStore.open(folder / "keys", opened) as manager:
-        for purpose, names in ((Purpose.LIST, ()), (Purpose.SEAL, types)):
+        for purpose, names in ((Purpose.LIST, ()), (Purpose.SEAL, (keyring.ALL_TYPES,))):
             made = keyring.create_key(session, manager, tenant, purpose, at, test=demo, pass_types=names)
             _activated(session, made, at)
         if demo:

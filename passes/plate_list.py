@@ -1,8 +1,8 @@
 """The signed plate list for enrolled warden devices: every plate with a running permit, nothing else.
 
 The entries are lines of text, ``key TAB first TAB last TAB zone TAB season TAB status``, sorted, one line
-feed before and after each. A look-up is one search in the signed bytes: nothing is unpacked, so a list
-of half a million plates costs a device no more memory than its file.
+feed before and after each. A look-up is one search in the signed bytes: no entry is unpacked that was not
+asked for. A city of 40,000 permits makes 1.6 MB; while it is checked, a list is held a few times over.
 """
 
 from __future__ import annotations

@@ -59,6 +59,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     add.add_argument("--p12", metavar="FILE", type=Path, help="Apple's certificate with its key")
     add.add_argument("--chain", metavar="FILE", type=Path, help="Apple's WWDR certificate (PEM)")
     add.add_argument("--key", metavar="FILE", type=Path, help="private key of Google's service account (PEM)")
+    add.add_argument("--epoch", action="store_true", help="for google: the secret behind rotating codes")
     add_data_argument(add)
     add.set_defaults(run=run_add)
     for name, text in (
@@ -86,7 +87,7 @@ def run_list(arguments: argparse.Namespace) -> ExitCode:
         found = keyring.records(session, workspace.tenant)
         if arguments.json:
             for one in found:
-                tell_json(_as_json(one))
+                tell_json(_as_json(one, workspace))
             return ExitCode.GREEN
         headers = [
             say(arguments, f"KEYS_{name}") for name in ("KID", "PURPOSE", "STATE", "FROM", "UNTIL", "TYPES")
@@ -100,7 +101,9 @@ def run_list(arguments: argparse.Namespace) -> ExitCode:
                     one.state.value + (" TEST" if one.test else ""),
                     _day(one.not_before),
                     _day(one.not_after),
-                    ", ".join(one.pass_types),
+                    say(arguments, "KEYS_ALL")
+                    if keyring.ALL_TYPES in one.pass_types
+                    else ", ".join(one.pass_types),
                 ]
                 for one in found
             ],
@@ -198,7 +201,7 @@ def _reissue(
 
 def _types(workspace: Workspace, text: str | None) -> tuple[str, ...]:
     if text is None:
-        return tuple(one.id for one in workspace.pass_types)
+        return (keyring.ALL_TYPES,)
     return tuple(dict.fromkeys(workspace.pass_types[name.strip()].id for name in text.split(",")))
 
 
@@ -231,6 +234,10 @@ def _google(
     *,
     test: bool,
 ) -> KeyRecord:
+    if arguments.epoch:
+        if not isinstance(manager, SecretKeeper):
+            raise IssuerRefusal("IMPORT_IMPOSSIBLE")
+        return keyring.create_secret(session, manager, workspace.tenant, Purpose.GOOGLE, at, test=test)
     if arguments.key is None:
         return keyring.create_key(
             session, manager, workspace.tenant, Purpose.GOOGLE, at, test=test, algorithm=Algorithm.RS256
@@ -260,7 +267,7 @@ def _passphrase() -> str | None:
     return getpass.getpass("Passphrase (.p12): ") if sys.stdin.isatty() else None
 
 
-def _as_json(record: KeyRecord) -> dict[str, object]:
+def _as_json(record: KeyRecord, workspace: Workspace) -> dict[str, object]:
     def moment(at: datetime | None) -> str | None:
         return None if at is None else at.astimezone(BERLIN).isoformat()
 
@@ -268,7 +275,7 @@ def _as_json(record: KeyRecord) -> dict[str, object]:
         "kid": record.kid.hex(),
         "purpose": record.purpose.value,
         "state": record.state.value,
-        "types": list(record.pass_types),
+        "types": [one.id for one in workspace.pass_types if keyring.may_seal(record, one.id)],
         "test": record.test,
         "uri": str(record.uri),
         "not_before": moment(record.not_before),
