@@ -9,12 +9,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import NoReturn, TextIO
 
 from keys.errors import Refusal
 from keys.texts import texts
 from passes.periods import parse_time
+from passes.zones import normalise_zone_code
 from verifier.image import ImageRefused, looks_like_image, read_codes
 from verifier.plate_check import check_plate
 from verifier.seal_check import CheckSettings, check_seal
@@ -104,7 +106,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def run_verify(arguments: argparse.Namespace) -> ExitCode:
     """Check every input; the exit code is the worst verdict's."""
     at = chosen_time(arguments)
-    settings = CheckSettings(zone=arguments.zone, type_id=arguments.type)
+    settings = CheckSettings(zone=_zone(arguments), type_id=arguments.type)
     trust = _open_trust(arguments)
     verdicts = (verdict for item in arguments.inputs for verdict in _verify_input(item, trust, at, settings))
     return _report(verdicts, trust, arguments)
@@ -113,10 +115,14 @@ def run_verify(arguments: argparse.Namespace) -> ExitCode:
 def run_check_plate(arguments: argparse.Namespace) -> ExitCode:
     """Look every plate up; the exit code is the worst verdict's."""
     at = chosen_time(arguments)
+    settings = CheckSettings(zone=_zone(arguments))
     trust = _open_trust(arguments)
-    settings = CheckSettings(zone=arguments.zone)
     verdicts = (check_plate(plate, trust, at, settings, arguments.lang) for plate in arguments.plates)
     return _report(verdicts, trust, arguments)
+
+
+def _zone(arguments: argparse.Namespace) -> str | None:
+    return None if arguments.zone is None else normalise_zone_code(arguments.zone)
 
 
 def _open_trust(arguments: argparse.Namespace) -> Trust:
@@ -158,7 +164,9 @@ def _verify_input(item: str, trust: Trust, at: datetime, settings: CheckSettings
         if file.suffix.lower() in _FILE_ENDINGS and file.suffix.lower() != ".txt":
             raise UsageError("NOT_A_PICTURE", file=file)
         with file.open("r", encoding="utf-8", errors="replace", newline=None) as opened:
-            for line in _lines(opened):
+            lines = _lines(opened)
+            # A file of no lines is an input too: it must not pass unnoticed among others.
+            for line in chain((next(lines, ""),), lines):
                 yield check_seal(line, trust, at, settings)
     except OSError:
         raise UsageError("FILE_UNREADABLE", file=file) from None
@@ -212,22 +220,30 @@ def _check_image(file: Path, trust: Trust, at: datetime, settings: CheckSettings
 
 def _report(verdicts: Iterable[Verdict], trust: Trust, arguments: argparse.Namespace) -> ExitCode:
     worst: Verdict | None = None
-    for verdict in verdicts:
-        if worst is None or severity(verdict) > severity(worst):
-            worst = verdict
-        if arguments.json:
-            _print(json.dumps(verdict.as_json(arguments.lang), ensure_ascii=False))
-        else:
-            _print(_for_people(verdict, arguments.lang))
-    if trust.state.changed:
-        try:
-            save_state(_state_file(arguments), trust.state)
-        except OSError:
-            warning = texts("verifier", arguments.lang)("STATE_READ_ONLY", file=_state_file(arguments))
-            sys.stderr.write(warning + "\n")
+    try:
+        for verdict in verdicts:
+            if worst is None or severity(verdict) > severity(worst):
+                worst = verdict
+            if arguments.json:
+                _print(json.dumps(verdict.as_json(arguments.lang), ensure_ascii=False))
+            else:
+                _print(_for_people(verdict, arguments.lang))
+    finally:
+        # What was seen counts, even where a later input could not be read.
+        _remember(trust, arguments)
     if worst is None:
         raise UsageError("NO_INPUT")
     return exit_code(worst)
+
+
+def _remember(trust: Trust, arguments: argparse.Namespace) -> None:
+    if not trust.state.changed:
+        return
+    try:
+        save_state(_state_file(arguments), trust.state)
+    except OSError:
+        warning = texts("verifier", arguments.lang)("STATE_READ_ONLY", file=_state_file(arguments))
+        sys.stderr.write(warning + "\n")
 
 
 def _for_people(verdict: Verdict, language: str) -> str:

@@ -55,10 +55,12 @@ class Trust:
         key = None if self.bundle is None else self.bundle.keys.get(kid)
         return key if key is not None and key.purpose == "seal" else None
 
-    def list_key(self, kid: bytes) -> ec.EllipticCurvePublicKey | None:
-        """A list key that still counts, or None."""
-        key = None if self.bundle is None else self.bundle.keys.get(kid)
+    def list_key(self, signed: UnverifiedList) -> ec.EllipticCurvePublicKey | None:
+        """The list key that ``signed`` names, if it counts for a list of that time, or None."""
+        key = None if self.bundle is None else self.bundle.keys.get(signed.message.kid)
         if key is None or key.purpose != "list" or key.state == "revoked":
+            return None
+        if not key.not_before <= signed.frame.issued_at < key.not_after:
             return None
         if key.test and not self.test:
             return None
@@ -87,7 +89,7 @@ class Trust:
             return None
         data = _read(self.folder / "status" / f"{number}.cwt", status_list.MAX_BYTES)
         unverified = status_list.read_status_list(data)
-        key = self.list_key(unverified.message.kid)
+        key = self.list_key(unverified)
         if key is None or unverified.frame.subject != entry.uri:
             return None
         loaded = status_list.verified_status_list(unverified, key)
@@ -98,7 +100,7 @@ class Trust:
 
     def _load_plate_list(self) -> PlateList | None:
         unverified = plate_list.read_plate_list(_read(self.folder / "plates.cwt", plate_list.MAX_BYTES))
-        key = self.list_key(unverified.message.kid)
+        key = self.list_key(unverified)
         if key is None:
             return None
         loaded = plate_list.verified_plate_list(unverified, key)
@@ -106,7 +108,7 @@ class Trust:
 
     def _load_index(self) -> ListIndex | None:
         unverified = list_index.read_index(_read(self.folder / "index.cwt", list_index.MAX_BYTES))
-        key = self.list_key(unverified.message.kid)
+        key = self.list_key(unverified)
         if key is None:
             return None
         loaded = list_index.verified_index(unverified, key)
