@@ -9,7 +9,6 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
-from itertools import chain
 from pathlib import Path
 from typing import NoReturn, TextIO
 
@@ -164,9 +163,7 @@ def _verify_input(item: str, trust: Trust, at: datetime, settings: CheckSettings
         if file.suffix.lower() in _FILE_ENDINGS and file.suffix.lower() != ".txt":
             raise UsageError("NOT_A_PICTURE", file=file)
         with file.open("r", encoding="utf-8", errors="replace", newline=None) as opened:
-            lines = _lines(opened)
-            # A file of no lines is an input too: it must not pass unnoticed among others.
-            for line in chain((next(lines, ""),), lines):
+            for line in _lines(opened):
                 yield check_seal(line, trust, at, settings)
     except OSError:
         raise UsageError("FILE_UNREADABLE", file=file) from None
@@ -187,13 +184,20 @@ def _as_file(item: str) -> Path | None:
 
 
 def _lines(source: TextIO) -> Iterator[str]:
-    """The lines that are not empty; of a line longer than any seal only the start is kept."""
+    """The lines that are not empty; of a line longer than any seal only the start is kept.
+
+    Raises UsageError NO_INPUT where there is none: among other inputs it would pass unnoticed.
+    """
+    found = False
     while line := source.readline(MAX_LINE):
         whole = line.endswith("\n")
         while not whole and (rest := source.readline(MAX_LINE)):
             whole = rest.endswith("\n")
         if text := line.rstrip("\r\n"):
+            found = True
             yield text
+    if not found:
+        raise UsageError("NO_INPUT")
 
 
 def _check_text(text: str, trust: Trust, at: datetime, settings: CheckSettings) -> Verdict:
