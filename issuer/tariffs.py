@@ -174,25 +174,24 @@ def _put(
 
 
 def _in_line(fault: Refusal, line: int) -> FileRefused:
-    german, english = fault.sentence("de"), fault.sentence("en")
-    return FileRefused("CONFIG_ROW", line=line, fault=fault.code, german=german, english=english)
+    return FileRefused("CONFIG_ROW", line=line, fault=fault)
 
 
 def _tariff_class(text: str) -> str:
     if len(text) > _LONGEST_CLASS or not text.isprintable():
-        raise IssuerRefusal("VALUE_FORMAT", column="tariff_class")
+        raise IssuerRefusal("VALUE_FORMAT", field="tariff_class")
     return text
 
 
 def _channel(text: str) -> str:
     if not text.isascii() or not text.isalnum() or len(text) > _LONGEST_CLASS:
-        raise IssuerRefusal("VALUE_FORMAT", column="channel")
+        raise IssuerRefusal("VALUE_FORMAT", field="channel")
     return text
 
 
 def _whole(text: str, column: str, most: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) <= most):
-        raise IssuerRefusal("INTEGER_FORMAT", column=column, minimum=0, maximum=most)
+        raise IssuerRefusal("INTEGER_FORMAT", field=column, minimum=0, maximum=most)
     return int(text)
 
 

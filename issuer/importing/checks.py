@@ -92,9 +92,8 @@ def fee(row: RowUnderCheck, around: Surroundings) -> None:
     cents, months = row.integer("fee_cents"), row.integer("term_months")
     channel = row.text("channel")
     if row.file.legacy and months is None:
-        months = months_of(row.period)
-        if cents is not None and months is not None:
-            channel = around.fees.channel(row.zone.tariff_class, months, cents, day) or ""
+        _legacy_fee(row, around, months_of(row.period), cents, day)
+        return
     if cents is None or months is None or not channel:
         return
     expected = around.fees.fee(row.zone.tariff_class, channel, months, day)
@@ -102,6 +101,30 @@ def fee(row: RowUnderCheck, around: Surroundings) -> None:
         row.warn("fee_cents", "FEE_NOT_IN_TABLE", channel=channel, months=months)
     elif expected != cents:
         row.error("fee_cents", "FEE_MISMATCH", expected=expected, channel=channel, months=months, found=cents)
+
+
+def _legacy_fee(
+    row: RowUnderCheck, around: Surroundings, months: int | None, cents: int | None, day: date
+) -> None:
+    """A row without term and channel: its fee must be that of some channel for the term that its dates give."""
+    if cents is None or months is None or row.zone is None:
+        return
+    priced = {
+        channel: around.fees.fee(row.zone.tariff_class, channel, months, day)
+        for channel in sorted({channel for _, channel, _ in around.fees.rows})
+    }
+    possible = {channel: price for channel, price in priced.items() if price is not None}
+    if not possible:
+        row.warn("fee_cents", "FEE_NOT_IN_TABLE", channel="–", months=months)
+    elif cents not in possible.values():
+        row.error(
+            "fee_cents",
+            "FEE_MISMATCH",
+            expected="/".join(map(str, possible.values())),
+            channel="/".join(possible),
+            months=months,
+            found=cents,
+        )
 
 
 def status_consistent(row: RowUnderCheck, around: Surroundings) -> None:

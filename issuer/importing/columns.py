@@ -46,7 +46,7 @@ class Normaliser:
         bare = cell.strip(" ")
         if not bare:
             if spec.required:
-                raise IssuerRefusal("VALUE_MISSING", column=spec.name)
+                raise IssuerRefusal("VALUE_MISSING", field=spec.name)
             return None
         text_kind = _TEXT_KINDS.get(spec.kind)
         if text_kind is not None:
@@ -71,7 +71,7 @@ class Normaliser:
             raise PassRefusal("FIELD_TOO_LONG", length=len(text), limit=spec.max_length)
         if not text:
             if spec.required:
-                raise IssuerRefusal("VALUE_MISSING", column=spec.name)
+                raise IssuerRefusal("VALUE_MISSING", field=spec.name)
             return None
         return text
 
@@ -86,25 +86,25 @@ _TEXT_KINDS: Final[Mapping[str, FieldKind]] = {
 
 def _number(spec: ColumnSpec, text: str) -> str:
     if NUMBER_FORM.fullmatch(text) is None or set(text) == {"."}:
-        raise IssuerRefusal("NUMBER_FORMAT", column=spec.name)
+        raise IssuerRefusal("NUMBER_FORMAT", field=spec.name)
     return text
 
 
 def _reference(spec: ColumnSpec, text: str) -> str:
     if _REFERENCE.fullmatch(text) is None:
-        raise IssuerRefusal("REFERENCE_FORMAT", column=spec.name)
+        raise IssuerRefusal("REFERENCE_FORMAT", field=spec.name)
     return text
 
 
 def _email(spec: ColumnSpec, text: str) -> str:
     if len(text) > _LONGEST_EMAIL or ".." in text or _EMAIL.fullmatch(text) is None:
-        raise IssuerRefusal("EMAIL_FORMAT", column=spec.name)
+        raise IssuerRefusal("EMAIL_FORMAT", field=spec.name)
     return text
 
 
 def _language(spec: ColumnSpec, text: str) -> str:
     if _LANGUAGE.fullmatch(text) is None:
-        raise IssuerRefusal("LANGUAGE_FORMAT", column=spec.name)
+        raise IssuerRefusal("LANGUAGE_FORMAT", field=spec.name)
     return text
 
 
@@ -118,19 +118,19 @@ def _date(_spec: ColumnSpec, text: str) -> date:
 
 def _integer(spec: ColumnSpec, text: str) -> int:
     if _DIGITS.fullmatch(text) is None or not spec.minimum <= int(text) <= spec.maximum:
-        raise IssuerRefusal("INTEGER_FORMAT", column=spec.name, minimum=spec.minimum, maximum=spec.maximum)
+        raise IssuerRefusal("INTEGER_FORMAT", field=spec.name, minimum=spec.minimum, maximum=spec.maximum)
     return int(text)
 
 
 def _choice(spec: ColumnSpec, text: str) -> str:
     if text not in spec.choices:
-        raise IssuerRefusal("CHOICE_UNKNOWN", column=spec.name, known=", ".join(spec.choices))
+        raise IssuerRefusal("CHOICE_UNKNOWN", field=spec.name, known=", ".join(spec.choices))
     return text
 
 
 def _yes_no(spec: ColumnSpec, text: str) -> bool:
     if text.lower() not in _WORDS:
-        raise IssuerRefusal("YES_NO_FORMAT", column=spec.name)
+        raise IssuerRefusal("YES_NO_FORMAT", field=spec.name)
     return _WORDS[text.lower()]
 
 

@@ -24,7 +24,8 @@ class Finding:
     """One line of the report. ``row`` counts data rows from 1, ``line`` the lines of the file from 1.
 
     ``field`` is the column's name as the file has it. The sentence is ``text`` (default: the code) in the
-    catalogue of ``package``, filled with ``params``, ``row``, ``line`` and ``field``.
+    catalogue of ``package``, filled with ``params``, ``row``, ``line`` and ``field``; a param that is a refusal
+    stands for its sentence.
     """
 
     row: int | None
@@ -39,7 +40,12 @@ class Finding:
     def sentence(self, language: str = "de") -> str:
         """The finding as one sentence, in ``de`` or ``en`` (any other: ``de``)."""
         place = {"row": self.row, "line": self.line, "field": self.field}
-        return texts(self.package, language)(self.text or self.code, **{**place, **self.params})
+        known = {name: value for name, value in place.items() if value is not None}
+        facts = {
+            name: value.sentence(language) if isinstance(value, Refusal) else value
+            for name, value in self.params.items()
+        }
+        return texts(self.package, language)(self.text or self.code, **{**place, **facts, **known})
 
 
 def of_refusal(row: int, line: int, field_name: str, refusal: Refusal) -> Finding:
