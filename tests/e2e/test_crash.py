@@ -56,7 +56,7 @@ def entered(city):
 
 def written(city):
     try:
-        return sum(not name.startswith(".") for name in os.listdir(city.out))
+        return sum(not entry.name.startswith(".") for entry in city.out.iterdir())
     except FileNotFoundError:
         return 0
 

@@ -213,8 +213,8 @@ def test_a_faulty_legacy_row_names_the_legacy_column(
 @pytest.mark.parametrize(
     ("cells", "kind", "cents"),
     [
-        ("HO;D-AB 1;D-AB 2;02.10.2026;01.10.2027;1.025,00 EUR;", "two_plates", 102500),
-        ("HO;Wechselnde Fahrzeuge;;02.10.2026;01.10.2027;0,00 €;", "changing_vehicles", 0),
+        ("HO;D-AB 1;D-AB 2;02.10.2026;15.10.2027;1.025,00 EUR;", "two_plates", 102500),
+        ("HO;Wechselnde Fahrzeuge;;02.10.2026;15.10.2027;0,00 €;", "changing_vehicles", 0),
         ("HO;Teilauto e. V.;;02.10.2026;01.10.2027;;", "carsharing", None),
         ("HO;Gemeinschaftsautos am Rhein;;02.10.2026;15.10.2027;30,00\u00a0€;", "carsharing", 3000),
     ],
