@@ -10,7 +10,7 @@ from typing import Final
 #: by digits and never by letters (FZV, annex on the signs of the federation, the states and NATO).
 #: No resident's car has one, so they never count as a reading of a plate with letters.
 AUTHORITY_SIGNS: Final = frozenset(
-    "BBL BD BP BW BWL BYL HEL LSA LSN MVL NL NRW RPL SAL SH THL THW X Y".split()  # noqa: SIM905
+    "BBL BD BP BW BWL BYL HEL LSA LSN MVL NL NRW RPL SAL SH THL THW X Y".split()
 )
 
 
