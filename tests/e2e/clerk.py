@@ -47,7 +47,7 @@ class Clerk:
         self.publish(at=at)
         return Path(shutil.copytree(self.city.published, self.city.folder / name))
 
-    def keys(self, purpose: str | None = None) -> list[dict[str, Any]]:
+    def key_list(self, purpose: str | None = None) -> list[dict[str, Any]]:
         found = [json.loads(line) for line in self.done("keys", "list", "--json").splitlines()]
         return [one for one in found if purpose in (None, one["purpose"])]
 
