@@ -128,7 +128,8 @@ def _status_lists(signing: _ListSigning, out: Path, progress: Progress) -> dict[
 
 def _plates(signing: _ListSigning, out: Path, epoch_keys: dict[int, bytes]) -> int:
     frame = signing.frame("plates", "plates", signing.settings.plate_list_expiry)
-    window = signing.at, signing.at + signing.settings.plate_list_expiry
+    # A permit that starts at the moment of expiry is none of this list's.
+    window = signing.at, signing.at + signing.settings.plate_list_expiry - timedelta(microseconds=1)
     entries = list(plate_entries(signing.session, signing.tenant, *window))
     data = sign_plate_list(signing.signer, signing.kid, frame, entries, epoch_keys)
     write_atomically(out / "plates.cwt", data, mode=0o600)
