@@ -15,6 +15,7 @@ from issuer import lifecycle
 from issuer.carriers import carriers_of
 from issuer.commands.common import actor, add_number_arguments, opened, say, tell, tell_json, tell_table
 from issuer.database import reading, writing
+from issuer.errors import IssuerRefusal
 from issuer.issue import usable_carriers
 from issuer.lifecycle import Actor, Changes, PassView
 from issuer.production import carrier_maker
@@ -195,7 +196,9 @@ def _plates(given: list[tuple[str, str | None]]) -> tuple[RegisteredPlate, ...]:
     for text, season_text in given:
         plate, season = parse_with_season(text)
         if season_text is not None:
-            season = Season.parse(season_text)
+            named, season = season, Season.parse(season_text)
+            if named not in (None, season):
+                raise IssuerRefusal("SEASON_CONFLICT", plate=plate.canonical)
         if season is not None:
             check_season_length(plate)
         plates.append(RegisteredPlate(plate, season))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.e2e.commandline import PERMIT, DemoCity, Outcome, main_in_process
+from tests.e2e.commandline import LIBRARY, PERMIT, DemoCity, Outcome, main_in_process
 from tests.e2e.device import NOON, Device
-from tests.e2e.samples import PERMITS, write_csv
+from tests.e2e.samples import MEMBERS, PERMITS, write_csv
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,12 @@ class Clerk:
         ]
         file = write_csv(self.city.folder / "rows.csv", rows)
         self.done("issue", PERMIT, file, "--out", self.city.out, "--carriers", carriers, at=at)
+
+    def issue_members(self, *changes: dict[str, str], at: str | None = None) -> None:
+        """Issue library cards that are the samples' second and following members with ``changes``."""
+        rows = [MEMBERS[place] | change for place, change in enumerate(changes, start=1)]
+        file = write_csv(self.city.folder / "members.csv", rows)
+        self.done("issue", LIBRARY, file, "--out", self.city.out, "--carriers", "seal", at=at)
 
     def device(self, name: str = "device", trust: Path | None = None) -> Device:
         """A device with a memory of its own."""
