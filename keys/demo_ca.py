@@ -78,7 +78,8 @@ class _Authority:
     def issue(self, pass_type: str, team: str, public_key: PublicKey) -> x509.Certificate:
         """A pass certificate over ``public_key``, as long as the authority's own."""
         marker = bytes((_DER_UTF8_STRING, len(pass_type))) + pass_type.encode("ascii")
-        usages = [ExtendedKeyUsageOID.CLIENT_AUTH, _PASS_SIGNING]
+        # The last is not in Apple's certificates: with it, `openssl smime -verify` needs no `-purpose any`.
+        usages = [ExtendedKeyUsageOID.CLIENT_AUTH, _PASS_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION]
         middle = self.intermediate
         issuing = _Issuing(
             middle.subject, self.key.public_key(), middle.not_valid_before_utc, middle.not_valid_after_utc

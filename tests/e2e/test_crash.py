@@ -188,21 +188,15 @@ def test_killed_between_writing_a_file_and_giving_it_its_name(fresh_city, tmp_pa
     assert killed_at_rename(n, words(fresh_city, file, *carriers))
     assert written(fresh_city) == n - 1
     assert len(list(fresh_city.out.glob(".*"))) == 1
-    complete(
-        fresh_city, file, rows, *carriers, made={".google.json", ".save-link.txt", ".seal.txt", ".png"}
-    )
+    complete(fresh_city, file, rows, *carriers, made={".google.json", ".save-link.txt", ".seal.txt", ".png"})
 
 
 def test_workers_end_when_only_their_parent_is_killed(fresh_city, tmp_path):
     rows = many(200)
     file = write_csv(tmp_path / "permits.csv", rows)
     carriers = ("--carriers", "google,seal")
-    assert kill_when(
-        words(fresh_city, file, *carriers), lambda: written(fresh_city) >= 5, only_parent=True
-    )
-    complete(
-        fresh_city, file, rows, *carriers, made={".google.json", ".save-link.txt", ".seal.txt", ".png"}
-    )
+    assert kill_when(words(fresh_city, file, *carriers), lambda: written(fresh_city) >= 5, only_parent=True)
+    complete(fresh_city, file, rows, *carriers, made={".google.json", ".save-link.txt", ".seal.txt", ".png"})
 
 
 def test_two_runs_of_the_same_file_at_once_enter_nothing_twice(fresh_city, tmp_path):
@@ -220,9 +214,7 @@ def test_two_runs_of_the_same_file_at_once_enter_nothing_twice(fresh_city, tmp_p
         assert process.returncode == 0, stderr
         counts = json.loads(stdout)
         assert counts["accepted"] + counts["unchanged"] == len(rows)
-    assert_complete(
-        fresh_city, rows, made={".google.json", ".save-link.txt", ".seal.txt", ".png"}
-    )
+    assert_complete(fresh_city, rows, made={".google.json", ".save-link.txt", ".seal.txt", ".png"})
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7, 12, 13])

@@ -33,7 +33,9 @@ def issue(city, type_id, file, *more):
 
 
 def seen(city):
-    return {entry.name: entry.stat().st_mtime_ns for entry in city.out.iterdir() if entry.name != "report.csv"}
+    return {
+        entry.name: entry.stat().st_mtime_ns for entry in city.out.iterdir() if entry.name != "report.csv"
+    }
 
 
 def test_every_row_has_the_files_of_its_status(demo_city):

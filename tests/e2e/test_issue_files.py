@@ -63,11 +63,7 @@ def test_bad_rows_stop_no_good_one(own_city):
         assert issue(own_city, type_id, SAMPLES / name).code == 3
         rows = read_csv(SAMPLES / name)
         column = "permit_id" if type_id == PERMIT else "member_id"
-        good = [
-            rows[int(one["data_row"]) - 1][column]
-            for one in expected
-            if one["outcome"] != "reject_row"
-        ]
+        good = [rows[int(one["data_row"]) - 1][column] for one in expected if one["outcome"] != "reject_row"]
         assert len(register_rows(own_city.data, "SELECT 1 FROM passes")) == before + len(good)
         for number in good:
             assert suffixes(own_city.out, number) == ALL_FILES

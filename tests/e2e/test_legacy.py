@@ -163,7 +163,9 @@ def test_birth_dates_and_remarks_are_nowhere(legacy_city):
 
 
 def test_birth_dates_of_members_are_nowhere(demo_city):
-    used = {row[column] for row in PERMITS for column in ("valid_from", "valid_to", "issued_on", "revoked_on")}
+    used = {
+        row[column] for row in PERMITS for column in ("valid_from", "valid_to", "issued_on", "revoked_on")
+    }
     members = read_csv(SAMPLES / "library_valid.csv")
     used |= {row[column] for row in members for column in ("valid_from", "valid_to")}
     dates = {row["birth_date"] for row in members} - used - {""}
