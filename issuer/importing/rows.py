@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from issuer.errors import IssuerRefusal
 from issuer.importing.csv_file import Table, parse_table, read_table
 from issuer.importing.findings import FileRefused, Finding, Severity
 from issuer.importing.legacy import GERMAN_PERMIT_REGISTER, LegacyLayout
@@ -48,7 +49,8 @@ class RowFile:
 def read_rows(path: Path, pass_type: PassType, encoding: str | None = None) -> RowFile:
     """Read the file at ``path`` as rows of ``pass_type``, in its own layout or its legacy one.
 
-    Raises FileRefused as `csv_file.read_table` does, and COLUMN_MISSING, DUPLICATE_COLUMN.
+    Raises FileRefused as `csv_file.read_table` does, and COLUMN_MISSING, DUPLICATE_COLUMN; IssuerRefusal
+    LEGACY_UNKNOWN for a layout that the type names and nobody has.
     """
     return _rows(read_table(path, encoding), pass_type)
 
@@ -65,7 +67,11 @@ def _rows(table: Table, pass_type: PassType) -> RowFile:
     repeated = sorted({name for name in named if named.count(name) > 1})
     if repeated:
         raise FileRefused("DUPLICATE_COLUMN", line=line, field_name=", ".join(repeated))
-    layout = _LAYOUTS.get(pass_type.spec.register.legacy or "")
+    legacy = pass_type.spec.register.legacy
+    if legacy is not None and legacy not in _LAYOUTS:
+        known = ", ".join(_LAYOUTS)
+        raise IssuerRefusal("LEGACY_UNKNOWN", type=pass_type.id, layout=legacy, known=known)
+    layout = _LAYOUTS[legacy] if legacy is not None else None
     if layout is not None and layout.number_header in named:
         return _legacy_rows(table, header, pass_type, layout)
     return _own_rows(table, header, pass_type)

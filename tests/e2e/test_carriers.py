@@ -19,6 +19,7 @@ import zxingcpp
 from PIL import Image
 from pypdf import PdfReader
 
+from tests.e2e.base45 import base45
 from tests.e2e.commandline import LIBRARY, PERMIT, TODAY, DemoCity, main_in_process
 from tests.e2e.samples import FILES_OF_STATUS, MEMBERS, PERMITS, STATUS, write_csv
 
@@ -92,17 +93,6 @@ class Carriers:
 
 def carriers(city: DemoCity, number: str) -> Carriers:
     return Carriers(city.out, number)
-
-
-def base45(text: str) -> bytes:
-    """RFC 9285, written here anew."""
-    alphabet = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:"
-    out = bytearray()
-    for start in range(0, len(text), 3):
-        digits = [alphabet.index(one) for one in text[start : start + 3]]
-        value = sum(digit * 45**power for power, digit in enumerate(digits))
-        out += value.to_bytes(len(digits) - 1, "big")
-    return bytes(out)
 
 
 def modules_of(png: Path) -> int:
