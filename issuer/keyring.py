@@ -6,7 +6,7 @@ Which key signs is decided here and nowhere else: the active key of the purpose 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 
@@ -254,8 +254,8 @@ def activate(session: Session, record: KeyRecord, at: datetime) -> KeyRecord:
     return after
 
 
-def refuse_last(session: Session, record: KeyRecord) -> None:
-    """Refuse to take away the only key that signs for its purpose, or for one of its pass types.
+def refuse_last(session: Session, record: KeyRecord, type_ids: Iterable[str]) -> None:
+    """Refuse to take away the only key that signs for its purpose, or seals one of the types ``type_ids``.
 
     Raises IssuerRefusal KEY_LAST, KEY_LAST_OF_TYPE.
     """
@@ -264,8 +264,12 @@ def refuse_last(session: Session, record: KeyRecord) -> None:
     others = _others_active(session, record)
     if not others:
         raise IssuerRefusal("KEY_LAST", kid=record.kid.hex(), purpose=record.purpose.value)
-    covered = {name for one in others for name in one.pass_types}
-    if left := [name for name in record.pass_types if name not in covered]:
+    left = [
+        name
+        for name in type_ids
+        if may_seal(record, name) and not any(may_seal(other, name) for other in others)
+    ]
+    if left:
         raise IssuerRefusal("KEY_LAST_OF_TYPE", kid=record.kid.hex(), types=", ".join(left))
 
 

@@ -153,7 +153,7 @@ def run_step(arguments: argparse.Namespace) -> ExitCode:
             after = keyring.activate(session, before, at)
         else:
             after = lifecycle.retire(before, at)
-            keyring.refuse_last(session, before)
+            keyring.refuse_last(session, before, [one.id for one in workspace.pass_types])
         keyring.transition(session, before, after, at, actor(), arguments.reason)
     tell(say(arguments, f"KEY_{after.state.name}", kid=after.kid.hex()))
     return ExitCode.GREEN
