@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from issuer import audit
@@ -44,6 +44,15 @@ PUBLISHED = (Purpose.ROOT, Purpose.LIST, Purpose.SEAL)
 CREATABLE = (*PUBLISHED, Purpose.PLATE_LIST, Purpose.STATEMENT, Purpose.EUDI)
 
 
+def key_name(tenant: str, purpose: Purpose, at: datetime) -> str:
+    """A new name for a key of ``purpose`` made at ``at``.
+
+    Partly random: a keystore never uses a name twice, and after the restore of an old register the keystore
+    holds keys that the register does not know.
+    """
+    return f"{tenant}-{purpose.value}-{at:%Y%m%d}-{secrets.token_hex(4)}"
+
+
 def create_key(
     session: Session,
     manager: KeyManager,
@@ -56,7 +65,7 @@ def create_key(
     algorithm: Algorithm = Algorithm.ES256,
 ) -> KeyRecord:
     """Make a key in ``manager`` and note it as pending. Raises KeyRefusal as the keystore does."""
-    uri = manager.create_key(_name(session, tenant, purpose, at), algorithm)
+    uri = manager.create_key(key_name(tenant, purpose, at), algorithm)
     return note_key(session, manager, tenant, purpose, uri, at, test=test, pass_types=pass_types)
 
 
@@ -96,7 +105,7 @@ def create_secret(
 
     For Google it is the epoch key behind rotating codes.
     """
-    uri = manager.create_secret(_name(session, tenant, purpose, at))
+    uri = manager.create_secret(key_name(tenant, purpose, at))
     first, last = _period(purpose, at, test=test)
     record = lifecycle.pending_key(
         tenant=tenant,
@@ -307,15 +316,6 @@ def _period(purpose: Purpose, at: datetime, *, test: bool) -> tuple[datetime, da
     if test:
         return at - DEMO_BACKDATED, at + DEMO_LIFETIME
     return at, at + _LIFETIMES.get(purpose, _LIFETIME)
-
-
-def _name(session: Session, tenant: str, purpose: Purpose, at: datetime) -> str:
-    count = session.scalar(
-        select(func.count())
-        .select_from(SigningKeyRow)
-        .where(SigningKeyRow.tenant == tenant, SigningKeyRow.purpose == purpose.value)
-    )
-    return f"{tenant}-{purpose.value}-{at:%Y%m%d}-{(count or 0) + 1}"
 
 
 def _record(row: SigningKeyRow) -> KeyRecord:

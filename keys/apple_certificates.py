@@ -91,19 +91,7 @@ class AppleSigningIdentity:
 
     def check(self, pass_type_identifier: str, team_identifier: str, at: datetime) -> None:
         """Return if passes of this type and team may be signed at ``at`` (aware); else raise KeyRefusal."""
-        if at.tzinfo is None:
-            raise ValueError("a time has no zone")
-        found = self.pass_type_identifier
-        if found != pass_type_identifier:
-            raise KeyRefusal("APPLE_PASS_TYPE", found=found, expected=pass_type_identifier)
-        if self.team_identifier != team_identifier:
-            raise KeyRefusal("APPLE_TEAM", found=self.team_identifier, expected=team_identifier)
-        marked = _marked_pass_type(self.certificate)
-        if marked is not None and marked != pass_type_identifier:
-            raise KeyRefusal("APPLE_PASS_TYPE_MARK", found=marked, expected=pass_type_identifier)
-        _check_period(self.certificate, at, "APPLE_CERTIFICATE_EARLY", "APPLE_CERTIFICATE_EXPIRED")
-        for authority in self.chain:
-            _check_period(authority, at, "APPLE_WWDR_EARLY", "APPLE_WWDR_EXPIRED")
+        _check_fit(self.certificate, self.chain, pass_type_identifier, team_identifier, at)
 
     def warnings(self, at: datetime) -> tuple[ExpiryWarning, ...]:
         """What ends within 60, 30 or 7 days of ``at``, or has ended, the pass certificate first."""
@@ -128,11 +116,14 @@ class AppleSigningIdentity:
         chain_pem: bytes,
         manager: ImportingKeyManager,
         name: str,
+        expected: tuple[str, str, datetime] | None = None,
     ) -> tuple[Self, KeyUri]:
         """Read Keychain's .p12, check it, then store its private key as ``name``.
 
-        ``chain_pem`` holds WWDR if the .p12 does not. Nothing is stored if the file is refused. Raises
-        KeyRefusal for a wrong password, a file without certificate, or what the class refuses.
+        ``chain_pem`` holds WWDR if the .p12 does not. ``expected`` are the pass type, the team and the time
+        (aware) that the certificate must fit, as `check` takes them. Nothing is stored if the file is
+        refused. Raises KeyRefusal for a wrong password, a file without certificate, or what the class and
+        `check` refuse.
         """
         material = read_p12(content, password)
         if material.certificate is None:
@@ -145,6 +136,8 @@ class AppleSigningIdentity:
             raise KeyRefusal("APPLE_CHAIN_MISSING")
         for issued, issuer in zip((material.certificate, *chain), chain, strict=False):
             _check_issued(issued, issuer)
+        if expected is not None:
+            _check_fit(material.certificate, chain, *expected)
         uri = manager.import_key(name, material.private_key)
         return cls(material.certificate, chain, manager.signer(uri)), uri
 
@@ -180,6 +173,29 @@ def _check_issued(issued: x509.Certificate, issuer: x509.Certificate) -> None:
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
         names = {"name": _common_name(issued), "issuer": _common_name(issuer)}
         raise KeyRefusal("APPLE_CHAIN_BROKEN", **names) from error
+
+
+def _check_fit(
+    certificate: x509.Certificate,
+    chain: tuple[x509.Certificate, ...],
+    pass_type_identifier: str,
+    team_identifier: str,
+    at: datetime,
+) -> None:
+    if at.tzinfo is None:
+        raise ValueError("a time has no zone")
+    found = _subject(certificate, NameOID.USER_ID, "UID")
+    if found != pass_type_identifier:
+        raise KeyRefusal("APPLE_PASS_TYPE", found=found, expected=pass_type_identifier)
+    team = _subject(certificate, NameOID.ORGANIZATIONAL_UNIT_NAME, "OU")
+    if team != team_identifier:
+        raise KeyRefusal("APPLE_TEAM", found=team, expected=team_identifier)
+    marked = _marked_pass_type(certificate)
+    if marked is not None and marked != pass_type_identifier:
+        raise KeyRefusal("APPLE_PASS_TYPE_MARK", found=marked, expected=pass_type_identifier)
+    _check_period(certificate, at, "APPLE_CERTIFICATE_EARLY", "APPLE_CERTIFICATE_EXPIRED")
+    for authority in chain:
+        _check_period(authority, at, "APPLE_WWDR_EARLY", "APPLE_WWDR_EXPIRED")
 
 
 def _check_period(certificate: x509.Certificate, at: datetime, early: str, expired: str) -> None:

@@ -217,11 +217,14 @@ def _apple(
     if arguments.p12 is None or arguments.chain is None:
         raise IssuerRefusal("APPLE_FILES_NEEDED")
     settings = load_settings(session, workspace.tenant)
-    name = f"{workspace.tenant}-apple-{at:%Y%m%d%H%M%S}"
     identity, uri = AppleSigningIdentity.import_p12(
-        _read(arguments.p12), _passphrase(), _read(arguments.chain), _importing(manager), name
+        _read(arguments.p12),
+        _passphrase(),
+        _read(arguments.chain),
+        _importing(manager),
+        keyring.key_name(workspace.tenant, Purpose.APPLE_PASS, at),
+        (settings.apple_pass_type_identifier, settings.apple_team_identifier, at),
     )
-    identity.check(settings.apple_pass_type_identifier, settings.apple_team_identifier, at)
     return keyring.note_apple_identity(session, workspace.tenant, identity, uri, test=test)
 
 
@@ -242,7 +245,7 @@ def _google(
         return keyring.create_key(
             session, manager, workspace.tenant, Purpose.GOOGLE, at, test=test, algorithm=Algorithm.RS256
         )
-    name = f"{workspace.tenant}-google-{at:%Y%m%d%H%M%S}"
+    name = keyring.key_name(workspace.tenant, Purpose.GOOGLE, at)
     uri = _importing(manager).import_key(name, read_pem(_read(arguments.key)).private_key)
     return keyring.note_key(session, manager, workspace.tenant, Purpose.GOOGLE, uri, at, test=test)
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from datetime import datetime
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
 
 from keys.identity import kid_of
 from passes.seal import read_seal
 from tests.e2e.clerk import Clerk
 from tests.e2e.commandline import LIBRARY, PERMIT, TODAY, DemoCity, main_in_process
 from tests.e2e.samples import PERMITS, register_content, write_csv
+from tests.keys.test_apple_certificates import PASS_TYPE, TEAM, Authority
 from tests.trust_factory import City, permit
 
 GREEN = ("GREEN", "VALID")
@@ -457,11 +462,68 @@ def test_the_root_may_be_away_until_it_is_needed(clerk: Clerk) -> None:
 
 def test_the_kid_is_the_hash_of_the_key(clerk: Clerk) -> None:
     """SHA-256 over the DER SubjectPublicKeyInfo, 8 bytes: anyone can compute it from root.pub."""
-    import hashlib
-
-    from cryptography.hazmat.primitives import serialization
-
     pem = (clerk.city.published / "root.pub").read_bytes()
     public = serialization.load_pem_public_key(pem)
     der = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     assert hashlib.sha256(der).digest()[:8].hex() == only_kid(clerk, "root") == kid_of(public).hex()  # type: ignore[arg-type]
+
+
+def test_accounts_at_apple_and_google_are_added_later(
+    real_city: Clerk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Import, activate, issue again: what was left out for lack of keys is made."""
+    clerk, folder = real_city, real_city.city.folder
+    file = write_csv(folder / "rows.csv", [PERMITS[0] | {"permit_id": "P-1"}])
+    issue = ("issue", PERMIT, file, "--out", clerk.city.out)
+    clerk.done(*issue)
+    apple, google = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    authority = Authority()
+    p12 = pkcs12.serialize_key_and_certificates(
+        b"pass", apple, authority.leaf(apple), None, serialization.BestAvailableEncryption(b"p12 passphrase")
+    )
+    (folder / "pass.p12").write_bytes(p12)
+    (folder / "wwdr.pem").write_bytes(authority.certificate().public_bytes(serialization.Encoding.PEM))
+    add_apple = ("keys", "add", "apple-pass", "--p12", folder / "pass.p12", "--chain", folder / "wwdr.pem")
+    monkeypatch.setenv("STADTPASS_P12_PASSPHRASE", "p12 passphrase")
+    # The certificate has to be that of the settings, and what is refused leaves nothing behind.
+    stored = {one.name: one.read_bytes() for one in (clerk.city.data / "keys").iterdir()}
+    assert clerk.refused(*add_apple)
+    clerk.done("config", "set", "apple_pass_type_identifier", PASS_TYPE)
+    clerk.done("config", "set", "apple_team_identifier", TEAM)
+    monkeypatch.setenv("STADTPASS_P12_PASSPHRASE", "wrong")
+    assert clerk.refused(*add_apple)
+    assert clerk.refused(*add_apple[:5])
+    monkeypatch.setenv("STADTPASS_P12_PASSPHRASE", "p12 passphrase")
+    assert clerk.key_list("apple-pass") == []
+    assert {one.name: one.read_bytes() for one in (clerk.city.data / "keys").iterdir()} == stored
+    kid = clerk.done(*add_apple).strip()
+    assert "apple" in clerk(*issue).stderr
+    clerk.done("keys", "activate", kid)
+    google_pem = google.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "google.pem").write_bytes(google_pem)
+    kid = clerk.done("keys", "add", "google", "--key", folder / "google.pem").strip()
+    clerk.done("keys", "activate", kid)
+    clerk.done("config", "set", "google_issuer_id", '"3388000000000000000"')
+    clerk.done("config", "set", "google_service_account", "pass@project.iam.gserviceaccount.com")
+    outcome = clerk(*issue)
+    assert outcome.code == 0, outcome.stderr
+    assert "1 unchanged" in outcome.stdout
+    names = {one.suffix for one in clerk.city.out.glob("P-1.*")}
+    assert names == {".pkpass", ".json", ".txt", ".pdf", ".png"}
+    assert clerk.key_list("google")[0]["state"] == "active"
+    # The certificate ends on 2027-07-01: that is said before it happens.
+    assert "2027-07-01" in clerk("keys", "list", at="2027-06-10T12:00").stderr
+
+
+def test_keys_can_be_made_after_an_old_register_was_restored(clerk: Clerk) -> None:
+    """The keystore holds a key that the register does not know: no name is in the way."""
+    register = clerk.city.data / "register.db"
+    backup = register.read_bytes()
+    lost = clerk.add_key("seal")
+    register.write_bytes(backup)
+    assert lost not in states(clerk, "seal")
+    new = clerk.add_working_key("seal")
+    clerk.done("reissue", "P-1", "--reason", "Handy")
+    assert kid_in(clerk.seal("P-1")) == new
