@@ -8,7 +8,7 @@ from pathlib import Path
 
 from issuer.carriers import ALL_CARRIERS, parse_carriers
 from issuer.commands.common import actor, add_data_argument, opened, progress_bar, say, tell, tell_json, warn
-from issuer.importing.findings import FileRefused
+from issuer.importing.findings import FileRefused, Severity
 from issuer.importing.report import write_report
 from issuer.issue import IssueRequest, IssueResult, issue
 from verifier.cli import Parser, chosen_time
@@ -77,7 +77,9 @@ def run_issue(arguments: argparse.Namespace) -> int:
     report = out / "report.csv"
     write_report(report, result.findings, arguments.lang)
     _tell(arguments, result, out, report)
-    return IssueExit.ROWS_REFUSED if result.refused else IssueExit.ACCEPTED
+    # A row that entered the register but lacks a carrier is no success either.
+    faulty = any(finding.severity is Severity.ERROR for finding in result.findings)
+    return IssueExit.ROWS_REFUSED if result.refused or faulty else IssueExit.ACCEPTED
 
 
 def _tell(arguments: argparse.Namespace, result: IssueResult, out: Path, report: Path) -> None:

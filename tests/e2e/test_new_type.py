@@ -177,6 +177,26 @@ def test_a_faulty_type_is_one_sentence_and_nothing_is_entered(fresh_city, tmp_pa
     assert register_content(fresh_city.data) == before
 
 
+def test_a_carrier_that_cannot_show_the_number_stops_no_other(fresh_city, tmp_path):
+    """A barcode for digits only, and numbers with letters: told row by row, the other carriers are made."""
+    add_type(
+        fresh_city.data,
+        type=TYPE.replace('GENERIC_ENTRY_TICKET"', 'GENERIC_ENTRY_TICKET"\nbarcode = "number:I2of5"'),
+    )
+    file = write_csv(
+        tmp_path / "museum.csv", [ROWS[0] | {"card_id": number} for number in ("12345678901231", "MUS-1")]
+    )
+    done = main_in_process(
+        "issue", MUSEUM, file, "--data", fresh_city.data, "--out", fresh_city.out, "--today", TODAY
+    )
+    assert done.code == 3, done.stderr
+    lines = report(fresh_city.out)
+    assert {(line["field"], line["severity"]) for line in lines} == {("google", "error")}
+    assert lines[-1]["row"] == "2" and "MUS-1" in lines[-1]["sentence"]
+    assert suffixes(fresh_city.out, "MUS-1") == ALL_FILES - {".google.json", ".save-link.txt"}
+    assert register_content(fresh_city.data)["passes"]
+
+
 @pytest.mark.parametrize("missing", ["de", "en"])
 def test_a_missing_translation_names_the_file(fresh_city, missing):
     (add_type(fresh_city.data) / f"{missing}.toml").unlink()
