@@ -191,6 +191,7 @@ def test_killed_between_writing_a_file_and_giving_it_its_name(fresh_city, tmp_pa
     complete(fresh_city, file, rows, *carriers, made={".google.json", ".save-link.txt", ".seal.txt", ".png"})
 
 
+@pytest.mark.slow
 def test_workers_end_when_only_their_parent_is_killed(fresh_city, tmp_path):
     rows = many(200)
     file = write_csv(tmp_path / "permits.csv", rows)
@@ -199,6 +200,7 @@ def test_workers_end_when_only_their_parent_is_killed(fresh_city, tmp_path):
     complete(fresh_city, file, rows, *carriers, made={".google.json", ".save-link.txt", ".seal.txt", ".png"})
 
 
+@pytest.mark.slow
 def test_two_runs_of_the_same_file_at_once_enter_nothing_twice(fresh_city, tmp_path):
     rows = many(300)
     file = write_csv(tmp_path / "permits.csv", rows)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.e2e.commandline import PERMIT, ROOT, SAMPLES, TODAY, clean_environment, run
+from tests.e2e.commandline import PERMIT, ROOT, SAMPLES, TODAY, clean_environment, main_in_process, run
 from tests.e2e.samples import PERMITS, suffixes, write_csv
 
 # What only issuing needs, and what only pictures need.
@@ -152,6 +152,7 @@ def test_the_working_folder_and_odd_paths_do_not_matter(tmp_path):
     assert suffixes(home / "aus gabe", PERMITS[0]["permit_id"])
 
 
+@pytest.mark.slow
 def test_the_demo_works_with_the_clock_of_today(tmp_path):
     """Without --at: the keys are valid now, and the passes of the samples are made."""
     data, out, published = tmp_path / "data", tmp_path / "out", tmp_path / "published"
@@ -187,8 +188,8 @@ def test_the_demo_works_long_before_and_after_today(tmp_path, days):
         ["publish", "--data", data, "--out", published, *at],
         ["verify", out / f"{row['permit_id']}.png", "--trust", published, *at],
     ):
-        done = run(*args)
-        assert done.returncode == 0, done.stderr + done.stdout
+        done = main_in_process(*args)
+        assert done.code == 0, done.stderr + done.stdout
 
 
 def test_the_demo_has_the_tables_of_the_samples():
