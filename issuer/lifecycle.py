@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 from sqlalchemy import insert, select
@@ -136,11 +136,12 @@ def change(
 
     Raises RegisterRefusal NUMBER_UNKNOWN, the code of the state that forbids it (PASS_REVOKED, PASS_ENDED ...),
     NOTHING_CHANGES, ATTRIBUTE_NOT_OF_TYPE, PLATES_NOT_OF_KIND, PLATE_COUNT, CARD_TAKEN; IssuerRefusal
-    ZONE_UNKNOWN.
+    ZONE_UNKNOWN, or ZONE_ENDED for a zone that does not hold today (or when the pass begins, if later).
     """
     row, current = _running(session, (tenant, pass_type.id, number), actor.at)
     before = stored_attributes.decode(pass_type, current.attributes)
-    after = _changed(session, tenant, pass_type, before, changes)
+    day = max(row.period_first, berlin_day(actor.at))
+    after = _changed(session, tenant, pass_type, before, changes, day)
     if after == before:
         raise RegisterRefusal("NOTHING_CHANGES", number=number)
     card = after.get("card_number")
@@ -350,7 +351,12 @@ def _renewed(
 
 
 def _changed(
-    session: Session, tenant: str, pass_type: PassType, before: dict[str, Attribute], changes: Changes
+    session: Session,
+    tenant: str,
+    pass_type: PassType,
+    before: dict[str, Attribute],
+    changes: Changes,
+    day: date,
 ) -> dict[str, Attribute]:
     after = dict(before)
     kinds = {spec.kind: spec.name for spec in pass_type.spec.attributes}
@@ -365,7 +371,7 @@ def _changed(
     if changes.plates is not None:
         _change_plates(after, changes.plates)
     if changes.zone_code is not None:
-        after[kinds["zone"]] = find_zone(session, tenant, changes.zone_code).zone
+        after[kinds["zone"]] = find_zone(session, tenant, changes.zone_code, day).zone
     if changes.card_number is not None:
         after[kinds["card_number"]] = changes.card_number
     return after

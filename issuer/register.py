@@ -19,6 +19,7 @@ from issuer.errors import RegisterRefusal
 from issuer.holders import Holder, holder_of
 from issuer.importing.check_file import AcceptedRow
 from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.revocation_log import RevokedPass
 from issuer.status_allocation import allocate, chunks, half_year
 from passes.model import Attribute, PassContent, PassStatus
 from passes.pass_types import PassType
@@ -29,6 +30,8 @@ from passes.status_list import Status
 
 # (number, period, attributes, (list number, index)) -> (hex kid, SP1 text)
 SealFor = Callable[[str, Period, Mapping[str, Attribute], tuple[int, int]], tuple[str, str]]
+# (tenant, the passes, when): `RevocationLog.passes`
+NoteRevoked = Callable[[str, Sequence[RevokedPass], datetime], None]
 
 _CHUNK: Final = 500
 _SERIAL_BYTES: Final = 16
@@ -109,11 +112,13 @@ def insert_passes(
     *,
     at: datetime,
     actor: str,
+    revoked: NoteRevoked | None = None,
 ) -> list[str]:
     """Enter ``rows`` with holders, first revisions, seals and audit entries, in the caller's transaction.
 
-    A row that another process has entered meanwhile is left out if it is the same. Returns the serials of the
-    new revisions. Raises RegisterRefusal REGISTER_CHANGED if another process has entered something
+    A row that another process has entered meanwhile is left out if it is the same. ``revoked`` is called once
+    with the rows that come in revoked, if there are any, as the last step before the caller commits. Returns
+    the serials of the new revisions. Raises RegisterRefusal REGISTER_CHANGED if another process has entered something
     else under a number or card number; the caller rolls back and checks the file again.
     """
     new = _not_yet_entered(session, tenant, rows)
@@ -135,6 +140,13 @@ def insert_passes(
     except IntegrityError as fault:
         raise RegisterRefusal("REGISTER_CHANGED") from fault
     audit.append(session, tenant, [_entered(row, places.get(row.number)) for row in new], at, actor)
+    withdrawn = [
+        RevokedPass(row.type_id, row.number, places.get(row.number))
+        for row in new
+        if row.status is PassStatus.REVOKED
+    ]
+    if withdrawn and revoked is not None:
+        revoked(tenant, withdrawn, at)
     return [revision["serial"] for revision in revisions]
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import re
 import secrets
+import unicodedata
 from datetime import datetime, timedelta
 from typing import Annotated
 
@@ -17,6 +19,27 @@ from passes.model import City, DisplayMode
 
 _RECORD_KEY = "record_key"
 _KEY_BYTES = 32
+
+# Settings of version 0.1.0 that had no effect; a register may still hold them.
+_NO_LONGER_READ = ("clock_tolerance_seconds",)
+_LONGEST = {"city_name": 200, "contact": 500}
+_FORMS = {
+    "apple_pass_type_identifier": (
+        re.compile(r"pass(?:\.[A-Za-z0-9-]{1,63}){1,8}"),
+        "pass.de.musterstadt.stadtpass",
+    ),
+    "apple_team_identifier": (re.compile(r"[A-Z0-9]{10}"), "ABCDE12345"),
+    "google_issuer_id": (re.compile(r"[0-9]{1,20}"), "3388000000012345678"),
+    "google_service_account": (
+        re.compile(r"[A-Za-z0-9._-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"),
+        "pass@projekt.iam.gserviceaccount.com",
+    ),
+}
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# Phones append /v1 themselves, and lists and images their own names: neither a slash nor /v1 at the end.
+_PATH = r"(?::[1-9][0-9]{0,4})?(?:/(?!\.{1,2}(?:/|\Z)|v1\Z)[A-Za-z0-9._~-]{1,60}){0,6}"
+_PUBLIC_URL = re.compile(rf"https://{_LABEL}(?:\.{_LABEL}){{1,10}}{_PATH}")
+_LOCAL_URL = re.compile(rf"https?://(?:localhost|127\.0\.0\.1|\[::1\]){_PATH}")
 
 _Hours = Annotated[int, msgspec.Meta(ge=1, le=24 * 400)]
 
@@ -38,7 +61,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     list_expiry_hours: _Hours = 7 * 24
     plate_list_expiry_hours: _Hours = 48
     bundle_ttl_hours: _Hours = 90 * 24
-    clock_tolerance_seconds: Annotated[int, msgspec.Meta(ge=0, le=3600)] = 120
 
     @property
     def list_ttl(self) -> timedelta:
@@ -60,11 +82,6 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """How long a trust bundle is fresh."""
         return timedelta(hours=self.bundle_ttl_hours)
 
-    @property
-    def clock_tolerance(self) -> timedelta:
-        """How far two clocks may differ."""
-        return timedelta(seconds=self.clock_tolerance_seconds)
-
     def city(self, tenant: str) -> City:
         """What the carriers say of the city."""
         return City(
@@ -83,7 +100,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def create_tenant(session: Session, tenant: str, settings: Settings, at: datetime) -> None:
-    """Add ``tenant`` with ``settings`` and a fresh record key. Raises IssuerRefusal TENANT_EXISTS."""
+    """Add ``tenant`` with ``settings`` and a fresh record key.
+
+    Raises IssuerRefusal TENANT_EXISTS, and what `checked` raises.
+    """
     if session.get(TenantRow, tenant) is not None:
         raise IssuerRefusal("TENANT_EXISTS", tenant=tenant)
     session.add(TenantRow(tenant=tenant, created_at=at))
@@ -93,15 +113,11 @@ def create_tenant(session: Session, tenant: str, settings: Settings, at: datetim
     save_settings(session, tenant, settings)
 
 
-def tenants(session: Session) -> list[str]:
-    """All tenants of the register, sorted."""
-    return list(session.scalars(select(TenantRow.tenant).order_by(TenantRow.tenant)))
-
-
 def load_settings(session: Session, tenant: str) -> Settings:
     """The settings of ``tenant``. Raises IssuerRefusal TENANT_UNKNOWN, SETTING_INVALID."""
     stored = _stored(session, tenant)
-    stored.pop(_RECORD_KEY, None)
+    for key in (_RECORD_KEY, *_NO_LONGER_READ):
+        stored.pop(key, None)
     try:
         return msgspec.convert({key: msgspec.json.decode(value) for key, value in stored.items()}, Settings)
     except (msgspec.ValidationError, msgspec.DecodeError) as fault:
@@ -109,9 +125,12 @@ def load_settings(session: Session, tenant: str) -> Settings:
 
 
 def save_settings(session: Session, tenant: str, settings: Settings) -> None:
-    """Store what differs from the defaults; a setting that is the default again is dropped."""
+    """Store what differs from the defaults; a setting that is the default again is dropped.
+
+    Raises what `checked` raises.
+    """
     defaults = msgspec.to_builtins(Settings())
-    for key, value in msgspec.to_builtins(settings).items():
+    for key, value in msgspec.to_builtins(checked(settings)).items():
         row = session.get(SettingRow, (tenant, key))
         if value == defaults[key]:
             if row is not None:
@@ -123,6 +142,30 @@ def save_settings(session: Session, tenant: str, settings: Settings) -> None:
         else:
             row.value = text
     session.flush()
+
+
+def checked(settings: Settings) -> Settings:
+    """``settings`` with texts in NFC, if they can stand on passes and in addresses.
+
+    Raises IssuerRefusal SETTING_TEXT for a text that is too long, padded, has characters that cannot be printed
+    or, as the city's name, is empty; SETTING_BASE_URL for a base URL that is not ``https://host[/path]``
+    (a test city may use localhost, also with http); SETTING_IDENTIFIER for what Apple or Google would not give.
+    """
+    texts = {key: unicodedata.normalize("NFC", getattr(settings, key)) for key in _LONGEST}
+    for key, limit in _LONGEST.items():
+        text = texts[key]
+        if len(text) > limit or not text.isprintable() or text != text.strip():
+            raise IssuerRefusal("SETTING_TEXT", key=key, limit=limit)
+    if not texts["city_name"]:
+        raise IssuerRefusal("SETTING_TEXT", key="city_name", limit=_LONGEST["city_name"])
+    for key, (form, example) in _FORMS.items():
+        value = getattr(settings, key)
+        if value and form.fullmatch(value) is None:
+            raise IssuerRefusal("SETTING_IDENTIFIER", key=key, example=example)
+    local = settings.test and _LOCAL_URL.fullmatch(settings.base_url)
+    if not local and _PUBLIC_URL.fullmatch(settings.base_url) is None:
+        raise IssuerRefusal("SETTING_BASE_URL", key="base_url")
+    return msgspec.structs.replace(settings, **texts)
 
 
 def record_key(session: Session, tenant: str) -> bytes:

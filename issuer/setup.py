@@ -7,15 +7,16 @@ from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
+import msgspec
 from sqlalchemy.orm import Session
 
 from issuer import keyring
 from issuer.database import create_register, writing
 from issuer.errors import IssuerRefusal
 from issuer.files import write_atomically
-from issuer.settings import Settings, create_tenant
+from issuer.settings import Settings, checked, create_tenant
 from issuer.tariffs import fees_from_csv, zones_from_csv
-from issuer.workspace import CONFIG, KEY_FILE, Workspace, unlock
+from issuer.workspace import CONFIG, KEY_FILE, Config, Workspace, unlock
 from keys import demo_ca, lifecycle
 from keys.envelope import create_key_file
 from keys.file_backend import FileKeyStore
@@ -46,9 +47,12 @@ def initialise(folder: Path, at: datetime, *, tenant: str, settings: Settings, d
     """Make a new installation in ``folder`` and open it.
 
     With ``demo`` it gets the demo city's settings, tables, Apple-shaped authority and a key file that
-    opens the keystore unattended. Raises IssuerRefusal DATA_EXISTS, KeyRefusal, OSError; a folder that
-    could not be set up as a whole is emptied again.
+    opens the keystore unattended. Raises IssuerRefusal DATA_EXISTS, TENANT_NAME, for settings what
+    `settings.checked` raises, KeyRefusal, OSError; a folder that could not be set up as a whole is emptied
+    again.
     """
+    _check_tenant(tenant)
+    checked(settings)
     if (folder / CONFIG).exists() or (folder / "register.db").exists():
         raise IssuerRefusal("DATA_EXISTS", folder=folder)
     fresh = not folder.exists()
@@ -63,6 +67,13 @@ def initialise(folder: Path, at: datetime, *, tenant: str, settings: Settings, d
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _check_tenant(tenant: str) -> None:
+    try:
+        msgspec.convert({"tenant": tenant}, Config)
+    except msgspec.ValidationError:
+        raise IssuerRefusal("TENANT_NAME") from None
 
 
 def _fill(folder: Path, at: datetime, tenant: str, settings: Settings, *, demo: bool) -> Workspace:

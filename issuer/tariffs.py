@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from issuer.errors import IssuerRefusal
@@ -56,12 +56,6 @@ class FeeTable:
             if started:
                 return max(started)[1]
         return None
-
-    def channel(self, tariff_class: str, term_months: int, fee_cents: int, day: date) -> str | None:
-        """The one channel in which the term costs ``fee_cents``, or None."""
-        channels = sorted({channel for _, channel, _ in self.rows})
-        found = [one for one in channels if self.fee(tariff_class, one, term_months, day) == fee_cents]
-        return found[0] if len(found) == 1 else None
 
 
 def zones(session: Session, tenant: str) -> dict[str, TariffZone]:
@@ -128,23 +122,23 @@ def fees_from_csv(session: Session, tenant: str, path: Path, encoding: str | Non
     return len(records)
 
 
-def find_zone(session: Session, tenant: str, code: str) -> TariffZone:
-    """The zone with ``code`` as a person writes it. Raises IssuerRefusal ZONE_UNKNOWN, PassRefusal."""
+def find_zone(session: Session, tenant: str, code: str, day: date) -> TariffZone:
+    """The zone with ``code`` as a person writes it, which must hold on ``day``.
+
+    Raises IssuerRefusal ZONE_UNKNOWN, ZONE_ENDED, PassRefusal ZONE_FORMAT.
+    """
     known = zones(session, tenant)
     wanted = normalise_zone_code(code)
     if wanted not in known:
-        raise IssuerRefusal("ZONE_UNKNOWN", zone=wanted, known=known_codes(known))
+        raise IssuerRefusal("ZONE_UNKNOWN", zone=wanted, known=known_codes(known, day))
+    if not known[wanted].holds_on(day):
+        raise IssuerRefusal("ZONE_ENDED", zone=wanted, day=day.isoformat(), known=known_codes(known, day))
     return known[wanted]
 
 
-def known_codes(known: Mapping[str, TariffZone]) -> str:
-    """The codes for a sentence; a dash if there are none."""
-    return ", ".join(sorted(known)) or "–"
-
-
-def count_fees(session: Session, tenant: str) -> int:
-    """How many rows the fee table has."""
-    return session.scalar(select(func.count()).select_from(FeeRow).where(FeeRow.tenant == tenant)) or 0
+def known_codes(known: Mapping[str, TariffZone], day: date | None) -> str:
+    """The codes of the zones that hold on ``day`` (None: of all) for a sentence; a dash if there are none."""
+    return ", ".join(sorted(code for code, zone in known.items() if day is None or zone.holds_on(day))) or "–"
 
 
 def _read(path: Path, encoding: str | None, needed: tuple[str, ...]) -> list[tuple[Record, dict[str, str]]]:

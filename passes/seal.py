@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from keys import cose
+from keys.identity import KID_BYTES
 from passes import base45
 from passes.errors import PassRefusal
 from passes.plates import Plate
@@ -93,11 +94,30 @@ class Sealer:
         Raises MalformedSeal where a value does not fit the format, and PassRefusal SEAL_TOO_LARGE for
         more than `MAX_BYTES`: the reader would refuse both, so neither leaves the house.
         """
-        payload = encode_claims(content)
-        token = cose.sign1(self._signer, self.kid, payload)
-        if len(token) > MAX_BYTES:
-            raise PassRefusal("SEAL_TOO_LARGE", number=content.number, size=len(token), limit=MAX_BYTES)
-        return PREFIX + base45.encode(token)
+        return PREFIX + base45.encode(_token(content, self._signer, self.kid))
+
+
+class _Blank:
+    """Signs nothing: for the size of a seal its signature's bytes do not matter."""
+
+    def sign(self, _message: bytes) -> bytes:
+        return bytes(64)
+
+
+_BLANK = _Blank()
+_BLANK_KID = bytes(KID_BYTES)
+
+
+def check_fits(content: SealContent) -> None:
+    """Refuse what `Sealer.seal` would refuse, without a key: raises the same MalformedSeal and PassRefusal."""
+    _token(content, _BLANK, _BLANK_KID)
+
+
+def _token(content: SealContent, signer: cose.Es256Signer, kid: bytes) -> bytes:
+    token = cose.sign1(signer, kid, encode_claims(content))
+    if len(token) > MAX_BYTES:
+        raise PassRefusal("SEAL_TOO_LARGE", number=content.number, size=len(token), limit=MAX_BYTES)
+    return token
 
 
 def encode_claims(content: SealContent) -> bytes:

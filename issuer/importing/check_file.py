@@ -19,6 +19,7 @@ from issuer.importing.findings import Finding
 from issuer.importing.record import Record, RecordValue, differing, record_of
 from issuer.importing.row_under_check import Member, RowUnderCheck, Surroundings, attributes_of, normalised
 from issuer.importing.rows import RowFile
+from issuer.importing.seal_check import SealCheck
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.settings import record_key
 from issuer.status_allocation import chunks
@@ -78,7 +79,7 @@ def check_rows(
     numbers = [row.number for row in rows if row.number]
     around = _surroundings(session, tenant, pass_type, rows, at)
     stored = _stored(session, tenant, pass_type.id, numbers)
-    judge = _Judge(around, checks, stored, record_key(session, tenant))
+    judge = _Judge(around, checks, stored, record_key(session, tenant), SealCheck(pass_type, at))
     accepted: list[AcceptedRow] = []
     unchanged: list[str] = []
     for row in rows:
@@ -115,11 +116,13 @@ class _Judge:
         checks: Sequence[Check],
         stored: Mapping[str, Mapping[str, RecordValue]],
         key: bytes,
+        seals: SealCheck,
     ) -> None:
         self._around = around
         self._checks = checks
         self._stored = stored
         self._key = key
+        self._seals = seals
         self._first_row: dict[str, int] = {}
         self._type = around.pass_type
         self._columns = around.pass_type.spec.register.columns
@@ -145,6 +148,8 @@ class _Judge:
         if row.refused or row.period is None:
             return None
         attributes = attributes_of(row, self._type)
+        if known is None and not self._seals.fits(row, row.period, attributes, self._status(row)):
+            return None
         record = record_of(self._columns, row.values, self._key, attributes)
         if known is None:
             return self._accepted(row, row.period, attributes, record)
@@ -154,6 +159,9 @@ class _Judge:
         shown = dict.fromkeys(row.file.shown.get(column, column) for column in different)
         row.error(self._number_column, "DUPLICATE_ID", number=row.number, columns=", ".join(shown))
         return None
+
+    def _status(self, row: RowUnderCheck) -> PassStatus:
+        return status_of(row, self._around.today)
 
     def _accepted(
         self, row: RowUnderCheck, period: Period, attributes: Mapping[str, Attribute], record: Record
@@ -166,7 +174,7 @@ class _Judge:
             holder=_holder(row, self._type.id, self._key),
             period=period,
             attributes=attributes,
-            status=status_of(row, self._around.today),
+            status=self._status(row),
             record=record,
             card_key=row.card.text if row.card is not None else None,
             replaces=next(filter(None, map(row.text, self._replaces)), None),

@@ -55,12 +55,20 @@ def plates_differ(row: RowUnderCheck, _around: Surroundings) -> None:
 
 
 def zone_known(row: RowUnderCheck, around: Surroundings) -> None:
-    """The zone is one of the city's, on the permit's first day."""
+    """The zone is one of the city's and held on the permit's first day.
+
+    Zones get merged, and permits of the old one run to their end: what became of the zone since then does not
+    matter, only that no permit begins in a zone that has ended or not begun.
+    """
     code = row.text("zone_code")
     if not code or not row.fit("zone_code"):
         return
-    if row.zone is None or (row.period is not None and not row.zone.holds_on(row.period.first)):
-        row.error("zone_code", "ZONE_UNKNOWN", zone=code, known=known_codes(around.zones))
+    first = row.period.first if row.period is not None else None
+    if row.zone is None:
+        row.error("zone_code", "ZONE_UNKNOWN", zone=code, known=known_codes(around.zones, first))
+    elif first is not None and not row.zone.holds_on(first):
+        facts = {"zone": code, "day": first.isoformat(), "known": known_codes(around.zones, first)}
+        row.error("zone_code", "ZONE_UNKNOWN", text="ZONE_ENDED", **facts)
 
 
 def term(row: RowUnderCheck, _around: Surroundings) -> None:

@@ -153,7 +153,7 @@ _READERS: Final[Mapping[str, Callable[[ColumnSpec, str], Value]]] = {
     "zone": lambda _spec, text: normalise_zone_code(text),
     "plate": lambda _spec, text: parse_with_season(text),
     "season": lambda _spec, text: Season.parse(text),
-    # Number, scheme and symbology make one value together: see `assemble.card_number`.
+    # Number, scheme and symbology make one value together: see `row_under_check.normalised`.
     "card_number": _card_text,
     "card_scheme": _card_text,
     "symbology": _card_text,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field as with_default
 from datetime import date
-from typing import TypeVar
+from typing import Final
 
 from issuer.importing.columns import Normaliser, Value
 from issuer.importing.findings import Finding, Severity, of_refusal
@@ -21,7 +21,9 @@ from passes.plates import check_season_length
 from passes.seasons import Season
 from passes.zones import Zone
 
-_Kind = TypeVar("_Kind", str, int, date, bool)
+# A seal counts the seconds since 1970-01-01 in UTC, when that day had begun in Berlin already, up to 2200.
+FIRST_DAY: Final = date(1970, 1, 2)
+LAST_DAY: Final = date(2199, 12, 31)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +172,25 @@ def _plain(row: RowUnderCheck, pass_type: PassType, attribute: str) -> Attribute
     return None
 
 
+def _years_fit(row: RowUnderCheck) -> bool:
+    """Whether both days can stand in a seal; the first that cannot is reported."""
+    for column in ("valid_from", "valid_to"):
+        day = row.day(column)
+        if day is not None and not FIRST_DAY <= day <= LAST_DAY:
+            row.error(
+                column,
+                "DATE_YEAR",
+                text="PERIOD_YEAR",
+                first=FIRST_DAY.isoformat(),
+                last=LAST_DAY.isoformat(),
+            )
+            return False
+    return True
+
+
 def _put_together(row: RowUnderCheck, pass_type: PassType) -> None:
     first, last = row.day("valid_from"), row.day("valid_to")
-    if first is not None and last is not None:
+    if _years_fit(row) and first is not None and last is not None:
         try:
             row.period = Period(first, last)
         except Refusal as refusal:

@@ -22,11 +22,12 @@ from issuer.lifecycle import (
 )
 from issuer.register import plate_entries
 from issuer.status_allocation import status_entries
+from issuer.tariffs import zones_from_csv
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
 from passes.model import PassContent, PassStatus, RegisteredPlate
 from passes.pass_types import PassType
-from passes.periods import BERLIN
+from passes.periods import BERLIN, berlin_day
 from passes.plates import Plate
 from passes.seasons import Season
 from passes.status_list import Status
@@ -42,6 +43,9 @@ from tests.issuer.register_samples import (
     seal_for,
 )
 
+MERGED = (
+    "zone_code;zone_name;valid_from;valid_until\nBÖ;Börsenwiese;;2026-11-20\nMÜ;Münsterstraße;2026-11-21;\n"
+)
 ROWS = sample_rows("permits_valid.csv")
 NUMBER = ROWS[0]["permit_id"]
 LATER = TODAY + timedelta(hours=1)
@@ -272,3 +276,55 @@ def test_a_number_of_two_types_must_be_told_apart(register: SampleRegister) -> N
             find_type(session, register.tenant, NUMBER)
         assert caught.value.code == "NUMBER_AMBIGUOUS"
         assert find_type(session, register.tenant, NUMBER, CARD.id) == CARD.id
+
+
+def test_nobody_is_moved_into_a_zone_that_has_ended_or_not_begun(
+    register: SampleRegister, tmp_path: Path
+) -> None:
+    table = tmp_path / "zones.csv"
+    table.write_text(MERGED, "utf-8")
+    with register.writing() as session:
+        zones_from_csv(session, register.tenant, table)
+    other = next(row["permit_id"] for row in ROWS if row["zone_code"] not in ("BÖ", "MÜ")
+                 and row["status"] == "active" and row["valid_from"] < "2026-11-20" < row["valid_to"])  # fmt: skip
+
+    def moved(zone: str, at: datetime, number: str = other) -> PassContent:
+        with register.writing() as session:
+            return change(
+                session, register.tenant, PERMIT, number, Changes(zone_code=zone),
+                seal_for=seal_for, actor=Actor("clerk", at),
+            )  # fmt: skip
+
+    midnight = datetime(2026, 11, 21, tzinfo=BERLIN)
+    for zone, at in (("MÜ", midnight - timedelta(seconds=1)), ("BÖ", midnight)):
+        with pytest.raises(Refusal) as caught:
+            moved(zone, at)
+        assert caught.value.code == "ZONE_ENDED"
+        for language in ("de", "en"):
+            assert f"{zone}, " not in caught.value.sentence(language)
+            assert berlin_day(at).isoformat() in caught.value.sentence(language)
+    assert moved("BÖ", midnight - timedelta(seconds=1)).attributes["zone"] == Zone("BÖ", "Börsenwiese")
+    assert moved("MÜ", midnight).attributes["zone"] == Zone("MÜ", "Münsterstraße")
+
+
+def test_a_permit_that_begins_later_may_get_a_zone_of_then(register: SampleRegister, tmp_path: Path) -> None:
+    table = tmp_path / "zones.csv"
+    table.write_text(MERGED, "utf-8")
+    future = next(row["permit_id"] for row in ROWS if row["status"] == "not_yet_valid"
+                  and row["valid_from"] > "2026-11-20" and row["zone_code"] not in ("BÖ", "MÜ"))  # fmt: skip
+    with register.writing() as session:
+        zones_from_csv(session, register.tenant, table)
+    assert changed(register, Changes(zone_code="MÜ"), future).attributes["zone"] == Zone(
+        "MÜ", "Münsterstraße"
+    )
+    assert code(register, Changes(zone_code="BÖ"), future) == "ZONE_ENDED"
+
+
+def test_a_permit_of_a_merged_zone_keeps_it_through_other_changes(
+    register: SampleRegister, tmp_path: Path
+) -> None:
+    table = tmp_path / "zones.csv"
+    table.write_text("zone_code;zone_name;valid_until\nBÖ;Börsenwiese;2026-11-01\n", "utf-8")
+    with register.writing() as session:
+        zones_from_csv(session, register.tenant, table)
+    assert changed(register, Changes(plates=(NEW_PLATE,))).attributes["zone"] == Zone("BÖ", "Börsenwiese")
