@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# Names the Python it was made with: with another one, or a changed pyproject.toml, the environment is made anew.
+STAMP := $(VENV)/.stamp-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 JOBS ?= auto
 DEMO ?= demo
 
@@ -15,11 +17,10 @@ help:
 	@echo "make bench   speed, as ratios beside openssl and py-pkpass in the same run"
 	@echo "make clean   remove the virtual environment, the demo and caches"
 
-# The stamp holds what the environment was made from: a changed pyproject.toml or another Python makes it anew.
-setup: $(VENV)/.stamp
+setup: $(STAMP)
 
-$(VENV)/.stamp: pyproject.toml scripts/setup.py
-	@$(PYTHON) scripts/setup.py $(VENV)
+$(STAMP): pyproject.toml scripts/setup.py
+	@$(PYTHON) scripts/setup.py $(VENV) $@
 
 system-packages:
 	@$(PYTHON) scripts/system_packages.py softhsm2 poppler-utils

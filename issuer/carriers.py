@@ -6,11 +6,13 @@ made before the first pass, so that a pass costs little more than its signatures
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
+from enum import Enum, StrEnum, auto
 from pathlib import Path
 
 import msgspec
@@ -21,6 +23,7 @@ from keys.apple_certificates import AppleSigningIdentity
 from keys.errors import Refusal
 from keys.store import Signer
 from passes.apple import ApplePassFactory
+from passes.errors import PassRefusal
 from passes.google import GooglePassFactory
 from passes.google_link import skinny_link
 from passes.model import City, PassContent, PassStatus
@@ -28,6 +31,7 @@ from passes.pass_types import PassType
 from passes.pdf import PdfFactory
 from passes.qr import qr_png
 from passes.rotating import pass_key
+from passes.seal import read_seal
 
 
 class Carrier(StrEnum):
@@ -78,6 +82,47 @@ def files_of(number: str, carrier: Carrier) -> tuple[str, ...]:
 
 
 Job = tuple[PassContent, tuple[Carrier, ...]]
+
+
+class Found(Enum):
+    """What an output folder holds of a pass, going by the text of the seal there."""
+
+    NOTHING = auto()
+    THIS_REVISION = auto()
+    ANOTHER_REVISION = auto()
+    ANOTHER_TYPE = auto()
+
+
+def found_in(pass_type: PassType, content: PassContent, out: Path, present: Collection[str]) -> Found:
+    """What ``out`` holds under the number of ``content``; ``present`` are its files that are not empty."""
+    name = files_of(content.number, Carrier.SEAL)[0]
+    if name not in present:
+        return Found.NOTHING
+    text = (out / name).read_text("utf-8", errors="replace").strip()
+    if text == content.seal:
+        return Found.THIS_REVISION
+    with suppress(PassRefusal):
+        if read_seal(text).content.type_code != pass_type.seal_code:
+            return Found.ANOTHER_TYPE
+    return Found.ANOTHER_REVISION
+
+
+def carriers_due(
+    pass_type: PassType, content: PassContent, wanted: Iterable[Carrier], out: Path, present: Collection[str]
+) -> tuple[Carrier, ...]:
+    """Of the carriers ``wanted``, those that ``out`` lacks or has of something else; see `found_in`."""
+    carriers = carriers_of(content.status, wanted)
+    if found_in(pass_type, content, out, present) in (Found.ANOTHER_REVISION, Found.ANOTHER_TYPE):
+        return carriers
+    return tuple(
+        one for one in carriers if not all(file in present for file in files_of(content.number, one))
+    )
+
+
+def files_in(out: Path) -> set[str]:
+    """The names of the files in ``out``; one that a power cut has emptied is not there."""
+    with os.scandir(out) as entries:
+        return {entry.name for entry in entries if entry.stat().st_size}
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,20 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644, sync: bool =
             if sync:
                 os.fsync(file.fileno())
             temporary.replace(path)
+        if sync:
+            _sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def remove_leftovers(folder: Path) -> int:

@@ -7,7 +7,6 @@ are recognised, and whatever carrier of theirs is missing in the output folder i
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from issuer import keyring
-from issuer.carriers import ALL_CARRIERS, Carrier, Job, carriers_of, files_of
+from issuer.carriers import ALL_CARRIERS, Carrier, Found, files_in, found_in
 from issuer.database import reading, writing
 from issuer.files import remove_leftovers
 from issuer.importing.check_file import AcceptedRow, CheckedFile, check_rows
@@ -142,7 +141,7 @@ class _Run:
     def execute(self, checked: CheckedFile, progress: Progress) -> None:
         """Enter the accepted rows chunk by chunk and make the carriers of all, on every core."""
         total = len(checked.accepted) + len(checked.unchanged)
-        present = self._present() if checked.unchanged else set()
+        present = files_in(self.request.out)
         with ExitStack() as stack:
             production = stack.enter_context(
                 Production(self.workspace, self.pass_type.id, self.carriers, self.request.at,
@@ -150,20 +149,15 @@ class _Run:
             )  # fmt: skip
             for chunk in chunks(checked.accepted, _CHUNK):
                 self._enter(chunk)
-                production.add(self._jobs([row.number for row in chunk], frozenset()))
+                self._make(production, [row.number for row in chunk], present)
                 progress(production.done, total)
             for numbers in chunks(checked.unchanged, _CHUNK):
-                production.add(self._jobs(numbers, present))
+                self._make(production, numbers, present)
                 progress(production.done, total)
             for done in production.finish():
                 progress(done, total)
         self.result.made = production.made
         self.result.findings.extend(self._finding(failure) for failure in production.failures)
-
-    def _present(self) -> set[str]:
-        """The files that are there; one that a power cut has emptied is not."""
-        with os.scandir(self.request.out) as entries:
-            return {entry.name for entry in entries if entry.stat().st_size}
 
     def _enter(self, rows: Sequence[AcceptedRow]) -> None:
         with writing(self.workspace.engine) as session:
@@ -176,21 +170,20 @@ class _Run:
                 actor=self.request.actor,
             )
 
-    def _jobs(self, numbers: Sequence[str], present: set[str] | frozenset[str]) -> list[Job]:
-        """What is to be made for the passes: of those that were there before, only missing files."""
+    def _make(self, production: Production, numbers: Sequence[str], present: set[str]) -> None:
+        """Have made what is missing of the passes: everything of new ones, of others what a kill has left out."""
         with reading(self.workspace.engine) as session:
             contents = list(load_contents(session, self.workspace.tenant, self.pass_type, numbers))
-        return [
-            (
-                content,
-                tuple(
-                    carrier
-                    for carrier in carriers_of(content.status, self.carriers)
-                    if not present.issuperset(files_of(content.number, carrier))
-                ),
-            )
-            for content in contents
-        ]
+        for content in contents:
+            if found_in(self.pass_type, content, self.request.out, present) is Found.ANOTHER_TYPE:
+                self._overwritten(content.number)
+        production.add_due(self.pass_type, contents, self.carriers, present)
+
+    def _overwritten(self, number: str) -> None:
+        row, line = self.places.get(number, (None, None))
+        params = {"number": number, "folder": self.request.out}
+        column = self.pass_type.spec.register.number_column
+        self.result.findings.append(Finding(row, line, column, Severity.WARN, "FILE_OF_OTHER_TYPE", params))
 
     def _finding(self, failure: Failure) -> Finding:
         row, line = self.places.get(failure.number, (None, None))

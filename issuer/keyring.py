@@ -122,14 +122,20 @@ def create_secret(
 
 
 def note_apple_identity(
-    session: Session, tenant: str, identity: AppleSigningIdentity, uri: KeyUri, *, test: bool
+    session: Session,
+    tenant: str,
+    identity: AppleSigningIdentity,
+    uri: KeyUri,
+    *,
+    test: bool,
+    purpose: Purpose = Purpose.APPLE_PASS,
 ) -> KeyRecord:
     """Note a pass certificate with its chain as pending; its period is the certificate's."""
     certificate = identity.certificate
     chain = (certificate, *identity.chain)
     record = lifecycle.pending_key(
         tenant=tenant,
-        purpose=Purpose.APPLE_PASS,
+        purpose=purpose,
         uri=uri,
         kid=kid_of(identity.signer.public_key()),
         spki=spki_der(identity.signer.public_key()),
@@ -290,8 +296,13 @@ def _others_active(session: Session, record: KeyRecord) -> list[KeyRecord]:
     ]
 
 
-def live_passes(session: Session, record: KeyRecord, at: datetime) -> list[tuple[str, str]]:
-    """The passes (type, number) whose current seal was made with the key and that have not ended at ``at``."""
+def live_passes(
+    session: Session, record: KeyRecord, at: datetime, *, resealed: bool = False
+) -> list[tuple[str, str]]:
+    """The passes (type, number) whose current seal was made with the key and that have not ended at ``at``.
+
+    With ``resealed``, those whose earlier seal it made, and that have another one by now.
+    """
     rows = session.execute(
         select(RevisionRow.type_id, RevisionRow.number)
         .join(
@@ -303,11 +314,12 @@ def live_passes(session: Session, record: KeyRecord, at: datetime) -> list[tuple
         .where(
             RevisionRow.tenant == record.tenant,
             RevisionRow.kid == record.kid.hex(),
-            RevisionRow.superseded_at.is_(None),
+            RevisionRow.superseded_at.is_not(None) if resealed else RevisionRow.superseded_at.is_(None),
             PassRow.status.in_(("active", "suspended")),
             PassRow.period_last >= berlin_day(at),
         )
         .order_by(RevisionRow.type_id, RevisionRow.number)
+        .distinct()
     )
     return [(type_id, number) for type_id, number in rows]
 

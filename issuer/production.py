@@ -8,7 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,12 +18,14 @@ from types import TracebackType
 from typing import Self
 
 from issuer import keyring
-from issuer.carriers import Carrier, CarrierKeys, CarrierMaker, Job
+from issuer.carriers import Carrier, CarrierKeys, CarrierMaker, Job, carriers_due
 from issuer.database import reading
 from issuer.settings import load_settings
 from issuer.workspace import Workspace
 from keys.lifecycle import Purpose
 from keys.store import KeyManager
+from passes.model import PassContent
+from passes.pass_types import PassType
 
 # Below this many passes, starting processes costs more than it saves.
 _FEW = 40
@@ -118,6 +120,17 @@ class Production:
             while len(self._waiting) >= self._count * _AHEAD:
                 self._collect()
             self._waiting.add(self._processes().submit(_write, busy[start : start + _BATCH]))
+
+    def add_due(
+        self,
+        pass_type: PassType,
+        contents: Sequence[PassContent],
+        carriers: Sequence[Carrier],
+        present: Collection[str],
+    ) -> None:
+        """Take what is missing or out of date of ``contents`` in the output folder, as `carriers_due` says."""
+        out = self._start[-1]
+        self.add([(one, carriers_due(pass_type, one, carriers, out, present)) for one in contents])
 
     def finish(self) -> Iterator[int]:
         """Wait for all jobs; yields how many are done each time some are."""

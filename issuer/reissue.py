@@ -3,40 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from issuer import lifecycle
-from issuer.carriers import carriers_of
+from issuer.carriers import Carrier, carriers_of, files_in, files_of
 from issuer.database import reading, writing
 from issuer.issue import Progress, usable_carriers
 from issuer.lifecycle import Actor
-from issuer.production import Production, carrier_maker
+from issuer.production import Failure, Production, carrier_maker
+from issuer.register import load_contents
 from issuer.sealing import sealer_for
 from issuer.workspace import Workspace
 from keys.errors import Refusal
 
 
-def _quiet(_done: int, _total: int) -> None:
-    return
+@dataclass(frozen=True, slots=True)
+class Reissued:
+    """What came of a run: how many passes have a new seal, and (number, refusal) of those left out."""
+
+    count: int
+    left_out: tuple[tuple[str, Refusal], ...]
+    failures: tuple[Failure, ...]
 
 
 def reissue_all(
-    workspace: Workspace,
-    passes: Sequence[tuple[str, str]],
-    out: Path,
-    actor: Actor,
-    progress: Progress = _quiet,
-) -> int:
+    workspace: Workspace, passes: Sequence[tuple[str, str]], out: Path, actor: Actor, progress: Progress
+) -> Reissued:
     """Give each of ``passes`` (type, number) a new seal and make its carriers in ``out``.
 
-    Serials and tokens stay, so that installed passes are updated instead of cut off.
-
-    Passes that may not be issued anew, such as those that ended meanwhile, are left out. Returns how many
-    were. A run that was interrupted is finished by running it again for those that still have the old key.
-    Raises IssuerRefusal NO_SIGNING_KEY, or KeyRefusal for a key or certificate that cannot be used, before
-    anything has changed.
+    Serials and tokens stay, so that installed passes are updated instead of cut off. A run that was
+    interrupted is finished by running it again for those that still have the old seal, and `complete_files`
+    for the others. Raises IssuerRefusal NO_SIGNING_KEY, or KeyRefusal for a key or certificate that cannot be
+    used, before anything has changed.
     """
-    done = 0
+    count = 0
+    left_out: list[tuple[str, Refusal]] = []
+    failures: list[Failure] = []
     out.mkdir(parents=True, exist_ok=True)
     type_ids = sorted({one for one, _ in passes})
     with workspace.keys() as manager:
@@ -58,11 +62,36 @@ def reissue_all(
                             content = lifecycle.reseal(
                                 session, workspace.tenant, pass_type, number, seal_for=sealer, actor=actor
                             )
-                    except Refusal:
+                    except Refusal as refusal:
+                        left_out.append((number, refusal))
                         continue
-                    done += 1
+                    count += 1
                     production.add([(content, carriers_of(content.status, carriers))])
-                    progress(done, len(passes))
+                    progress(count, len(passes))
                 for _ in production.finish():
-                    progress(done, len(passes))
-    return done
+                    progress(count, len(passes))
+            failures += production.failures
+    return Reissued(count, tuple(left_out), tuple(failures))
+
+
+def complete_files(workspace: Workspace, passes: Sequence[tuple[str, str]], out: Path, at: datetime) -> int:
+    """Make what ``out`` lacks, or has of an older revision, of ``passes`` (type, number); says how many.
+
+    A folder that holds nothing of any of them is not the one they were issued into, and stays as it is.
+    """
+    present = files_in(out) if out.is_dir() else set()
+    if not any(files_of(number, Carrier.SEAL)[0] in present for _, number in passes):
+        return 0
+    made = 0
+    for type_id in sorted({one for one, _ in passes}):
+        numbers = [number for one, number in passes if one == type_id]
+        pass_type = workspace.pass_types[type_id]
+        with reading(workspace.engine) as session:
+            carriers, _ = usable_carriers(session, workspace.tenant, None)
+            contents = list(load_contents(session, workspace.tenant, pass_type, numbers))
+        with Production(workspace, type_id, carriers, at, out, len(numbers)) as production:
+            production.add_due(pass_type, contents, carriers, present)
+            for _ in production.finish():
+                pass
+            made += production.made
+    return made

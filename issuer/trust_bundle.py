@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -51,10 +53,10 @@ def current_bundle(
 ) -> SignedBundle:
     """The bundle signed last, as long as it says what is so and is young; else a new one.
 
-    After the restore of a backup, the bundle signed last is older than the one in ``out``, and devices
-    would refuse it as a roll-back: then it is signed anew. While the root is away, a bundle that says what
-    is so is kept until it expires: the lists must not stop for it. Raises IssuerRefusal NO_SIGNING_KEY,
-    ROOT_OFFLINE, KeyRefusal.
+    After the restore of a backup, the bundle in ``out`` may be newer than the one in the data folder; devices
+    would refuse an older one as a roll-back, so only the newest of both is kept. While the root is away, a
+    bundle that says what is so is kept until it expires: the lists must not stop for it. Raises IssuerRefusal
+    NO_SIGNING_KEY, ROOT_OFFLINE, KeyRefusal.
     """
     roots = [
         one
@@ -66,9 +68,9 @@ def current_bundle(
     roots.sort(key=lambda one: (one.activated_at or one.not_before, one.kid))
     newest, previous = roots[-1], roots[-2] if len(roots) > 1 else None
     wanted = _content(workspace, session, settings, newest)
-    kept = _kept(workspace.folder / BUNDLE_FILE, _p256(newest), wanted) if previous is None else None
-    published = _sequence(out / BUNDLE_FILE, _p256(newest))
-    if kept is not None and kept.is_young(at) and kept.frame.sequence >= published:
+    roots_needed = [_p256(one) for one in (newest, previous) if one is not None]
+    kept = _kept((workspace.folder / BUNDLE_FILE, out / BUNDLE_FILE), roots_needed, wanted)
+    if kept is not None and kept.is_young(at):
         return kept
     frame = ListFrame(
         subject="bundle",
@@ -99,22 +101,25 @@ def _signed(
     return SignedBundle(data, _p256(newest), bundle.frame)
 
 
-def _kept(stored: Path, root: ec.EllipticCurvePublicKey, wanted: Bundle) -> SignedBundle | None:
-    """The bundle that was signed last, if it says what is so."""
-    try:
-        data = stored.read_bytes()
-        kept, _ = read_bundle(data, root)
-    except (OSError, Refusal):
+def _kept(
+    files: Iterable[Path], roots: Sequence[ec.EllipticCurvePublicKey], wanted: Bundle
+) -> SignedBundle | None:
+    """The newest of the signed bundles in ``files``, if it says what is so and all ``roots`` vouch for it."""
+    found: list[tuple[SignedBundle, Bundle]] = []
+    for file in files:
+        with suppress(OSError, Refusal):
+            data = file.read_bytes()
+            bundle, _ = read_bundle(data, roots[0])
+            found.append((SignedBundle(data, roots[0], bundle.frame), bundle))
+    if not found:
         return None
-    return SignedBundle(data, root, kept.frame) if _framed(wanted, kept.frame) == kept else None
-
-
-def _sequence(published: Path, root: ec.EllipticCurvePublicKey) -> int:
-    """The sequence of the bundle that was published last; -1 where there is none of this root."""
+    newest, bundle = max(found, key=lambda one: one[0].frame.sequence)
     try:
-        return read_bundle(published.read_bytes(), root)[0].frame.sequence
-    except (OSError, Refusal):
-        return -1
+        for root in roots:
+            read_bundle(newest.data, root)
+    except Refusal:
+        return None
+    return newest if _framed(wanted, newest.frame) == bundle else None
 
 
 def _content(workspace: Workspace, session: Session, settings: Settings, newest: KeyRecord) -> Bundle:
@@ -143,7 +148,9 @@ def _content(workspace: Workspace, session: Session, settings: Settings, newest:
         issuer=settings.city_name,
         keys=keys,
         types={
-            one.seal_code: BundleType(one.id, one.spec.stands_in_car and paper)
+            one.seal_code: BundleType(
+                one.id, one.spec.stands_in_car and paper, one.spec.stands_in_car and not paper
+            )
             for one in workspace.pass_types
         },
         test=settings.test,

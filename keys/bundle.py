@@ -48,10 +48,15 @@ class BundleKey:
 
 @dataclass(frozen=True, slots=True)
 class BundleType:
-    """A pass type as verifiers see it; ``paper_required``: the law wants the print in the car."""
+    """A pass type as verifiers see it.
+
+    ``paper_required``: the print has to lie in the car; ``paper_without_plate``: only that of a pass which
+    names no plate, and so is in no plate list.
+    """
 
     id: str
     paper_required: bool
+    paper_without_plate: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +155,9 @@ def _claims(bundle: Bundle) -> dict[int, object]:
     claims: dict[int, object] = {
         _ISSUER: bundle.issuer,
         _KEYS: [_key_map(key) for key in sorted(bundle.keys.values(), key=lambda one: one.kid)],
-        _TYPES: {code: [one.id, one.paper_required] for code, one in bundle.types.items()},
+        _TYPES: {
+            code: [one.id, one.paper_required, one.paper_without_plate] for code, one in bundle.types.items()
+        },
         _TEST: bundle.test,
     }
     if bundle.next_root is not None:
@@ -196,12 +203,14 @@ def _bundle(unverified: UnverifiedList) -> Bundle:
 
 def _bundle_types(types: dict[cose.Value, cose.Value]) -> Iterable[tuple[int, BundleType]]:
     for code, entry in types.items():
-        if type(code) is not int or not isinstance(entry, list) or len(entry) != 2:
+        if type(code) is not int or not isinstance(entry, list) or len(entry) != 3:
             raise ValueError("pass type")
-        name, paper_required = entry
+        name, paper_required, without_plate = entry
         if not isinstance(name, str) or not isinstance(paper_required, bool):
             raise ValueError("pass type")
-        yield code, BundleType(name, paper_required)
+        if not isinstance(without_plate, bool):
+            raise ValueError("pass type")
+        yield code, BundleType(name, paper_required, without_plate)
 
 
 def _bundle_key(entry: cose.Value) -> BundleKey:

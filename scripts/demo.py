@@ -12,15 +12,19 @@ from issuer.setup import demo_data
 
 # "Today" of the demo city's records.
 TODAY = ["--today", "2026-11-20"]
+# Marks a folder as a demo, which the next run may replace.
+MARKER = ".stadtpass-demo"
 STADTPASS = [sys.executable, "-m", "issuer.cli"]
 
 
 def main(folder: Path) -> int:
     """Set the demo up in ``folder`` (anew, if it is a demo already) and show what it can do."""
-    if folder.exists() and not (folder / "data" / "demo-root.pem").is_file():
+    if folder.exists() and not (folder / MARKER).is_file():
         sys.stderr.write(f"{folder} exists and is no demo of Stadtpass. Try: make run DEMO=another-folder\n")
         return 1
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARKER).touch()
     data, out, trust = folder / "data", folder / "passes", folder / "published"
     on_data = ["--data", str(data)]
     samples = demo_data()

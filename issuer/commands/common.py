@@ -14,6 +14,7 @@ from rich import box
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from issuer.workspace import Workspace
 from keys.texts import texts
@@ -95,5 +96,6 @@ def tell_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     for header in headers:
         table.add_column(header)
     for row in rows:
-        table.add_row(*row)
+        # As plain text: rich would read a square bracket in somebody's reason as markup.
+        table.add_row(*(Text(cell) for cell in row))
     Console().print(table)

@@ -13,6 +13,9 @@ from issuer.importing.report import write_report
 from issuer.issue import IssueRequest, IssueResult, issue
 from verifier.cli import Parser, chosen_time
 
+# These say something about the command, not about a file: exit code 64, and no report of a file.
+_NO_FILE_FAULTS = ("ENCODING_UNKNOWN", "FILE_UNREADABLE")
+
 
 class IssueExit(IntEnum):
     """Exit codes of `issue`."""
@@ -68,6 +71,8 @@ def run_issue(arguments: argparse.Namespace) -> int:
             with progress_bar(say(arguments, "PROGRESS_ISSUE")) as bar:
                 result = issue(workspace, request, bar)
         except FileRefused as refused:
+            if refused.code in _NO_FILE_FAULTS:
+                raise
             report = out / "report.csv"
             write_report(report, [refused.finding()], arguments.lang)
             warn(say(arguments, "FILE_REFUSED", sentence=refused.sentence(arguments.lang)))

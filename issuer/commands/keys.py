@@ -28,7 +28,7 @@ from issuer.commands.common import (
 from issuer.database import reading, writing
 from issuer.errors import IssuerRefusal
 from issuer.lifecycle import Actor
-from issuer.reissue import reissue_all
+from issuer.reissue import complete_files, reissue_all
 from issuer.revocation_log import RevocationLog
 from issuer.settings import load_settings
 from issuer.workspace import Workspace
@@ -38,6 +38,7 @@ from keys.errors import Refusal
 from keys.lifecycle import KeyRecord, KeyState, Purpose
 from keys.private_key_files import read_pem
 from keys.store import Algorithm, KeyImporter, KeyManager, SecretKeeper
+from keys.texts import texts
 from passes.periods import BERLIN
 from verifier.cli import Parser, chosen_time
 from verifier.verdict import ExitCode
@@ -76,8 +77,9 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         step.set_defaults(run=run_revoke if name == "revoke" else run_step, step=name)
 
 
-_IMPORTED = (Purpose.APPLE_PASS, Purpose.GOOGLE)
+_IMPORTED = (Purpose.APPLE_PASS, Purpose.APNS, Purpose.GOOGLE)
 P12_VARIABLE = "STADTPASS_P12_PASSPHRASE"  # the name of a variable
+_LARGEST_KEY_FILE = 256 * 1024
 
 
 def run_list(arguments: argparse.Namespace) -> ExitCode:
@@ -132,7 +134,7 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
                 record = keyring.create_secret(
                     session, manager, workspace.tenant, purpose, at, test=settings.test
                 )
-            elif purpose is Purpose.APPLE_PASS:
+            elif purpose in (Purpose.APPLE_PASS, Purpose.APNS):
                 record = _apple(arguments, workspace, session, manager, at, test=settings.test)
             else:
                 record = _google(arguments, workspace, session, manager, at, test=settings.test)
@@ -155,7 +157,10 @@ def run_step(arguments: argparse.Namespace) -> ExitCode:
             after = lifecycle.retire(before, at)
             keyring.refuse_last(session, before, [one.id for one in workspace.pass_types])
         keyring.transition(session, before, after, at, actor(), arguments.reason)
+        ttl = load_settings(session, workspace.tenant).list_ttl
     tell(say(arguments, f"KEY_{after.state.name}", kid=after.kid.hex()))
+    if arguments.step == "activate" and after.published_at is not None and after.published_at + ttl > at:
+        warn(say(arguments, "KEY_PUBLISHED_JUST_NOW", kid=after.kid.hex()))
     return ExitCode.GREEN
 
 
@@ -166,11 +171,19 @@ def run_revoke(arguments: argparse.Namespace) -> ExitCode:
         with writing(workspace.engine) as session:
             record = keyring.find(session, workspace.tenant, arguments.kid)
             hit = keyring.live_passes(session, record, at)
-            if record.state is not KeyState.REVOKED or not hit:
+            resealed = keyring.live_passes(session, record, at, resealed=True)
+            again = record.state is KeyState.REVOKED
+            if not again:
                 revoked = lifecycle.revoke(record, at)
                 keyring.transition(session, record, revoked, at, actor(), arguments.reason)
                 RevocationLog(workspace.folder).key(revoked, at, arguments.reason)
+        # A run that was killed may have left passes with a new seal and without their files.
+        made = complete_files(workspace, resealed, _out(arguments), at) if again else 0
+        if again and not hit and not made:
+            lifecycle.revoke(record, at)
         tell(say(arguments, "KEY_REVOKED", kid=record.kid.hex()))
+        if made:
+            tell(say(arguments, "REISSUE_FILES", count=made))
         if record.purpose is Purpose.SEAL:
             tell(say(arguments, "KEY_HITS", kid=record.kid.hex(), count=len(hit)))
             if hit:
@@ -188,8 +201,14 @@ def _reissue(
     try:
         by = Actor(actor(), at, arguments.reason)
         with progress_bar(say(arguments, "PROGRESS_REISSUE")) as bar:
-            done = reissue_all(workspace, hit, arguments.out or arguments.data / "out", by, bar)
-        tell(say(arguments, "REISSUED", count=done))
+            done = reissue_all(workspace, hit, _out(arguments), by, bar)
+        tell(say(arguments, "REISSUED", count=done.count))
+        for number, refused in done.left_out:
+            warn(f"{number}: {refused.sentence(arguments.lang)}")
+        for failure in done.failures:
+            warn(
+                f"{failure.number}: {texts(failure.package, arguments.lang)(failure.code, **failure.params)}"
+            )
     except Refusal as refusal:
         # Trust is withdrawn already, whatever becomes of the new passes: say what is left to do.
         warn(refusal.sentence(arguments.lang))
@@ -197,6 +216,12 @@ def _reissue(
         left = len(keyring.live_passes(session, record, at))
     if left:
         warn(say(arguments, "REISSUE_LATER", count=left, kid=record.kid.hex()))
+
+
+def _out(arguments: argparse.Namespace) -> Path:
+    chosen: Path | None = arguments.out
+    data: Path = arguments.data
+    return chosen or data / "out"
 
 
 def _types(workspace: Workspace, text: str | None) -> tuple[str, ...]:
@@ -222,10 +247,12 @@ def _apple(
         _passphrase(),
         _read(arguments.chain),
         _importing(manager),
-        keyring.key_name(workspace.tenant, Purpose.APPLE_PASS, at),
+        keyring.key_name(workspace.tenant, Purpose(arguments.purpose), at),
         (settings.apple_pass_type_identifier, settings.apple_team_identifier, at),
     )
-    return keyring.note_apple_identity(session, workspace.tenant, identity, uri, test=test)
+    return keyring.note_apple_identity(
+        session, workspace.tenant, identity, uri, test=test, purpose=Purpose(arguments.purpose)
+    )
 
 
 def _google(
@@ -259,9 +286,12 @@ def _importing(manager: KeyManager) -> ImportingKeyManager:
 def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            return file.read(256 * 1024)
+            data = file.read(_LARGEST_KEY_FILE + 1)
     except OSError:
         raise IssuerRefusal("KEY_FILE_UNREADABLE", file=path) from None
+    if len(data) > _LARGEST_KEY_FILE:
+        raise IssuerRefusal("KEY_FILE_UNREADABLE", file=path)
+    return data
 
 
 def _passphrase() -> str | None:

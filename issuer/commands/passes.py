@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,13 +13,15 @@ from sqlalchemy.orm import Session
 
 from issuer import attributes as stored_attributes
 from issuer import lifecycle
-from issuer.carriers import carriers_of
+from issuer.carriers import Found, carriers_of, files_in, found_in
 from issuer.commands.common import actor, add_number_arguments, opened, say, tell, tell_json, tell_table
 from issuer.database import reading, writing
-from issuer.errors import IssuerRefusal
+from issuer.errors import IssuerRefusal, RegisterRefusal
+from issuer.files import write_atomically
 from issuer.issue import usable_carriers
 from issuer.lifecycle import Actor, Changes, PassView
 from issuer.production import carrier_maker
+from issuer.register import load_contents
 from issuer.revocation_log import RevocationLog
 from issuer.sealing import RegisterSealer, sealer_for
 from issuer.workspace import Workspace
@@ -182,13 +185,29 @@ def _renew(
         pass_type = workspace.pass_types[type_id]
         # Prepared before anything changes: a missing key must not leave a revision without carriers.
         maker = carrier_maker(workspace, manager, type_id, carriers, at)
-        with writing(workspace.engine) as session:
-            sealer = sealer_for(session, tenant, pass_type, manager, at)
-            content = step(session, _Sealing(tenant, pass_type, sealer, at))
         out.mkdir(parents=True, exist_ok=True)
+        _probe(out)
+        try:
+            with writing(workspace.engine) as session:
+                sealer = sealer_for(session, tenant, pass_type, manager, at)
+                content = step(session, _Sealing(tenant, pass_type, sealer, at))
+        except RegisterRefusal as refusal:
+            # The same change again, after a run that was killed before it could write the files, finishes it.
+            with reading(workspace.engine) as session:
+                (content,) = load_contents(session, tenant, pass_type, [arguments.number])
+            found = found_in(pass_type, content, out, files_in(out))
+            if refusal.code != "NOTHING_CHANGES" or found is not Found.ANOTHER_REVISION:
+                raise
         maker.write(content, carriers_of(content.status, carriers), out)
     tell(say(arguments, done, number=arguments.number, folder=out))
     return ExitCode.GREEN
+
+
+def _probe(out: Path) -> None:
+    """Write to ``out`` and take it back: what cannot be written must be known before the register changes."""
+    probe = out / f".probe-{os.getpid()}"
+    write_atomically(probe, b"", sync=False)
+    probe.unlink()
 
 
 def _plates(given: list[tuple[str, str | None]]) -> tuple[RegisteredPlate, ...]:

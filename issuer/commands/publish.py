@@ -35,8 +35,11 @@ def run_publish(arguments: argparse.Namespace) -> ExitCode:
     at = chosen_time(arguments)
     with opened(arguments) as workspace, progress_bar(say(arguments, "PROGRESS_PUBLISH")) as bar:
         done = publish(workspace, arguments.out, at, lambda count, total, _name: bar(count, total))
+    if done.root_missing:
+        warn(say(arguments, "PUBLISHED_OLD_BUNDLE"))
     if arguments.json:
-        tell_json({"bundle": done.bundle_sequence, "status_lists": done.status_lists, "plates": done.plates})
+        counts = {"status_lists": done.status_lists, "plates": done.plates}
+        tell_json({"bundle": done.bundle_sequence, **counts, "root_missing": done.root_missing})
     else:
         tell(say(arguments, "PUBLISHED", folder=arguments.out, lists=done.status_lists, plates=done.plates))
     return ExitCode.GREEN

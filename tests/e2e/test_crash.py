@@ -245,11 +245,66 @@ def test_a_killed_publish_leaves_the_old_or_the_new_set(own_city, tmp_path, n):
     assert not list(own_city.data.glob(".*.*"))
 
 
-def test_a_killed_change_is_whole_or_has_not_happened(own_city):
+def test_a_killed_change_is_finished_by_the_same_change(own_city):
     number = PERMITS[0]["permit_id"]
+    seal_file = own_city.out / f"{number}.seal.txt"
+    before = seal_file.read_text()
     change = ["change", number, "--plate", "D-XY 99", "--data", own_city.data, "--out", own_city.out,
               "--today", TODAY]  # fmt: skip
     assert killed_at_rename(2, change)
     view = json.loads(main_in_process("show", number, "--data", own_city.data, "--json").stdout)
     assert [one["superseded_at"] is None for one in view["revisions"]] == [False, True]
     assert main_in_process("audit", "verify", "--data", own_city.data).code == 0
+    # The register has the new revision, the folder still the old seal: the same command makes the files.
+    assert seal_file.read_text() == before
+    assert main_in_process(*change).code == 0
+    again = json.loads(main_in_process("show", number, "--data", own_city.data, "--json").stdout)
+    assert len(again["revisions"]) == 2
+    assert seal_file.read_text().strip() == again["seal"]
+    assert main_in_process(*change).code == 64
+
+
+def test_a_change_that_cannot_be_written_does_not_happen(own_city, tmp_path):
+    number = PERMITS[0]["permit_id"]
+    taken = tmp_path / "file"
+    taken.write_text("")
+    refused = main_in_process(
+        "change", number, "--plate", "D-XY 99", "--data", own_city.data, "--out", taken, "--today", TODAY
+    )
+    assert (refused.code, len(refused.stderr.splitlines())) == (64, 1)
+    view = json.loads(main_in_process("show", number, "--data", own_city.data, "--json").stdout)
+    assert len(view["revisions"]) == 1
+
+
+@pytest.mark.slow
+def test_a_killed_emergency_revocation_is_finished_by_the_same_command(own_city):
+    def keys():
+        lines = main_in_process("keys", "list", "--data", own_city.data, "--json").stdout.splitlines()
+        return [one for one in map(json.loads, lines) if one["purpose"] == "seal"]
+
+    common = ["--data", own_city.data, "--today", TODAY]
+    [old] = [one["kid"] for one in keys()]
+    assert main_in_process("keys", "add", "seal", *common).code == 0
+    assert main_in_process("publish", *common, "--out", own_city.published).code == 0
+    [new] = [one["kid"] for one in keys() if one["state"] == "pending"]
+    assert main_in_process("keys", "activate", new, *common).code == 0
+    revoke = ["keys", "revoke", old, "--reason", "entwendet", "--out", own_city.out, *common]
+    process = subprocess.Popen(command(*revoke), env=clean_environment(), start_new_session=True)
+    before = {file.name: file.read_text() for file in own_city.out.glob("*.seal.txt")}
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        # Somewhere in the middle: some passes have their new files, others only a new seal in the register.
+        if sum(file.read_text() != before[file.name] for file in own_city.out.glob("*.seal.txt")) > 5:
+            break
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert main_in_process(*revoke).code == 0
+    live = [row["permit_id"] for row in PERMITS if row["status"] in ("active", "not_yet_valid", "suspended")]
+    for number in live:
+        view = json.loads(
+            main_in_process("show", number, "--data", own_city.data, "--json", "--type", PERMIT).stdout
+        )
+        if view["valid_until"] >= TODAY:
+            assert view["revisions"][-1]["kid"] == new
+            assert (own_city.out / f"{number}.seal.txt").read_text().strip() == view["seal"]

@@ -301,14 +301,15 @@ def test_a_wrong_call_is_one_sentence_and_64(empty_city, args, language):
     assert register_content(empty_city.data) == before
 
 
-def test_no_file_is_a_refused_file(fresh_city, tmp_path):
+def test_no_file_and_no_encoding_are_faults_of_use(fresh_city, tmp_path):
     for missing in (tmp_path / "missing.csv", tmp_path):
         done = issue(fresh_city, PERMIT, missing)
-        assert done.code == 2
+        assert done.code == 64
         assert len(done.stderr.splitlines()) == 1
         assert str(missing) in done.stderr
-        [line] = report(fresh_city.out)
-        assert line["row"] == ""
+        assert not (fresh_city.out / "report.csv").exists()
+    done = issue(fresh_city, PERMIT, write_csv(tmp_path / "rows.csv", [{"permit_id": "P"}]), "--encoding", "cp1251x")
+    assert (done.code, len(done.stderr.splitlines())) == (64, 1)
 
 
 def test_init_never_overwrites(own_city):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import pty
 import sqlite3
+import subprocess
 
 import pytest
 
 from tests.e2e.clerk import Clerk
-from tests.e2e.commandline import TODAY, DemoCity, main_in_process
+from tests.e2e.commandline import TODAY, DemoCity, clean_environment, command, main_in_process
 from tests.e2e.samples import register_content, register_rows
 
 GREEN = ("GREEN", "VALID")
@@ -379,3 +382,22 @@ def test_no_entry_can_be_removed_unseen(clerk: Clerk, which: str) -> None:
     tamper(clerk, f"DELETE FROM audit_entries WHERE {order} = (SELECT {which}({order}) FROM audit_entries)")
     outcome = clerk("audit", "verify")
     assert (outcome.code, outcome.stdout) == (1, "")
+
+
+def test_a_reason_is_never_markup(clerk: Clerk) -> None:
+    """Tables for people are drawn by a library that reads square brackets as formatting."""
+    reason = "siehe [/b] Akte [link=x]7[/link]"
+    clerk.done("suspend", "P-1", "--reason", reason)
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        command("show", "P-1", "--data", clerk.city.data),
+        env=clean_environment({"COLUMNS": "200", "TERM": "xterm"}), stdout=follower, stderr=follower,
+    )  # fmt: skip
+    os.close(follower)
+    shown = b""
+    with contextlib.suppress(OSError):
+        while part := os.read(leader, 65536):
+            shown += part
+    os.close(leader)
+    assert process.wait() == 0
+    assert reason in shown.decode()

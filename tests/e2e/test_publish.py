@@ -300,3 +300,22 @@ def test_the_register_may_be_busy(clerk: Clerk) -> None:
     assert clerk.show("P-1")["number"] == "P-1"
     connection.execute("ROLLBACK")
     connection.close()
+
+
+def test_a_restored_office_without_its_root_keeps_the_newest_bundle(clerk: Clerk) -> None:
+    """Devices would take the older bundle of the backup for a roll-back."""
+    clerk.publish()
+    backup = shutil.copytree(clerk.city.data, clerk.city.folder / "backup")
+    clerk.publish(at="2027-01-15T12:00")
+    newest = sequences(clerk.city.published)["bundle.cwt"]
+    shutil.rmtree(clerk.city.data)
+    shutil.copytree(backup, clerk.city.data)
+    (clerk.city.data / "root").rename(clerk.city.folder / "safe")
+    said = clerk("publish", "--out", clerk.city.published, at="2027-01-16T12:00")
+    assert said.code == 0
+    assert sequences(clerk.city.published)["bundle.cwt"] == newest
+    # Older than half its ttl, it is used on with a warning.
+    late = clerk("publish", "--out", clerk.city.published, "--json", at="2027-03-20T12:00")
+    assert (late.code, json.loads(late.stdout)["root_missing"]) == (0, True)
+    assert "root" in late.stderr
+    assert sequences(clerk.city.published)["bundle.cwt"] == newest

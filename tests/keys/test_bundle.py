@@ -108,7 +108,7 @@ RSA = rsa.generate_private_key(65537, 2048).public_key()
 )  # fmt: skip
 def test_signed_key_entries_of_another_form_are_refused(city: City, changes: dict[str, object]) -> None:
     bundle = bundle_of(city)
-    claims: dict[int, object] = {1: "x", -65543: [_entry(Key())], -65544: {1: ["a", True]}, -65545: False}
+    claims: dict[int, object] = {1: "x", -65543: [_entry(Key())], -65544: {1: ["a", True, False]}, -65545: False}
     read_bundle(sign_list(city.root, city.root.kid, TYP, bundle.frame, claims), city.root.public)
     claims[-65543] = [_entry(Key(), **changes)]
     with pytest.raises(KeyRefusal):
@@ -117,8 +117,8 @@ def test_signed_key_entries_of_another_form_are_refused(city: City, changes: dic
 
 @pytest.mark.parametrize(
     "claims",
-    [{1: None}, {-65543: {}}, {-65544: []}, {-65544: {"1": ["a", True]}}, {-65544: {1: ["a"]}},
-     {-65544: {1: [1, True]}}, {-65545: 0}, {-65546: "x"}],
+    [{1: None}, {-65543: {}}, {-65544: []}, {-65544: {"1": ["a", True, False]}}, {-65544: {1: ["a", True]}},
+     {-65544: {1: [1, True, False]}}, {-65544: {1: ["a", True, 0]}}, {-65545: 0}, {-65546: "x"}],
     ids=repr,
 )  # fmt: skip
 def test_signed_bundles_of_another_form_are_refused(city: City, claims: dict[int, object]) -> None:
