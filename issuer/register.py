@@ -118,8 +118,8 @@ def insert_passes(
 
     A row that another process has entered meanwhile is left out if it is the same. ``revoked`` is called once
     with the rows that come in revoked, if there are any, as the last step before the caller commits. Returns
-    the serials of the new revisions. Raises RegisterRefusal REGISTER_CHANGED if another process has entered something
-    else under a number or card number; the caller rolls back and checks the file again.
+    the serials of the new revisions. Raises RegisterRefusal REGISTER_CHANGED if another process has entered
+    something else under a number or card number; the caller rolls back and checks the file again.
     """
     new = _not_yet_entered(session, tenant, rows)
     if not new:
