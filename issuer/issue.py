@@ -24,6 +24,7 @@ from issuer.importing.findings import Finding, Severity
 from issuer.importing.rows import RowFile, read_rows
 from issuer.production import Failure, Production, carrier_maker
 from issuer.register import insert_passes, load_contents
+from issuer.revocation_log import RevocationLog
 from issuer.sealing import RegisterSealer, sealer_for
 from issuer.status_allocation import chunks
 from issuer.workspace import Workspace
@@ -168,6 +169,7 @@ class _Run:
                 self.sealer,
                 at=self.request.at,
                 actor=self.request.actor,
+                revoked=RevocationLog(self.workspace.folder).passes,
             )
 
     def _make(self, production: Production, numbers: Sequence[str], present: set[str]) -> None:

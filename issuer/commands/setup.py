@@ -43,6 +43,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     load = actions.add_parser("import", help="load the zone or fee table from a CSV file")
     load.add_argument("table", choices=("zones", "fees"))
     load.add_argument("file", type=Path, metavar="FILE")
+    load.add_argument("--encoding", metavar="NAME", help="encoding of a file that is not UTF-8, e.g. cp1252")
     add_data_argument(load)
     load.set_defaults(run=run_import)
     show = actions.add_parser("show", help="show all settings")
@@ -72,7 +73,7 @@ def run_import(arguments: argparse.Namespace) -> ExitCode:
     """Load a table."""
     load = zones_from_csv if arguments.table == "zones" else fees_from_csv
     with opened(arguments) as workspace, writing(workspace.engine) as session:
-        count = load(session, workspace.tenant, arguments.file)
+        count = load(session, workspace.tenant, arguments.file, arguments.encoding)
         event = AuditEvent(f"import-{arguments.table}", arguments.table, after={"rows": count})
         audit.append(session, workspace.tenant, [event], chosen_time(arguments), actor())
     tell(say(arguments, "TABLE_LOADED", count=count, file=arguments.file))

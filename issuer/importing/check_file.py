@@ -154,6 +154,9 @@ class _Judge:
         if known is None:
             return self._accepted(row, row.period, attributes, record)
         different = differing(known, record)
+        if row.text("status") == "expired" and row.period.last >= self._around.today:
+            # Time alone does not make a running permit an ended one.
+            different.append("status")
         if not different:
             return row.number
         shown = dict.fromkeys(row.file.shown.get(column, column) for column in different)

@@ -93,32 +93,39 @@ def term(row: RowUnderCheck, _around: Surroundings) -> None:
 
 def fee(row: RowUnderCheck, around: Surroundings) -> None:
     """The fee is that of the table for zone, channel, term and the day of issue."""
-    needed = ("zone_code", "valid_from", "valid_to", "term_months", "channel", "fee_cents", "issued_on")
-    if not around.fees or row.zone is None or row.period is None or not row.fit(*needed):
+    tariff_class = row.zone.tariff_class if row.zone is not None else ""
+    if row.zone is None and any(one for one, _, _ in around.fees.rows):
+        # What an unknown zone costs is known only where all zones cost the same.
         return
-    day = row.day("issued_on") or row.period.first
+    day = row.day("issued_on") or row.day("valid_from")
+    if (
+        not around.fees
+        or day is None
+        or not row.fit("valid_from", "term_months", "channel", "fee_cents", "issued_on")
+    ):
+        return
     cents, months = row.integer("fee_cents"), row.integer("term_months")
+    if months is None and row.period is not None and row.fit("valid_to"):
+        months = months_of(row.period)
     channel = row.text("channel")
-    if row.file.legacy and months is None:
-        _legacy_fee(row, around, months_of(row.period), cents, day)
+    if cents is None or months is None:
         return
-    if cents is None or months is None or not channel:
+    if not channel:
+        _fee_of_some_channel(row, around, tariff_class, months=months, cents=cents, day=day)
         return
-    expected = around.fees.fee(row.zone.tariff_class, channel, months, day)
+    expected = around.fees.fee(tariff_class, channel, months, day)
     if expected is None:
         row.warn("fee_cents", "FEE_NOT_IN_TABLE", channel=channel, months=months)
     elif expected != cents:
         row.error("fee_cents", "FEE_MISMATCH", expected=expected, channel=channel, months=months, found=cents)
 
 
-def _legacy_fee(
-    row: RowUnderCheck, around: Surroundings, months: int | None, cents: int | None, day: date
+def _fee_of_some_channel(
+    row: RowUnderCheck, around: Surroundings, tariff_class: str, *, months: int, cents: int, day: date
 ) -> None:
-    """A row without term and channel: its fee must be that of some channel for the term that its dates give."""
-    if cents is None or months is None or row.zone is None:
-        return
+    """A row without a channel, as in an old register: its fee must be that of some channel."""
     priced = {
-        channel: around.fees.fee(row.zone.tariff_class, channel, months, day)
+        channel: around.fees.fee(tariff_class, channel, months, day)
         for channel in sorted({channel for _, channel, _ in around.fees.rows})
     }
     possible = {channel: price for channel, price in priced.items() if price is not None}
@@ -142,7 +149,7 @@ def status_consistent(row: RowUnderCheck, around: Surroundings) -> None:
         return
     if word in ("active", "not_yet_valid", "expired") and (contrary := _contrary(row)):
         row.error("status", "STATUS_INCONSISTENT", status=word, other=contrary)
-    elif word == "pending_payment" and row.text("payment_status") == "paid":
+    elif word in ("pending_payment", "unpaid") and row.text("payment_status") == "paid":
         row.error("status", "STATUS_INCONSISTENT", status=word, other="payment_status")
     elif (
         word == "expired"
@@ -235,6 +242,8 @@ def status_of(row: RowUnderCheck, today: date) -> PassStatus:
             return PassStatus.EXPIRED if ended else PassStatus.ACTIVE
         case "blocked":
             return PassStatus.SUSPENDED
+        case "unpaid":
+            return PassStatus.PENDING_PAYMENT
         case _:
             return PassStatus(word)
 

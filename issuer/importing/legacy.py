@@ -15,7 +15,9 @@ from issuer.errors import IssuerRefusal
 from keys.errors import Refusal
 from passes.periods import parse_date_german
 
-_CHANGING = "wechselnde fahrzeuge"
+# "wechselnde Fahrzeuge" as clerks wrote it: "wechs. Fahrzeuge", "wechselndes Fahrzeug", ...
+_CHANGING = re.compile(r"wechs(?:\.|eln\w*) ?fahrzeuge?n?", re.IGNORECASE)
+_ABOUT_VEHICLES = re.compile(r"wechs|fahrzeug", re.IGNORECASE)
 _MONEY = re.compile(r"([0-9]{1,3}(?:\.[0-9]{3})+|[0-9]{1,6}),([0-9]{2})(?: ?(?:€|EUR))?")
 _SEASONAL = re.compile(r"(.*\S)[ \u00a0]+\(?([0-9]{2})[/-]([0-9]{2})\)?")
 # Legal forms after which no number plate ever looks like, as whole words.
@@ -119,7 +121,7 @@ class _GermanPermitRegister:
         for header, column in self._days.items():
             self._day(row, column, header, cells[header].strip(" "))
         row.values["zone_code"] = cells["Gebiet"].strip(" ").partition(" ")[0]
-        self._vehicles(row.values, cells["Kennzeichen 1"], cells.get("Kennzeichen 2", ""))
+        self._vehicles(row, cells["Kennzeichen 1"], cells.get("Kennzeichen 2", ""))
         fee = cells.get("Gebühr", "").replace("\u00a0", " ").strip(" ")
         found = _MONEY.fullmatch(fee)
         if found is not None:
@@ -137,10 +139,13 @@ class _GermanPermitRegister:
         except Refusal as refusal:
             row.faults.append(LegacyFault(column, header, refusal))
 
-    def _vehicles(self, values: dict[str, str], first: str, second: str) -> None:
-        first = first.strip(" ")
-        if first.casefold() == _CHANGING:
+    def _vehicles(self, row: Translated, first: str, second: str) -> None:
+        values, first = row.values, " ".join(first.split())
+        if _CHANGING.fullmatch(first):
             values |= {"permit_kind": "changing_vehicles", "plate_1": ""}
+        elif _ABOUT_VEHICLES.search(first) and not _LEGAL_FORM.search(first):
+            row.faults.append(LegacyFault("permit_kind", "Kennzeichen 1", IssuerRefusal("KIND_UNCLEAR")))
+            return
         elif _is_organisation(first):
             values |= {"permit_kind": "carsharing", "plate_1": "", "carsharing_org": first}
         else:

@@ -27,7 +27,8 @@ Record = dict[str, RecordValue]
 # The states that only time tells apart: a row is not changed because a day has passed.
 IN_ORDER: Final = "in_order"
 _IN_ORDER_WORDS: Final = frozenset({"active", "not_yet_valid", "expired"})
-_BLOCKED: Final = "blocked"
+# Words of libraries and offices for the same thing.
+_SAME_STATUS: Final = {"blocked": PassStatus.SUSPENDED.value, "unpaid": PassStatus.PENDING_PAYMENT.value}
 _DIGESTED: Final = frozenset({"name", "organisation", "address", "email", "text", "reference", "date"})
 _PLAIN_COLUMNS: Final = frozenset({"valid_from", "valid_to"})
 _DIGEST_BYTES: Final = 12
@@ -76,7 +77,7 @@ def status_word(status: PassStatus | str) -> str:
     """A status as records have it: one word for those that only time tells apart."""
     if status in _IN_ORDER_WORDS:
         return IN_ORDER
-    return PassStatus.SUSPENDED.value if status == _BLOCKED else str(status)
+    return _SAME_STATUS.get(status, str(status))
 
 
 def digest(key: bytes, column: str, text: str) -> str:

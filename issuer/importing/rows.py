@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ def parse_rows(data: bytes, pass_type: PassType, encoding: str | None = None) ->
 
 
 def _rows(table: Table, pass_type: PassType) -> RowFile:
-    header = [cell.strip() for cell in table.header.cells]
+    header = [unicodedata.normalize("NFC", cell.strip()) for cell in table.header.cells]
     line = table.header.line
     named = [name for name in header if name]
     repeated = sorted({name for name in named if named.count(name) > 1})

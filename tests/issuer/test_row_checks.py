@@ -1,5 +1,6 @@
 """Faults of single cells and between cells: one mistake, one line, at the column to correct."""
 
+import unicodedata
 from collections.abc import Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -236,6 +237,26 @@ def test_what_follows_from_a_legacy_row(
     assert same_holder.holder == row.holder
 
 
+@pytest.mark.parametrize(
+    "cell", ["wechselnde  Fahrzeuge", "Wechselnde\u00a0Fahrzeuge", "wechs. Fahrzeuge", "wechselndes Fahrzeug"]
+)
+def test_changing_vehicles_however_they_are_written(register: SampleRegister, cell: str) -> None:
+    person = "L-1;Muster;Erika;Dr.;01.01.1980;Weg;1;40213;Düsseldorf;"
+    cells = f"HO;{cell};;02.10.2026;01.10.2027;25,00 €;"
+    (row,) = register.check_text(f"{LEGACY}{person}{cells}\n").accepted
+    assert row.attributes["permit_kind"] == "changing_vehicles"
+    assert "organisation" not in row.attributes or not row.attributes["organisation"]
+    unclear = register.check_text(f"{LEGACY}{person}{cells.replace(cell, 'mehrere Fahrzeuge')}\n")
+    assert [one.code for one in unclear.findings] == ["KIND_UNCLEAR"]
+
+
+def test_headers_in_decomposed_letters_are_the_same(register: SampleRegister) -> None:
+    person = "L-1;Muster;Erika;Dr.;01.01.1980;Weg;1;40213;Düsseldorf;"
+    text = f"{LEGACY}{person}HO;D-AB 1;;02.10.2026;01.10.2027;25,00 €;\n"
+    checked = register.check_text(unicodedata.normalize("NFD", text))
+    assert (len(checked.accepted), checked.findings) == (1, ())
+
+
 def test_a_record_compares_only_what_the_file_has() -> None:
     stored = {"zone_code": "HO", "email": None, "term_months": 12}
     assert differing(stored, {"zone_code": "HO", "email": None, "channel": None}) == []
@@ -249,3 +270,37 @@ def test_files_without_optional_columns(register: SampleRegister) -> None:
     text = "\n".join(";".join(line.split(";")[place] for place in kept) for line in (header, row))
     checked = register.check_text(text)
     assert (len(checked.accepted), checked.findings) == (1, ())
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({"zone_code": "ZZ", "fee_cents": "1"}, ["ZONE_UNKNOWN", "FEE_MISMATCH"]),
+        ({"valid_to": "2026-10-01", "fee_cents": "1"}, ["DATE_RANGE", "FEE_MISMATCH"]),
+        ({"term_months": "", "fee_cents": "1"}, ["FEE_MISMATCH"]),
+        ({"term_months": "", "channel": "", "fee_cents": "1"}, ["FEE_MISMATCH"]),
+        ({"term_months": "", "channel": "", "fee_cents": "3000"}, []),
+    ],
+)
+def test_one_fault_does_not_hide_a_wrong_fee(
+    register: SampleRegister, changed: dict[str, str], expected: list[str]
+) -> None:
+    """The sample's first permit runs 12 months from 2026-10-02 and costs 2500 cents online."""
+    checked = register.check_text(row_text(PERMIT_FILE, **changed))
+    assert sorted(one.code for one in checked.findings) == sorted(expected)
+
+
+@pytest.mark.parametrize(
+    ("status", "payment", "expected"),
+    [
+        ("unpaid", "open", PassStatus.PENDING_PAYMENT),
+        ("blocked", "paid", PassStatus.SUSPENDED),
+        ("suspended", "chargeback", PassStatus.SUSPENDED),
+    ],
+)
+def test_each_word_for_a_status(
+    register: SampleRegister, status: str, payment: str, expected: PassStatus
+) -> None:
+    text = row_text(PERMIT_FILE, status=status, payment_status=payment)
+    (row,) = register.check_text(text).accepted
+    assert row.status is expected
