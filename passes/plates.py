@@ -147,15 +147,6 @@ def check_season_length(plate: Plate) -> None:
         raise PassRefusal("PLATE_TOO_LONG", length=plate.length, limit=LONGEST_SEASONAL)
 
 
-def same_but_suffix(first: Plate, second: Plate) -> bool:
-    """Whether the two plates differ in E or H and in nothing else, the most likely slip of all."""
-    return first.suffix != second.suffix and (first.district, first.letters, first.number) == (
-        second.district,
-        second.letters,
-        second.number,
-    )
-
-
 def correct_lookalikes(text: str) -> tuple[str, bool]:
     """Put O and 0, I and 1 right by their position, for what a warden typed at the car.
 

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -41,7 +42,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Print usage and the fault, exit 64."""
         self.print_usage(sys.stderr)
-        self.exit(ExitCode.USAGE, f"{self.prog}: {message}\n")
+        self.exit(ExitCode.USAGE, f"{self.prog}: {printable(message)}\n")
 
 
 def add_time_arguments(parser: argparse.ArgumentParser) -> None:
@@ -170,12 +171,20 @@ def _verify_input(item: str, trust: Trust, at: datetime, settings: CheckSettings
 
 
 def _as_file(item: str) -> Path | None:
-    if item.startswith(("SP1:", "SP1R:")) or "://" in item or "\0" in item or len(item) > MAX_LINE:
+    if (
+        not item
+        or item.startswith(("SP1:", "SP1R:"))
+        or "://" in item
+        or "\0" in item
+        or len(item) > MAX_LINE
+    ):
         return None
     path = Path(item)
     try:
         if path.is_file():
             return path
+        if path.is_dir():
+            raise UsageError("IS_A_FOLDER", file=item)
     except OSError:
         return None
     if path.suffix.lower() in _FILE_ENDINGS:
@@ -229,7 +238,7 @@ def _report(verdicts: Iterable[Verdict], trust: Trust, arguments: argparse.Names
             if worst is None or severity(verdict) > severity(worst):
                 worst = verdict
             if arguments.json:
-                _print(json.dumps(verdict.as_json(arguments.lang), ensure_ascii=False))
+                _print_json(verdict.as_json(arguments.lang))
             else:
                 _print(_for_people(verdict, arguments.lang))
     finally:
@@ -246,8 +255,14 @@ def _remember(trust: Trust, arguments: argparse.Namespace) -> None:
     try:
         save_state(_state_file(arguments), trust.state)
     except OSError:
-        warning = texts("verifier", arguments.lang)("STATE_READ_ONLY", file=_state_file(arguments))
-        sys.stderr.write(warning + "\n")
+        _warn("STATE_READ_ONLY", arguments)
+    except StateFileError:
+        _warn("STATE_DAMAGED", arguments)
+
+
+def _warn(code: str, arguments: argparse.Namespace) -> None:
+    warning = texts("verifier", arguments.lang)(code, file=_state_file(arguments))
+    sys.stderr.write(printable(warning) + "\n")
 
 
 def _for_people(verdict: Verdict, language: str) -> str:
@@ -255,7 +270,7 @@ def _for_people(verdict: Verdict, language: str) -> str:
     word = f"{say('WORD_' + verdict.verdict.name)} ({verdict.verdict.value} {verdict.reason.name})"
     if sys.stdout.isatty():
         word = f"\033[{_COLOURS[verdict.verdict]};1m {word} \033[0m"
-    lines = [f"{word}  {verdict.message(language)}"]
+    lines = [f"{word}  {printable(verdict.message(language))}"]
     facts = [
         (say("FACT_PLATES"), ", ".join(verdict.plates or ())),
         (say("FACT_ORGANISATION"), verdict.organisation),
@@ -264,12 +279,38 @@ def _for_people(verdict: Verdict, language: str) -> str:
         (say("FACT_NUMBER"), verdict.number),
         (say("FACT_TYPE"), verdict.type_id),
     ]
-    lines.extend(f"    {label}: {value}" for label, value in facts if value)
+    lines.extend(f"    {label}: {printable(value)}" for label, value in facts if value)
     return "\n".join(lines)
+
+
+def printable(text: str) -> str:
+    """``text`` for a terminal: what is no character, or would move or turn the rest of the line, is U+FFFD.
+
+    File names and foreign codes hold what others chose, escape sequences included.
+    """
+    hidden = ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "".join("\ufffd" if unicodedata.category(one) in hidden else one for one in text)
+
+
+def _never_fail_on_characters() -> None:
+    """Let streams whose encoding lacks a character write a question mark instead of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _print(text: str) -> None:
     sys.stdout.write(text + "\n")
+
+
+def _print_json(content: dict[str, object]) -> None:
+    text = json.dumps(content, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        # A program gets every character, escaped where the encoding lacks it.
+        text = json.dumps(content)
+    _print(text)
 
 
 def build_parser() -> Parser:
@@ -281,10 +322,11 @@ def build_parser() -> Parser:
 
 def run_safely(arguments: argparse.Namespace) -> int:
     """Run the chosen command; every fault becomes a sentence and exit code 64 or 70, never 0 to 3."""
+    _never_fail_on_characters()
     try:
         return int(arguments.run(arguments))
     except Refusal as refusal:
-        sys.stderr.write(refusal.sentence(getattr(arguments, "lang", "de")) + "\n")
+        sys.stderr.write(printable(refusal.sentence(getattr(arguments, "lang", "de"))) + "\n")
         return ExitCode.USAGE
     except BrokenPipeError:
         return ExitCode.INTERNAL

@@ -1,17 +1,21 @@
 """Decoding pictures to grey within bounded memory: PNG, JPEG and WebP of at most 25 megapixels.
 
 Sizes are judged by the file's own header before a pixel is decoded. Metadata never reaches the decoder: a
-few kilobytes of it can unpack to gigabytes. Large pictures come out at half size, which leaves a code on a
-photo enough pixels and the reader a quarter of the work.
+few kilobytes of it can unpack to gigabytes. A file in more pieces than any program writes is refused. Large
+pictures come out at half size, which leaves a code on a photo enough pixels and the reader a quarter of the
+work.
 """
 
 from __future__ import annotations
 
+import bisect
 import io
+import itertools
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import BinaryIO
 
 from PIL import Image
@@ -24,20 +28,24 @@ _HALVED_FROM = 9_000_000
 # What a decoder may hold at its peak, the file included.
 _BUDGET = 40_000_000
 _STRIP_BYTES = 1 << 20
+_MAX_SIDE = 65_535
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8\xff"
 # Each scan of a progressive JPEG goes over the whole picture; cameras and editors write about ten.
 _MAX_SCANS = 100
+# Cameras write a handful of header segments; 5 MB of colour profile or maker's data would be 80 of them.
+_MAX_SEGMENTS = 200
+# Encoders cut image data every 4 or 8 KB: at most 5000 chunks in a file of 20 MB.
+_MAX_CHUNKS = 20_000
 
 
 def grey_picture(file: BinaryIO) -> Image.Image:
     """The picture in the seekable ``file`` in grey (mode ``L``), halved if it is large.
 
-    Raises ImageRefused IMAGE_TOO_LARGE or IMAGE_UNREADABLE.
+    Raises ImageRefused IMAGE_FILE_TOO_LARGE, IMAGE_TOO_LARGE or IMAGE_UNREADABLE.
     """
-    if file.seek(0, io.SEEK_END) > MAX_FILE_BYTES:
-        raise ImageRefused("IMAGE_TOO_LARGE", megapixels="?")
+    check_file_size(file)
     file.seek(0)
     start = file.read(16)
     file.seek(0)
@@ -58,11 +66,42 @@ def grey_picture(file: BinaryIO) -> Image.Image:
         raise ImageRefused("IMAGE_UNREADABLE") from fault
 
 
+def check_file_size(file: BinaryIO) -> int:
+    """The size of the seekable ``file`` in bytes. Raises ImageRefused IMAGE_FILE_TOO_LARGE above 20 MB."""
+    size = file.seek(0, io.SEEK_END)
+    if size > MAX_FILE_BYTES:
+        raise ImageRefused("IMAGE_FILE_TOO_LARGE", megabytes=MAX_FILE_BYTES >> 20)
+    return size
+
+
+def pixels_by_header(file: BinaryIO) -> int:
+    """How many pixels the header of the seekable ``file`` claims. Raises ImageRefused IMAGE_UNREADABLE."""
+    file.seek(0)
+    start = file.read(32)
+    with suppress(ValueError, IndexError, struct.error):
+        if start.startswith(_PNG):
+            width, height = struct.unpack_from(">II", start, 16)
+            return int(width * height)
+        if not start.startswith(_JPEG):
+            width, height = _webp_size(start)
+            return int(width * height)
+        largest = 0
+        for kind, begin, _ in _segments(file):
+            if 0xC0 <= kind <= 0xCF and kind not in (0xC4, 0xC8, 0xCC):
+                file.seek(begin + 5)
+                height, width = struct.unpack(">HH", _exactly(file, 4))
+                largest = max(largest, width * height)
+        return largest
+    raise ImageRefused("IMAGE_UNREADABLE")
+
+
 def _check_size(width: int, height: int, peak_bytes: float) -> None:
     if width < 1 or height < 1:
         raise ValueError("no pixels")
     if width * height > MAX_PIXELS or peak_bytes > _BUDGET:
         raise ImageRefused("IMAGE_TOO_LARGE", megapixels=f"{width * height / 1e6:.1f}")
+    if max(width, height) > _MAX_SIDE:
+        raise ValueError("longer than the code reader takes")
 
 
 def _finished(picture: Image.Image) -> Image.Image:
@@ -99,8 +138,24 @@ def _without_metadata(file: BinaryIO) -> io.BufferedReader:
     """A JPEG without comments and application data, of which only JFIF and Adobe's say how to decode."""
     end = file.seek(0, io.SEEK_END)
     parts = [(0, 2)]
+    for kind, start, after in _segments(file):
+        if kind == 0xDA:
+            parts.append((start, end))
+        elif not (0xE0 <= kind <= 0xEF or kind == 0xFE) or kind in (0xE0, 0xEE):
+            parts.append((start, after))
+    scans = 0
+    while piece := file.read(_STRIP_BYTES):
+        scans += piece.count(b"\xff\xda")
+        if scans > _MAX_SCANS:
+            raise ValueError("too many scans")
+    return io.BufferedReader(_Parts(file, parts))
+
+
+def _segments(file: BinaryIO) -> Iterator[tuple[int, int, int]]:
+    """The header segments of a JPEG: marker, start, end; the last is the start of scan."""
+    end = file.seek(0, io.SEEK_END)
     file.seek(2)
-    while True:
+    for _ in range(_MAX_SEGMENTS):
         start = file.tell()
         marker, kind = _exactly(file, 2)
         if marker != 0xFF:
@@ -108,27 +163,27 @@ def _without_metadata(file: BinaryIO) -> io.BufferedReader:
         if kind == 0xFF:
             file.seek(-1, io.SEEK_CUR)
             continue
-        if kind == 0xDA:
-            break
         after = start + 2 + int.from_bytes(_exactly(file, 2), "big")
-        if after > end:
+        if after > end or after < start + 4:
             raise ValueError("ends too early")
-        if not (0xE0 <= kind <= 0xEF or kind == 0xFE) or kind in (0xE0, 0xEE):
-            parts.append((start, after))
+        yield kind, start, after
         file.seek(after)
-    scans = 0
-    while piece := file.read(_STRIP_BYTES):
-        scans += piece.count(b"\xff\xda")
-        if scans > _MAX_SCANS:
-            raise ValueError("too many scans")
-    return io.BufferedReader(_Parts(file, [*parts, (start, end)]))
+        if kind == 0xDA:
+            return
+    raise ValueError("too many segments")
 
 
 class _Parts(io.RawIOBase):
-    """Some parts of a file, (start, end) each, as if they were all of it."""
+    """Some parts of a file, (start, end) each and in order, as if they were all of it."""
 
     def __init__(self, file: BinaryIO, parts: list[tuple[int, int]]) -> None:
-        self._file, self._parts, self._at = file, parts, 0
+        merged: list[tuple[int, int]] = []
+        for start, end in parts:
+            beside = merged and merged[-1][1] == start
+            merged.append((merged.pop()[0] if beside else start, end))
+        self._file, self._parts, self._at = file, merged, 0
+        # Where each part begins in what is shown; last, where that ends.
+        self._begins = [0, *itertools.accumulate(end - start for start, end in merged)]
 
     def readable(self) -> bool:
         return True
@@ -138,42 +193,44 @@ class _Parts(io.RawIOBase):
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
         if whence == io.SEEK_END:
-            offset += sum(end - start for start, end in self._parts)
+            offset += self._begins[-1]
         self._at = offset + (self._at if whence == io.SEEK_CUR else 0)
         return self._at
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        before = 0
-        for start, end in self._parts:
-            inside = self._at - before
-            if inside < end - start:
-                self._file.seek(start + inside)
-                octets = self._file.read(min(len(buffer), end - start - inside))
-                buffer[: len(octets)] = octets
-                self._at += len(octets)
-                return len(octets)
-            before += end - start
-        return 0
+        current = bisect.bisect_right(self._begins, self._at) - 1
+        if not 0 <= current < len(self._parts):
+            return 0
+        start, end = self._parts[current]
+        place = start + self._at - self._begins[current]
+        self._file.seek(place)
+        octets = self._file.read(min(len(buffer), end - place))
+        buffer[: len(octets)] = octets
+        self._at += len(octets)
+        return len(octets)
 
 
 def _webp(data: bytes) -> Image.Image:
     # Pillow's WebP decoder takes its memory on opening, so the size is read from the first chunk here.
-    kind = data[12:16]
-    if kind == b"VP8X":
-        width = 1 + int.from_bytes(data[24:27], "little")
-        height = 1 + int.from_bytes(data[27:30], "little")
-    elif kind == b"VP8L" and data[20] == 0x2F:
-        bits = int.from_bytes(data[21:25], "little")
-        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    elif kind == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
-        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
-    else:
-        raise ValueError("no WebP")
+    width, height = _webp_size(data)
     _check_size(width, height, 19.0 * width * height + len(data))
     picture = Image.open(io.BytesIO(data), formats=("WEBP",))
     if picture.size != (width, height) or getattr(picture, "n_frames", 1) != 1:
         raise ValueError("animation")
     return _finished(picture)
+
+
+def _webp_size(start: bytes) -> tuple[int, int]:
+    kind = start[12:16]
+    if kind == b"VP8X":
+        return 1 + int.from_bytes(start[24:27], "little"), 1 + int.from_bytes(start[27:30], "little")
+    if kind == b"VP8L" and start[20] == 0x2F:
+        bits = int.from_bytes(start[21:25], "little")
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if kind == b"VP8 " and start[23:26] == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", start, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    raise ValueError("no WebP")
 
 
 def _png(file: BinaryIO) -> Image.Image:
@@ -190,12 +247,34 @@ def _png(file: BinaryIO) -> Image.Image:
     # Pillow holds four bytes a pixel for anything but grey, and flattening another four.
     peak = width * height * (2.4 if colour == 0 and depth < 8 else 9.4)
     _check_size(width, height, peak)
-    kept = [_PNG, _chunk(b"IHDR", header)]
-    kept += [_chunk(kind, content) for kind, content in chunks]
-    _check_size(width, height, peak + sum(map(len, kept)))
-    kept.append(_chunk(b"IEND", b""))
-    picture = Image.open(io.BytesIO(b"".join(kept)), formats=("PNG",))
-    return _finished(picture)
+    return _finished(Image.open(_in_one_piece(width, height, peak, header, chunks), formats=("PNG",)))
+
+
+def _in_one_piece(
+    width: int, height: int, peak: float, header: bytes, chunks: Iterator[tuple[bytes, bytes]]
+) -> io.BytesIO:
+    """The PNG with all of its image data in one chunk."""
+    whole = io.BytesIO()
+    whole.write(_PNG + _chunk(b"IHDR", header))
+    length, check, begin = 0, zlib.crc32(b"IDAT"), 0
+    for kind, content in chunks:
+        if kind != b"IDAT":
+            whole.write(_chunk(kind, content))
+            continue
+        if not length:
+            begin = whole.tell()
+            whole.write(bytes(4) + b"IDAT")
+        whole.write(content)
+        length += len(content)
+        check = zlib.crc32(content, check)
+        _check_size(width, height, peak + length)
+    if not length:
+        raise ValueError("no image data")
+    whole.write(struct.pack(">I", check) + _chunk(b"IEND", b""))
+    whole.seek(begin)
+    whole.write(struct.pack(">I", length))
+    whole.seek(0)
+    return whole
 
 
 def _png_in_strips(
@@ -264,17 +343,23 @@ def _inflated(chunks: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, by
 
 
 def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
-    """The chunks that say what the picture looks like; image data in pieces of bounded size."""
+    """The chunks that say what the picture looks like; image data in pieces of bounded size.
+
+    Header, palette and transparency come once each and before the image data.
+    """
     file.seek(len(_PNG))
-    while True:
+    seen: set[bytes] = set()
+    for _ in range(_MAX_CHUNKS):
         length, kind = struct.unpack(">I4s", _exactly(file, 8))
         if kind == b"IEND":
             return
         if kind in (b"IHDR", b"PLTE", b"tRNS"):
-            if length > 768:
-                raise ValueError("chunk too long")
+            if length > 768 or kind in seen or b"IDAT" in seen:
+                raise ValueError("chunk too long, again or too late")
+            seen.add(kind)
             yield kind, _exactly(file, length)
         elif kind == b"IDAT":
+            seen.add(kind)
             while length:
                 piece = _exactly(file, min(length, _STRIP_BYTES))
                 length -= len(piece)
@@ -282,6 +367,7 @@ def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         else:
             file.seek(length, io.SEEK_CUR)
         file.seek(4, io.SEEK_CUR)
+    raise ValueError("too many chunks")
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:

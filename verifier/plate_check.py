@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,18 +9,13 @@ from keys.errors import Refusal
 from passes.periods import BERLIN
 from passes.plate_list import PlateEntry, PlateList
 from passes.plates import Plate, PlateAmbiguous, correct_lookalikes, parse_with_season
-from passes.status_list import Status
+from verifier.common import STATUS_REASONS, clock_params, same_zone
 from verifier.seal_check import CheckSettings
 from verifier.trust import Trust
 from verifier.verdict import Colour, Reason, Verdict, severity
 
 MAX_INPUT = 200
 
-_STATUS_REASONS = {
-    Status.INVALID: Reason.REVOKED,
-    Status.SUPERSEDED: Reason.SUPERSEDED,
-    Status.SUSPENDED: Reason.SUSPENDED,
-}
 _AFTER_STALE_LIST = frozenset({Reason.OTHER_ZONE, Reason.OUT_OF_SEASON, Reason.VALID})
 
 
@@ -37,8 +31,7 @@ def check_plate(
     plates = trust.plate_list()
     newest = max(trust.newest_time(), plates.frame.issued_at if plates else 0)
     if now < newest - chosen.tolerance:
-        clock = at.astimezone(BERLIN).strftime("%d.%m.%Y %H:%M")
-        return replace(plain, reason=Reason.CLOCK_WRONG, params={"clock": clock})
+        return replace(plain, reason=Reason.CLOCK_WRONG, params=clock_params(at))
     try:
         spelling, corrected = correct_lookalikes(text[:MAX_INPUT])
         plate, _ = parse_with_season(spelling)
@@ -97,18 +90,16 @@ def _with_suffix(plate: Plate, suffix: str) -> Plate | None:
 def _entry(entry: PlateEntry, plain: Verdict, at: datetime, stale: bool, chosen: CheckSettings) -> Verdict:
     shown = replace(plain, zone=entry.zone, valid_from=entry.period.first, valid_until=entry.period.last)
     today = at.astimezone(BERLIN).date()
-    if entry.status in _STATUS_REASONS:
-        return replace(shown, reason=_STATUS_REASONS[entry.status])
+    if entry.status in STATUS_REASONS:
+        return replace(shown, reason=STATUS_REASONS[entry.status])
     if today > entry.period.last:
         return replace(shown, reason=Reason.EXPIRED)
     if today < entry.period.first:
         return replace(shown, reason=Reason.NOT_YET_VALID)
     if stale:
         return replace(shown, reason=Reason.STALE_LIST)
-    if chosen.zone is not None:
-        wanted = unicodedata.normalize("NFC", chosen.zone).casefold()
-        if entry.zone.casefold() != wanted:
-            return replace(shown, reason=Reason.OTHER_ZONE)
+    if chosen.zone is not None and not same_zone(chosen.zone, entry.zone):
+        return replace(shown, reason=Reason.OTHER_ZONE)
     if entry.season is not None and not entry.season.contains(today):
         plate = plain.plates[0] if plain.plates else ""
         params: dict[str, object] = {"plate": plate, "season": entry.season.text}

@@ -5,7 +5,6 @@ The reasons are tried in the order of `Reason`: the first that applies wins.
 
 from __future__ import annotations
 
-import unicodedata
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -17,14 +16,9 @@ from passes import rotating, seal
 from passes.periods import BERLIN
 from passes.seal import MalformedSeal, NotASeal, ReadSeal, SealContent
 from passes.status_list import Status
+from verifier.common import STATUS_REASONS, clock_params, same_zone
 from verifier.trust import Trust
 from verifier.verdict import Colour, Freshness, Reason, Verdict
-
-_STATUS_REASONS = {
-    Status.INVALID: Reason.REVOKED,
-    Status.SUPERSEDED: Reason.SUPERSEDED,
-    Status.SUSPENDED: Reason.SUSPENDED,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +114,9 @@ def _reason(
     if chosen.type_id is not None and found.declared.id != chosen.type_id:
         return Reason.WRONG_TYPE
     listed = trust.status_list(content.status_list)
-    if now < trust.newest_time() - chosen.tolerance:
-        found.params = {"clock": at.astimezone(BERLIN).strftime("%d.%m.%Y %H:%M")}
+    # The time of issue is signed too: a clock that is behind it is as wrong as one behind a list.
+    if now < max(trust.newest_time(), content.issued_at) - chosen.tolerance:
+        found.params = clock_params(at)
         return Reason.CLOCK_WRONG
     if code is not None:
         found.freshness = _freshness(code, trust, content.number, now, chosen.tolerance)
@@ -133,8 +128,8 @@ def _reason(
         except IndexError:
             listed = None
     known = _status(trust, content, status, listed.frame.sequence if listed else -1)
-    if known in _STATUS_REASONS:
-        return _STATUS_REASONS[known]
+    if known in STATUS_REASONS:
+        return STATUS_REASONS[known]
     if now >= content.expires:
         return Reason.EXPIRED
     if now < content.not_before:
@@ -151,10 +146,8 @@ def _reason(
 
 
 def _circumstances(content: SealContent, at: datetime, chosen: CheckSettings, found: _Found) -> Reason:
-    if chosen.zone is not None and content.zone is not None:
-        wanted = unicodedata.normalize("NFC", chosen.zone).casefold()
-        if content.zone.casefold() != wanted:
-            return Reason.OTHER_ZONE
+    if chosen.zone is not None and content.zone is not None and not same_zone(chosen.zone, content.zone):
+        return Reason.OTHER_ZONE
     if any(content.seasons):
         today = at.astimezone(BERLIN).date()
         for plate, season in zip(content.plates, content.seasons, strict=True):
@@ -175,9 +168,7 @@ def _status(trust: Trust, content: SealContent, status: Status | None, sequence:
     return status
 
 
-def _freshness(
-    code: rotating.RotatingCode, trust: Trust, number: str, now: int, tolerance: int
-) -> Freshness:
+def _freshness(code: rotating.RotatingCode, trust: Trust, number: str, now: int, tolerance: int) -> Freshness:
     plates = trust.plate_list()
     if plates is None or not plates.epoch_keys or plates.frame.is_expired(now):
         return Freshness.NOT_CHECKED

@@ -124,7 +124,7 @@ class Verdict:
             "zone": self.zone or "",
             "first": _day(self.valid_from),
             "last": _day(self.valid_until),
-            "list_time": _clock(self.list_issued_at),
+            "list_time": "" if self.list_issued_at is None else clock_text(self.list_issued_at),
             "age": _age(self.list_age_seconds, language),
             "suggestions": ", ".join(self.suggestions),
             **self.params,
@@ -179,8 +179,9 @@ def _day(day: date | None) -> str:
     return "" if day is None else day.strftime("%d.%m.%Y")
 
 
-def _clock(at: datetime | None) -> str:
-    return "" if at is None else at.astimezone(BERLIN).strftime("%d.%m.%Y %H:%M")
+def clock_text(at: datetime) -> str:
+    """An aware time as people read it, Europe/Berlin."""
+    return at.astimezone(BERLIN).strftime("%d.%m.%Y %H:%M")
 
 
 def _age(seconds: int | None, language: str) -> str:

@@ -226,6 +226,7 @@ def test_time_replaces_the_clock(city: City) -> None:
     ["verify", "--trust", "{trust}", "--root", "{trust}", "x"],
     ["verify", "--trust", "{trust}", "--state", "{trust}/bundle.cwt", "x"],
     ["verify", "--trust", "{trust}", "--state", "{trust}", "x"],
+    ["verify", "--trust", "{trust}", "{trust}"], ["verify", "--trust", "{trust}", "."],
     ["verify", "--trust", "{trust}", "absent.png"], ["verify", "--trust", "{trust}", "{trust}/pass.pkpass"],
     ["verify", "--trust", "{trust}", "--lang", "fr", "x"], ["verify", "--trust", "{trust}", "--wrong", "x"],
     ["check-plate", "--trust", "{trust}"], ["check-plate", "D-AB 123"], ["other"],
@@ -323,7 +324,7 @@ def test_test_is_shown_to_people(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "\0", "SP1:\udcff", "a/b", "x" * 100_000, "file:///etc/passwd", "--", "~", "."], ids=ascii
+    "text", ["", " ", "\0", "SP1:\udcff", "a/b", "x" * 100_000, "file:///etc/passwd", "--", "~"], ids=ascii
 )
 def test_any_text_as_an_input_is_grey_or_red(city: City, text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert verify(city, "--json", "--", text) in (1, 3)
@@ -342,6 +343,61 @@ def test_as_a_program_without_pillow_and_reader(city: City, tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["valid_until"] == "2027-03-31"
+
+
+def test_a_picture_without_the_libraries_names_the_remedy(city: City, tmp_path: Path) -> None:
+    code(city.seal()).save(tmp_path / "seal.png")
+    for missing in ("PIL", "zxingcpp"):
+        program = f"import sys; sys.modules[{missing!r}] = None; from verifier.cli import main; sys.exit(main())"
+        done = subprocess.run(
+            [sys.executable, "-c", program, "verify", "--trust", str(city.folder), *AT, str(tmp_path / "seal.png")],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, done.stdout) == (64, "")
+        assert "pip install 'stadtpass[verifier]'" in done.stderr
+
+
+def test_an_output_without_umlauts_gets_the_verdict_all_the_same(city: City) -> None:
+    def output(*options: str) -> tuple[int, str, str]:
+        program = "from verifier.cli import main; import sys; sys.exit(main())"
+        done = subprocess.run(
+            [sys.executable, "-c", program, "verify", "--trust", str(city.folder), *AT, *options],
+            capture_output=True,
+            check=False,
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
+        )
+        return done.returncode, done.stdout.decode("ascii"), done.stderr.decode("ascii")
+
+    ended, out, _ = output(city.seal())
+    assert ended == 0
+    assert "G?ltig" in out
+    ended, out, _ = output("--json", city.seal())
+    assert ended == 0
+    assert json.loads(out)["zone"] == "MÜ1"
+    ended, out, err = output("Prüfung.png")
+    assert (ended, out) == (64, "")
+    assert "Pr" in err
+
+
+@pytest.mark.parametrize("hidden", ["\033]0;x\a", "\x9b31m", "\r", "\n", "\u202e", "\u2028"])
+def test_what_others_chose_moves_no_terminal(
+    city: City, tmp_path: Path, hidden: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"a{hidden}b"
+    assert verify(city, f"{name}.png") == 64
+    assert run("check-plate", "--trust", city.folder, *AT, name) == 3
+    assert run("verify", "--trust", tmp_path / name, *AT, "x") == 64
+    assert run("verify", "--lang", name, "x") == 64
+    (tmp_path / f"{name}.json").write_text("{")
+    assert verify(city, "--state", tmp_path / f"{name}.json", "x") == 64
+    assert verify(city, "--state", tmp_path / name / "none", city.seal()) == 0
+    found = capsys.readouterr()
+    shown = found.out + found.err
+    assert not set(hidden) & set(shown) - set("\n0;x31m]")
+    assert f"a{hidden}" not in shown
+    assert "\ufffd" in found.err
 
 
 def test_a_reader_that_goes_away_is_no_colour(city: City) -> None:

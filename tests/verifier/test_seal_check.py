@@ -403,6 +403,22 @@ def test_setting_the_clock_back_does_not_revive_an_expired_seal(city: City) -> N
     assert (before.reason, before.verdict) == (Reason.CLOCK_WRONG, Colour.GREY)
 
 
+def test_a_clock_behind_the_issue_of_a_genuine_seal_is_wrong(city: City) -> None:
+    city.publish(NOW)
+    issued = seconds(NOW) + 120
+    assert check_seal(city.seal(issued_at=issued), city.trust(), NOW).reason is Reason.VALID
+    late = check_seal(city.seal(issued_at=issued + 1), city.trust(), NOW)
+    assert (late.reason, late.verdict) == (Reason.CLOCK_WRONG, Colour.GREY)
+    assert "20.11.2026 12:00" in late.message("de")
+    then = NOW + timedelta(seconds=1)
+    assert check_seal(city.seal(issued_at=issued + 1), city.trust(), then).reason is Reason.VALID
+    wider = CheckSettings(tolerance=3600)
+    assert check_seal(city.seal(issued_at=seconds(NOW) + HOUR), city.trust(), NOW, wider).reason is Reason.VALID
+    # What nobody has signed says nothing about the time.
+    forged = Sealer(Key(), city.seal_key.kid).seal(permit(issued_at=issued + DAY))
+    assert check_seal(forged, city.trust(), NOW).reason is Reason.FORGED
+
+
 BERLIN_DAYS = [
     # period, a moment, what it is; the wall clock changes on 29 March and 25 October 2026
     (("2026-03-29", "2026-03-29"), "2026-03-28T22:59:59Z", Reason.NOT_YET_VALID),

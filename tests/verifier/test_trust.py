@@ -1,4 +1,8 @@
 import json
+import os
+import subprocess
+import sys
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -186,6 +190,103 @@ def test_a_crash_while_saving_leaves_the_old_memory(tmp_path: Path, monkeypatch:
         save_state(path, State())
     assert load_state(path) == state
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_two_runs_at_once_keep_what_either_saw(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    save_state(path, State())
+    first, second = load_state(path), load_state(path)
+    first.accept("index", 9, 90)
+    first.accept("status/1", 3, 30)
+    first.remember_status(1, 5, 1, 9)
+    first.remember_status(1, 6, 1, 7)
+    first.root_spki = spki_der(Key().public)
+    second.accept("index", 8, 95)
+    second.accept("status/2", 4, 40)
+    second.remember_status(1, 6, 2, 8)
+    second.remember_status(1, 7, 3, 8)
+    second.root_spki = spki_der(Key().public)
+    save_state(path, first)
+    save_state(path, second)
+    stored = load_state(path)
+    assert stored.sequences == {"index": 9, "status/1": 3, "status/2": 4}
+    assert stored.newest_issued_at == {"index": 95, "status/1": 30, "status/2": 40}
+    assert stored.seen_invalid == {"1:5": (1, 9), "1:6": (2, 8), "1:7": (3, 8)}
+    assert stored.root_spki == first.root_spki
+    assert second == stored
+
+
+def test_what_another_run_lifted_or_moved_stays_so(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    roots = [spki_der(Key().public) for _ in range(2)]
+    save_state(path, State(root_spki=roots[0], seen_invalid={"1:5": (2, 7), "1:6": (2, 7)}))
+    first, second = load_state(path), load_state(path)
+    first.remember_status(1, 5, 0, 8)
+    first.root_spki = roots[1]
+    save_state(path, first)
+    second.accept("index", 1, 1)
+    second.remember_status(1, 6, 0, 8)
+    save_state(path, second)
+    assert load_state(path).seen_invalid == {}
+    assert load_state(path).root_spki == roots[1]
+    # The run that follows the old root to the new one may also be the later one.
+    save_state(tmp_path / "b", State(root_spki=roots[0]))
+    third, fourth = load_state(tmp_path / "b"), load_state(tmp_path / "b")
+    third.accept("index", 1, 1)
+    save_state(tmp_path / "b", third)
+    fourth.root_spki = roots[1]
+    save_state(tmp_path / "b", fourth)
+    assert load_state(tmp_path / "b").root_spki == roots[1]
+
+
+def test_processes_saving_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    program = """
+import sys
+from pathlib import Path
+from verifier.state import load_state, save_state
+for turn in range(15):
+    state = load_state(Path(sys.argv[1]))
+    state.remember_status(int(sys.argv[2]), turn, 1, 1)
+    save_state(Path(sys.argv[1]), state)
+"""
+    runs = [subprocess.Popen([sys.executable, "-c", program, str(path), str(number)]) for number in range(4)]
+    assert [one.wait() for one in runs] == [0] * 4
+    assert len(load_state(path).seen_invalid) == 60
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_locked_for_long_is_an_oserror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    monkeypatch.setattr("verifier.state._LOCK_SECONDS", 0.05)
+    handle = os.open(tmp_path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError):
+            save_state(tmp_path / "state.json", State())
+    finally:
+        os.close(handle)
+    save_state(tmp_path / "state.json", State())
+
+
+def test_leftovers_of_runs_that_were_killed_are_removed(tmp_path: Path) -> None:
+    path = tmp_path / ".state.json"
+    old, young, other = (tmp_path / f".state.json{end}" for end in (".abcd1234.tmp", ".abcd5678.tmp", ".bak"))
+    for one in (old, young, other):
+        one.write_text("x")
+    for one in (old, other):
+        os.utime(one, (time.time() - 3700, time.time() - 3700))
+    save_state(path, State())
+    assert sorted(tmp_path.iterdir()) == sorted([path, young, other])
+
+
+def test_a_memory_damaged_meanwhile_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    state = load_state(path)
+    path.write_text("{")
+    with pytest.raises(StateFileError):
+        save_state(path, state)
+    assert path.read_text() == "{"
 
 
 GOOD: dict[str, object] = {"version": 1, "root": None, "lists": {}, "seen": {}}
