@@ -31,14 +31,15 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644, sync: bool =
                 os.fsync(file.fileno())
             temporary.replace(path)
         if sync:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except BaseException:
         with contextlib.suppress(OSError):
             temporary.unlink()
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Make new and renamed files of ``folder`` last through a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

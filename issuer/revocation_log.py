@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from issuer.files import sync_folder
 from keys.lifecycle import KeyRecord
 
 FILE_NAME = "revocations.log"
@@ -72,7 +73,7 @@ class RevocationLog:
             _write(handle, data)
             os.fsync(handle)
             if not size:
-                _sync_folder(self._path.parent)
+                sync_folder(self._path.parent)
         finally:
             os.close(handle)
 
@@ -82,12 +83,3 @@ def _write(handle: int, data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(handle, rest) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a new file's name last; its content alone would not survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
