@@ -101,7 +101,9 @@ class City:
 
     def frame(self, subject: str, at: datetime, sequence: int | None, ttl: int, expiry: int) -> ListFrame:
         issued = seconds(at)
-        return ListFrame(subject, issued * 1000 if sequence is None else sequence, issued, ttl, issued + expiry)
+        return ListFrame(
+            subject, issued * 1000 if sequence is None else sequence, issued, ttl, issued + expiry
+        )
 
     def write_bundle(
         self,

@@ -27,6 +27,7 @@ from verifier.verdict import Colour, ExitCode, Reason, Verdict, exit_code, sever
 MAX_LINE = 4096
 _EXIT_CODES = "Exit code: 0 GREEN, 1 RED, 2 AMBER, 3 GREY, of several the worst; 64 usage, 70 internal error."
 _FILE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".txt", ".pdf", ".gif", ".bmp", ".tif", ".tiff", ".pkpass")
+_NO_TEXT_ENDINGS = (*_FILE_ENDINGS, ".json")
 _COLOURS = {Colour.GREEN: "42;30", Colour.AMBER: "43;30", Colour.RED: "41;97", Colour.GREY: "47;30"}
 
 
@@ -107,7 +108,15 @@ def run_verify(arguments: argparse.Namespace) -> ExitCode:
     """Check every input; the exit code is the worst verdict's."""
     at = chosen_time(arguments)
     settings = CheckSettings(zone=_zone(arguments), type_id=arguments.type)
+    # What cannot be checked at all is said before the first verdict: no half of a list of verdicts.
+    for item in arguments.inputs:
+        if item != "-":
+            _as_file(item)
     trust = _open_trust(arguments)
+    if trust.bundle is not None and arguments.type is not None:
+        known = sorted(one.id for one in trust.bundle.types.values())
+        if arguments.type not in known:
+            raise UsageError("TYPE_NOT_KNOWN", type=arguments.type, known=", ".join(known))
     verdicts = (verdict for item in arguments.inputs for verdict in _verify_input(item, trust, at, settings))
     return _report(verdicts, trust, arguments)
 
@@ -161,9 +170,9 @@ def _verify_input(item: str, trust: Trust, at: datetime, settings: CheckSettings
         if looks_like_image(start):
             yield _check_image(file, trust, at, settings)
             return
-        if file.suffix.lower() in _FILE_ENDINGS and file.suffix.lower() != ".txt":
+        if file.suffix.lower() in _NO_TEXT_ENDINGS and file.suffix.lower() != ".txt":
             raise UsageError("NOT_A_PICTURE", file=file)
-        with file.open("r", encoding="utf-8", errors="replace", newline=None) as opened:
+        with file.open("r", encoding="utf-8-sig", errors="replace", newline=None) as opened:
             for line in _lines(opened):
                 yield check_seal(line, trust, at, settings)
     except OSError:
@@ -343,3 +352,7 @@ def run_safely(arguments: argparse.Namespace) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of ``stadtpass-verify``."""
     return run_safely(build_parser().parse_args(argv))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -63,7 +63,7 @@ def check_seal(text: str, trust: Trust, at: datetime, settings: CheckSettings | 
         valid_until=None if content is None else _berlin_day(content.expires - 1),
         list_issued_at=None if listed_at is None else datetime.fromtimestamp(listed_at, UTC),
         freshness=found.freshness,
-        paper_required=found.declared is not None and found.declared.paper_required,
+        paper_required=_paper_required(found.declared, read.content),
         params=found.params,
     )
 
@@ -114,8 +114,8 @@ def _reason(
     if chosen.type_id is not None and found.declared.id != chosen.type_id:
         return Reason.WRONG_TYPE
     listed = trust.status_list(content.status_list)
-    # The time of issue is signed too: a clock that is behind it is as wrong as one behind a list.
-    if now < max(trust.newest_time(), content.issued_at) - chosen.tolerance:
+    # Only lists and bundle say what time it is: one seal made by a fast clock must not make a device useless.
+    if now < trust.newest_time() - chosen.tolerance:
         found.params = clock_params(at)
         return Reason.CLOCK_WRONG
     if code is not None:
@@ -166,6 +166,13 @@ def _status(trust: Trust, content: SealContent, status: Status | None, sequence:
     if seen is not None and seen[1] >= sequence:
         return Status(seen[0])
     return status
+
+
+def _paper_required(declared: BundleType | None, content: SealContent) -> bool:
+    """Whether the print has to lie in the car: by the city's rule, or because no plate list has the pass."""
+    if declared is None:
+        return False
+    return declared.paper_required or (declared.paper_without_plate and not content.plates)
 
 
 def _freshness(code: rotating.RotatingCode, trust: Trust, number: str, now: int, tolerance: int) -> Freshness:

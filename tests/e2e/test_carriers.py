@@ -363,3 +363,29 @@ def test_both_languages_are_in_the_wallet(demo_city):
         assert one.members["de.lproj/pass.strings"] != one.members["en.lproj/pass.strings"]
         subheader = one.google["object"]["subheader"]
         assert {entry["language"] for entry in subheader["translatedValues"]} >= {"en"}, type_id
+
+
+def test_the_print_of_a_permit_without_a_plate_is_always_asked_for(fresh_city, tmp_path):
+    """Where the phone is enough, it is so because of the plate list, and this permit is in none."""
+    assert (
+        main_in_process("config", "set", "display_mode", "digital_allowed", "--data", fresh_city.data).code
+        == 0
+    )
+    rows = [row for row in PERMITS if row["status"] == "active"]
+    kinds = [
+        next(row for row in rows if row["permit_kind"] == kind) for kind in ("standard", "changing_vehicles")
+    ]
+    assert main_in_process(
+        "issue", PERMIT, write_csv(tmp_path / "two.csv", kinds), "--data", fresh_city.data, "--out",
+        fresh_city.out, "--today", TODAY,
+    ).code == 0  # fmt: skip
+    common = ("--data", fresh_city.data, "--today", TODAY)
+    assert main_in_process("publish", *common, "--out", fresh_city.published).code == 0
+    said = [
+        main_in_process(
+            "verify", fresh_city.out / f"{row['permit_id']}.seal.txt", "--trust", fresh_city.published,
+            "--today", TODAY,
+        ).stdout
+        for row in kinds
+    ]  # fmt: skip
+    assert ["gedruckte Ausweis" in text for text in said] == [False, True]

@@ -308,7 +308,9 @@ def test_no_file_and_no_encoding_are_faults_of_use(fresh_city, tmp_path):
         assert len(done.stderr.splitlines()) == 1
         assert str(missing) in done.stderr
         assert not (fresh_city.out / "report.csv").exists()
-    done = issue(fresh_city, PERMIT, write_csv(tmp_path / "rows.csv", [{"permit_id": "P"}]), "--encoding", "cp1251x")
+    done = issue(
+        fresh_city, PERMIT, write_csv(tmp_path / "rows.csv", [{"permit_id": "P"}]), "--encoding", "cp1251x"
+    )
     assert (done.code, len(done.stderr.splitlines())) == (64, 1)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from keys.bundle import root_to_pem
 from passes.seasons import Season
 from passes.status_list import Status
 from tests.e2e.clerk import Clerk
-from tests.e2e.commandline import PERMIT, TODAY, DemoCity, main_in_process, run
+from tests.e2e.commandline import PERMIT, TODAY, DemoCity, clean_environment, main_in_process, run
 from tests.e2e.device import CONTENT, FIELDS, NOON, Device
 from tests.e2e.samples import MEMBERS, PERMITS
 from tests.trust_factory import LIST_NUMBER, NOW, City, Key, permit
@@ -404,3 +406,24 @@ def test_paper_is_asked_for_where_the_law_wants_it(own_city: DemoCity) -> None:
     clerk.publish()
     answer = clerk.device().verify(permit_file, card)
     assert ["print" in one["message"] for one in answer.verdicts] == [False, False]
+
+
+def test_an_unknown_pass_type_and_a_missing_file_are_said_before_any_verdict(demo_city: DemoCity) -> None:
+    trust = ("--trust", demo_city.published, "--today", TODAY)
+    genuine = seal_file(demo_city, PERMITS[0]["permit_id"])
+    for wrong in (
+        (genuine, "--type", "resident-parking"),
+        (genuine, "nicht-da.png"),
+        (genuine, demo_city.data),
+    ):
+        refused = main_in_process("verify", *wrong, *trust)
+        assert (refused.code, refused.stdout, len(refused.stderr.splitlines())) == (64, "", 1)
+
+
+def test_the_verifier_can_be_run_as_a_module(demo_city: DemoCity) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "verifier.cli", "verify", "nichts", "--trust", demo_city.published],
+        env=clean_environment(), capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert "NOT_A_SEAL" in done.stdout

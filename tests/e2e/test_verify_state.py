@@ -133,7 +133,10 @@ def test_what_was_seen_counts_even_where_a_later_input_fails(clerk: Clerk) -> No
     device, seal = clerk.device(), clerk.seal(NUMBER)
     clerk.done("revoke", NUMBER, "--reason", "Umzug")
     clerk.publish()
-    answer = device.verify(seal, "missing.png")
+    # A file that is there, and of which only reading shows that it is no picture.
+    later = clerk.city.folder / "later.pdf"
+    later.write_bytes(b"%PDF-1.7")
+    answer = device.verify(seal, later)
     assert (answer.code, answer.reasons) == (64, ["REVOKED"])
     (clerk.city.published / "index.cwt").unlink()
     assert device.verify(seal).short == REVOKED

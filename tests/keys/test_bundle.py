@@ -24,7 +24,12 @@ def bundle_of(city: City, **changes: object) -> Bundle:
 def test_what_is_signed_is_read(city: City) -> None:
     city.name_key(Key(), "seal", (), state="revoked", test=False)
     bundle, signer = read_bundle(city.write_bundle(), city.root.public)
-    assert (bundle.keys, bundle.types, bundle.test, bundle.issuer) == (city.keys, city.types, True, "Musterstadt")
+    assert (bundle.keys, bundle.types, bundle.test, bundle.issuer) == (
+        city.keys,
+        city.types,
+        True,
+        "Musterstadt",
+    )
     assert spki_der(signer) == spki_der(city.root.public)
 
 
@@ -92,7 +97,15 @@ def test_an_endorsement_names_its_successor(city: City) -> None:
 
 
 def _entry(key: Key, **changes: object) -> dict[object, object]:
-    entry: dict[object, object] = {0: spki_der(key.public), 1: "seal", 2: [1], 3: 0, 4: 9, 5: "active", 6: False}
+    entry: dict[object, object] = {
+        0: spki_der(key.public),
+        1: "seal",
+        2: [1],
+        3: 0,
+        4: 9,
+        5: "active",
+        6: False,
+    }
     return entry | {int(name[1:]): value for name, value in changes.items()}
 
 
@@ -108,7 +121,12 @@ RSA = rsa.generate_private_key(65537, 2048).public_key()
 )  # fmt: skip
 def test_signed_key_entries_of_another_form_are_refused(city: City, changes: dict[str, object]) -> None:
     bundle = bundle_of(city)
-    claims: dict[int, object] = {1: "x", -65543: [_entry(Key())], -65544: {1: ["a", True, False]}, -65545: False}
+    claims: dict[int, object] = {
+        1: "x",
+        -65543: [_entry(Key())],
+        -65544: {1: ["a", True, False]},
+        -65545: False,
+    }
     read_bundle(sign_list(city.root, city.root.kid, TYP, bundle.frame, claims), city.root.public)
     claims[-65543] = [_entry(Key(), **changes)]
     with pytest.raises(KeyRefusal):
@@ -153,9 +171,7 @@ def _pem(key: object) -> bytes:
 
 
 # A key on a curve that no library knows: the object identifier 1.3.132.0.99.
-ODD_CURVE = (
-    b"-----BEGIN PUBLIC KEY-----\nMBgwEAYHKoZIzj0CAQYFK4EEAGMDBAAEAQI=\n-----END PUBLIC KEY-----\n"
-)
+ODD_CURVE = b"-----BEGIN PUBLIC KEY-----\nMBgwEAYHKoZIzj0CAQYFK4EEAGMDBAAEAQI=\n-----END PUBLIC KEY-----\n"
 
 
 @pytest.mark.parametrize(

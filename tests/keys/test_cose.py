@@ -21,7 +21,9 @@ SCALARS = (
 )
 KEYS = st.integers(-(1 << 64), (1 << 64) - 1) | st.text(max_size=9) | st.binary(max_size=9)
 VALUES = st.recursive(
-    SCALARS, lambda inner: st.lists(inner, max_size=5) | st.dictionaries(KEYS, inner, max_size=5), max_leaves=25
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=5) | st.dictionaries(KEYS, inner, max_size=5),
+    max_leaves=25,
 )
 # Length-first (RFC 7049) and bytewise (RFC 8949) order agree on keys of one encoded length.
 ALIKE = st.recursive(

@@ -178,8 +178,10 @@ SCALARS = (
 )  # fmt: skip
 VALUES = st.recursive(
     SCALARS,
-    lambda inner: st.lists(inner, max_size=5)
-    | st.dictionaries(st.integers(-300, 70000) | st.text(max_size=8), inner, max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.integers(-300, 70000) | st.text(max_size=8), inner, max_size=5)
+    ),
     max_leaves=20,
 )
 

@@ -72,7 +72,9 @@ def test_signed_claims_without_a_proper_frame_are_malformed(claims: object) -> N
 def test_a_claim_cannot_overwrite_the_frame() -> None:
     with pytest.raises(ValueError, match="frame"):
         sign_list(KEY, KEY.kid, TYP, FRAME, {4: 1})
-    assert read_list(sign_list(KEY, KEY.kid, TYP, replace(FRAME, ttl=0), {}), TYP, max_bytes=999).frame.ttl == 0
+    assert (
+        read_list(sign_list(KEY, KEY.kid, TYP, replace(FRAME, ttl=0), {}), TYP, max_bytes=999).frame.ttl == 0
+    )
 
 
 @given(st.binary(max_size=300))

@@ -39,7 +39,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         return
 
 
-@pytest.mark.parametrize("text", ["A", "AAAA", "bb8", "BB8\n", "ÄB8", "B\x008", "GGW", ":::", "V5", "::", "B🚗8"])
+@pytest.mark.parametrize(
+    "text", ["A", "AAAA", "bb8", "BB8\n", "ÄB8", "B\x008", "GGW", ":::", "V5", "::", "B🚗8"]
+)
 def test_refuses_what_no_bytes_have(text: str) -> None:
     with pytest.raises(Base45Error):
         decode(text)

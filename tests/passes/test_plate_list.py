@@ -25,7 +25,9 @@ FRAME = ListFrame("plates", 7, 1_790_000_000, 86400, 1_790_100_000)
 PERIOD = Period(date(2026, 1, 1), date(2026, 12, 31))
 
 
-def entry(plate: Plate, zone: str = "MÜ1", season: Season | None = None, status: Status = Status.VALID) -> PlateEntry:
+def entry(
+    plate: Plate, zone: str = "MÜ1", season: Season | None = None, status: Status = Status.VALID
+) -> PlateEntry:
     return PlateEntry(plate.key, PERIOD, zone, season, status)
 
 
@@ -42,7 +44,8 @@ def test_plates_that_read_alike_without_separators_are_two_cars() -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [Plate("D", "AB", "123", "E"), Plate("D", "AB", "12"), Plate("D", "A", "123"), Plate("D", "AB", "1234")]
+    "other",
+    [Plate("D", "AB", "123", "E"), Plate("D", "AB", "12"), Plate("D", "A", "123"), Plate("D", "AB", "1234")],
 )
 def test_a_part_of_a_plate_is_not_the_plate(other: Plate) -> None:
     plates = listed(entry(Plate("D", "AB", "123")))

@@ -298,7 +298,9 @@ CONTENTS: Callable[[], st.SearchStrategy[SealContent]] = lambda: st.builds(  # n
     status_index=st.integers(0, (1 << 32) - 1),
     zone=st.none() | SMALL_TEXT,
     card_number=st.none() | SMALL_TEXT,
-    further=st.dictionaries(st.integers(8, 255), SMALL_TEXT | st.booleans() | st.integers(-99, 99), max_size=4),
+    further=st.dictionaries(
+        st.integers(8, 255), SMALL_TEXT | st.booleans() | st.integers(-99, 99), max_size=4
+    ),
 )
 
 

@@ -48,7 +48,9 @@ def test_every_entry_is_found_here_and_by_a_foreign_reader(entries: dict[int, St
 
 
 def test_the_last_word_on_an_entry_counts() -> None:
-    data = sign_status_list(KEY, KEY.kid, FRAME, [(5, Status.SUPERSEDED), (5, Status.SUSPENDED), (6, Status.INVALID)])
+    data = sign_status_list(
+        KEY, KEY.kid, FRAME, [(5, Status.SUPERSEDED), (5, Status.SUSPENDED), (6, Status.INVALID)]
+    )
     assert read(data)[5] is Status.SUSPENDED
     assert read(data)[4] is Status.VALID
 

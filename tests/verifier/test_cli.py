@@ -110,7 +110,9 @@ def test_a_long_line_is_one_line_and_never_a_good_one(
     assert reasons == ["MALFORMED", "MALFORMED"]
 
 
-def test_nothing_to_check_is_a_usage_error(city: City, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_nothing_to_check_is_a_usage_error(
+    city: City, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     feed(monkeypatch, b"\n\n")
     assert verify(city, "-") == 64
     (tmp_path / "empty.txt").write_bytes(b"")
@@ -231,7 +233,9 @@ def test_time_replaces_the_clock(city: City) -> None:
     ["verify", "--trust", "{trust}", "--lang", "fr", "x"], ["verify", "--trust", "{trust}", "--wrong", "x"],
     ["check-plate", "--trust", "{trust}"], ["check-plate", "D-AB 123"], ["other"],
 ], ids=lambda one: " ".join(one) or "nothing")  # fmt: skip
-def test_faults_of_use_are_never_a_colour(city: City, changed: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_faults_of_use_are_never_a_colour(
+    city: City, changed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     (city.folder / "pass.pkpass").write_bytes(b"PK\3\4")
     assert run(*(one.format(trust=city.folder) for one in changed)) == 64
     found = capsys.readouterr()
@@ -326,7 +330,9 @@ def test_test_is_shown_to_people(tmp_path: Path, capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     "text", ["", " ", "\0", "SP1:\udcff", "a/b", "x" * 100_000, "file:///etc/passwd", "--", "~"], ids=ascii
 )
-def test_any_text_as_an_input_is_grey_or_red(city: City, text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_any_text_as_an_input_is_grey_or_red(
+    city: City, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert verify(city, "--json", "--", text) in (1, 3)
     assert json.loads(capsys.readouterr().out)["number"] is None
 
@@ -348,9 +354,20 @@ def test_as_a_program_without_pillow_and_reader(city: City, tmp_path: Path) -> N
 def test_a_picture_without_the_libraries_names_the_remedy(city: City, tmp_path: Path) -> None:
     code(city.seal()).save(tmp_path / "seal.png")
     for missing in ("PIL", "zxingcpp"):
-        program = f"import sys; sys.modules[{missing!r}] = None; from verifier.cli import main; sys.exit(main())"
+        program = (
+            f"import sys; sys.modules[{missing!r}] = None; from verifier.cli import main; sys.exit(main())"
+        )
         done = subprocess.run(
-            [sys.executable, "-c", program, "verify", "--trust", str(city.folder), *AT, str(tmp_path / "seal.png")],
+            [
+                sys.executable,
+                "-c",
+                program,
+                "verify",
+                "--trust",
+                str(city.folder),
+                *AT,
+                str(tmp_path / "seal.png"),
+            ],
             capture_output=True,
             text=True,
             check=False,

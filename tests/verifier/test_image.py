@@ -46,10 +46,17 @@ def test_large_png_are_read_strip_by_strip(mode: str, size: tuple[int, int]) -> 
 
 
 def test_strips_show_the_same_picture_as_the_whole() -> None:
-    noise = Image.frombytes("RGB", (701, 1999), random.Random(5).randbytes(701 * 1999 * 3)).resize((1402, 1999))
+    noise = Image.frombytes("RGB", (701, 1999), random.Random(5).randbytes(701 * 1999 * 3)).resize(
+        (1402, 1999)
+    )
     from verifier.pictures import grey_picture
 
-    for image in (noise, noise.quantize(64, dither=Image.Dither.NONE), noise.convert("RGBA"), noise.convert("LA")):
+    for image in (
+        noise,
+        noise.quantize(64, dither=Image.Dither.NONE),
+        noise.convert("RGBA"),
+        noise.convert("LA"),
+    ):
         got = grey_picture(io.BytesIO(saved(image, compress_level=3)))
         assert got.tobytes() == image.convert("L").tobytes()
 
@@ -111,7 +118,9 @@ def chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-def png(width: int, height: int, colour: int = 0, data: bytes = b"", depth: int = 8, extra: bytes = b"") -> bytes:
+def png(
+    width: int, height: int, colour: int = 0, data: bytes = b"", depth: int = 8, extra: bytes = b""
+) -> bytes:
     header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
     ending = chunk(b"IDAT", data) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + extra + ending
@@ -194,7 +203,10 @@ def test_damaged_pictures_are_read_or_refused(kind: str, at: int, damage: bytes)
 
 
 @settings(max_examples=60)
-@given(st.binary(max_size=200), st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBP"]))
+@given(
+    st.binary(max_size=200),
+    st.sampled_from([b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF\0\0\0\0WEBP"]),
+)
 def test_any_bytes_are_refused(data: bytes, start: bytes) -> None:
     assert refused(start + data) in ("IMAGE_UNREADABLE", "IMAGE_TOO_LARGE")
 
@@ -232,7 +244,9 @@ def test_a_png_in_many_chunks_is_read_and_in_too_many_refused(mode: str) -> None
 def _corner_marks(side: int) -> Image.Image:
     """Nothing but corner marks of QR codes: the reader tries them all."""
     rows = ("#######.", "#.....#.", "#.###.#.", "#.###.#.", "#.###.#.", "#.....#.", "#######.", "........")
-    tile = Image.frombytes("L", (8, 8), "".join(rows).encode()).point(lambda value: 0 if value == ord("#") else 255)
+    tile = Image.frombytes("L", (8, 8), "".join(rows).encode()).point(
+        lambda value: 0 if value == ord("#") else 255
+    )
     row, whole = Image.new("L", (side, 8)), Image.new("L", (side, side))
     for at in range(0, side, 8):
         row.paste(tile, (at, 0))
@@ -299,18 +313,26 @@ HEAVY: dict[str, Callable[[], bytes]] = {
     "25 megapixels RGBA PNG": lambda: saved(picture("RGBA", (5000, 5000)), compress_level=1),
     "18 megabytes JPEG": lambda: saved(_noise("RGB", 5000, 4900), "JPEG", quality=80),
     "12 megapixels progressive JPEG": lambda: saved(picture("RGB", (4000, 3000)), "JPEG", progressive=True),
-    "13 megabytes progressive JPEG": lambda: saved(_noise("RGB", 4000, 3000), "JPEG", quality=88, progressive=True),
+    "13 megabytes progressive JPEG": lambda: saved(
+        _noise("RGB", 4000, 3000), "JPEG", quality=88, progressive=True
+    ),
     "25 megapixels CMYK JPEG": lambda: saved(picture("CMYK", (5000, 5000)), "JPEG"),
     "12 megabytes of metadata": lambda: _app(saved(picture("RGB"), "JPEG")),
     "2 megapixels WebP": lambda: saved(picture("RGB", (1920, 1080)), "WEBP", lossless=True, method=0),
     "5 megapixels WebP": lambda: saved(picture("RGB", (2500, 2000)), "WEBP", lossless=True, method=0),
     "16 bits PNG": lambda: saved(picture("I", (3000, 1400)).convert("I;16"), compress_level=1),
-    "million one-byte chunks": lambda: _cut(_interlaced(1000, 1000, random.Random(2).randbytes(1_000_000)), 1),
+    "million one-byte chunks": lambda: _cut(
+        _interlaced(1000, 1000, random.Random(2).randbytes(1_000_000)), 1
+    ),
     "half a million palettes": lambda: png(100, 100, 3, extra=chunk(b"PLTE", bytes(3)) * 500_000),
     "million transparencies": lambda: png(100, 100, 0, depth=16, extra=chunk(b"tRNS", bytes(2)) * 1_000_000),
-    "16 bits PNG in 19 000 chunks": lambda: _cut(png(900, 900, 2, random.Random(2).randbytes(8_000_000), 16), 421),
+    "16 bits PNG in 19 000 chunks": lambda: _cut(
+        png(900, 900, 2, random.Random(2).randbytes(8_000_000), 16), 421
+    ),
     "megabytes of empty segments": lambda: b"\xff\xd8" + b"\xff\xdb\0\2" * 4_000_000,
-    "compressed text": lambda: png(9, 9, extra=chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1_000_000))) * 63),
+    "compressed text": lambda: png(
+        9, 9, extra=chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(1_000_000))) * 63
+    ),
 }
 MEASURE = """
 import sys
@@ -334,7 +356,10 @@ def test_no_picture_takes_more_than_50_megabytes(tmp_path: Path, name: str) -> N
     path = tmp_path / "picture"
     path.write_bytes(HEAVY[name]())
     done = subprocess.run(
-        [sys.executable, "-c", MEASURE, str(city.folder), str(path)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", MEASURE, str(city.folder), str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     grown = int(done.stdout.rsplit("grown", 1)[1])
     assert grown * 1024 < 50_000_000

@@ -138,7 +138,9 @@ FILES = ["root.pub", "bundle.cwt", "index.cwt", f"status/{LIST_NUMBER}.cwt", "pl
 
 @settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(FILES), st.binary(max_size=200), st.integers(0, 150), st.booleans())
-def test_any_bytes_in_any_file_count_as_absent(city: City, name: str, data: bytes, at: int, replace: bool) -> None:
+def test_any_bytes_in_any_file_count_as_absent(
+    city: City, name: str, data: bytes, at: int, replace: bool
+) -> None:
     city.publish(NOW)
     whole = (city.folder / name).read_bytes()
     changed = data if replace else whole[:at] + data + whole[at + len(data) :]
@@ -162,7 +164,11 @@ def test_an_empty_absent_or_huge_file_or_a_folder_counts_as_absent(city: City, n
     path.rmdir()
     with path.open("wb") as file:
         file.truncate(100 * 1024 * 1024)
-    assert check_plate("D-AB 123", city.trust(), NOW).reason in (Reason.NO_TRUST, Reason.NO_LIST, Reason.NOT_LISTED)
+    assert check_plate("D-AB 123", city.trust(), NOW).reason in (
+        Reason.NO_TRUST,
+        Reason.NO_LIST,
+        Reason.NOT_LISTED,
+    )
 
 
 def test_memory_survives_saving(city: City, tmp_path: Path) -> None:
