@@ -15,7 +15,7 @@ from passes import display
 from passes.apple_models import time_text
 from passes.card_numbers import CardNumber, Symbology
 from passes.errors import PassRefusal
-from passes.model import City, PassContent
+from passes.model import City, DisplayMode, PassContent
 from passes.pass_types import FieldSpec, PassType
 from passes.periods import BERLIN
 from passes.zones import Zone
@@ -77,12 +77,23 @@ def field_value(spec: FieldSpec, pass_type: PassType, city: City) -> tuple[Value
         case "zone_code":
             return _zone_code, False
         case "display_hint":
-            return lambda content: json_text(display.display_hint(pass_type, content, city, "de")), False
+            return _display_hint(pass_type, city), False
         case "contact":
             return None
     if spec.key in pass_type.words("de").texts:
         return None
     return _attribute(spec.key, pass_type)
+
+
+def _display_hint(pass_type: PassType, city: City) -> Value:
+    """As `display.display_hint`, with both sentences made once: there is one for every pass."""
+    if not pass_type.spec.stands_in_car:
+        return lambda _: json_text("")
+    paper, by_city = (
+        json_text(display.display_sentence(mode, "de"))
+        for mode in (DisplayMode.PAPER_REQUIRED, city.display_mode)
+    )
+    return lambda content: by_city if content.attributes.get("plates") else paper
 
 
 def _attribute(name: str, pass_type: PassType) -> tuple[Value, bool]:
