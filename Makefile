@@ -13,7 +13,7 @@ DEMO ?= demo
 help:
 	@echo "make run     issue the demo city's records into ./$(DEMO) and check some of them without network"
 	@echo "make test    every check: ruff, mypy --strict, import-linter, pytest"
-	@echo "make check   the quick inner loop: lint, types, layers and the fast tests"
+	@echo "make check   the quick inner loop, under a minute: lint, types, layers, all tests but the end-to-end ones"
 	@echo "make bench   speed, as ratios beside openssl and py-pkpass in the same run"
 	@echo "make clean   remove the virtual environment, the demo and caches"
 
@@ -32,7 +32,7 @@ test: setup system-packages lint types layers
 	@$(BIN)/python -m pytest -n $(JOBS)
 
 check: setup lint types layers
-	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow"
+	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow" --ignore=tests/e2e
 
 lint: setup
 	@$(BIN)/ruff check .

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -144,11 +143,6 @@ def root_from_pem(data: bytes) -> ec.EllipticCurvePublicKey:
     except (ValueError, UnsupportedAlgorithm) as fault:
         raise KeyRefusal("ROOT_FILE", fault=str(fault)) from None
     return key
-
-
-def bundle_seconds(at: datetime) -> int:
-    """An aware datetime as whole seconds since 1970."""
-    return int(at.timestamp())
 
 
 def _claims(bundle: Bundle) -> dict[int, object]:

@@ -175,8 +175,7 @@ class PassTypes:
 
     def __init__(self, types: Mapping[str, PassType]) -> None:
         self._types = dict(types)
-        self._by_code = {one.seal_code: one for one in self._types.values()}
-        if len(self._by_code) != len(self._types):
+        if len({one.seal_code for one in self._types.values()}) != len(self._types):
             raise PassRefusal("TYPE_CODE_TWICE", codes=", ".join(sorted(self._types)))
 
     @classmethod
@@ -205,10 +204,6 @@ class PassTypes:
 
     def __iter__(self) -> Iterator[PassType]:
         return iter(sorted(self._types.values(), key=lambda one: one.seal_code))
-
-    def by_code(self, code: int) -> PassType | None:
-        """The type with this seal code, or None."""
-        return self._by_code.get(code)
 
 
 def load_type(folder: Traversable) -> PassType:
