@@ -42,19 +42,21 @@ def reissue_all(
     left_out: list[tuple[str, Refusal]] = []
     failures: list[Failure] = []
     out.mkdir(parents=True, exist_ok=True)
-    type_ids = sorted({one for one, _ in passes})
     with workspace.keys() as manager:
-        for type_id in type_ids:
-            with reading(workspace.engine) as session:
-                sealer_for(session, workspace.tenant, workspace.pass_types[type_id], manager, actor.at)
-                carriers, _ = usable_carriers(session, workspace.tenant, None)
+        with reading(workspace.engine) as session:
+            carriers, _ = usable_carriers(session, workspace.tenant, None)
+            sealers = {
+                type_id: sealer_for(
+                    session, workspace.tenant, workspace.pass_types[type_id], manager, actor.at
+                )
+                for type_id in sorted({one for one, _ in passes})
+            }
+        for type_id in sealers:
+            # Made only to refuse before the first pass is touched; the processes make their own.
             carrier_maker(workspace, manager, type_id, carriers, actor.at)
-        for type_id in type_ids:
+        for type_id, sealer in sealers.items():
             numbers = [number for one, number in passes if one == type_id]
             pass_type = workspace.pass_types[type_id]
-            with reading(workspace.engine) as session:
-                sealer = sealer_for(session, workspace.tenant, pass_type, manager, actor.at)
-                carriers, _ = usable_carriers(session, workspace.tenant, None)
             with Production(workspace, type_id, carriers, actor.at, out, len(numbers)) as production:
                 for number in numbers:
                     try:

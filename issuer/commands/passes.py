@@ -193,10 +193,11 @@ def _renew(
                 content = step(session, _Sealing(tenant, pass_type, sealer, at))
         except RegisterRefusal as refusal:
             # The same change again, after a run that was killed before it could write the files, finishes it.
+            if refusal.code != "NOTHING_CHANGES":
+                raise
             with reading(workspace.engine) as session:
                 (content,) = load_contents(session, tenant, pass_type, [arguments.number])
-            found = found_in(pass_type, content, out, files_in(out))
-            if refusal.code != "NOTHING_CHANGES" or found is not Found.ANOTHER_REVISION:
+            if found_in(pass_type, content, out, files_in(out)) is not Found.ANOTHER_REVISION:
                 raise
         maker.write(content, carriers_of(content.status, carriers), out)
     tell(say(arguments, done, number=arguments.number, folder=out))
