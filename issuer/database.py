@@ -2,7 +2,8 @@
 
 SQLite runs in WAL mode with `synchronous=FULL`: what was committed survives a power cut. A transaction that
 writes takes the write lock at its start (`BEGIN IMMEDIATE`), so that what it has read cannot change before
-it writes, and two commands wait for each other instead of failing.
+it writes, and two commands wait for each other instead of failing. PostgreSQL does the same by an advisory
+lock: one writer at a time, short transactions, and no interleaving that only one of the databases would show.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def _session(engine: Engine) -> Iterator[Session]:
             session.connection()
             yield session
     except OperationalError as fault:
-        if "locked" in str(fault.orig):
+        if _is_busy(fault):
             raise RegisterRefusal("REGISTER_BUSY", seconds=BUSY_TIMEOUT_SECONDS) from fault
         raise
 
@@ -88,17 +89,23 @@ def _session(engine: Engine) -> Iterator[Session]:
 def _open(url: str) -> Engine:
     engine = create_engine(
         url,
+        # A connection that the server has closed meanwhile is noticed before it is used.
+        pool_pre_ping=not url.startswith("sqlite"),
+        pool_size=20,
+        max_overflow=20,
         json_serializer=lambda value: msgspec.json.encode(value, order="deterministic").decode(),
         json_deserializer=msgspec.json.decode,
     )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "begin", _begin_postgresql)
     try:
         _migrate(engine)
     except OperationalError as fault:
         engine.dispose()
-        if "locked" in str(fault.orig):
+        if _is_busy(fault):
             raise RegisterRefusal("REGISTER_BUSY", seconds=BUSY_TIMEOUT_SECONDS) from fault
         raise
     except DatabaseError as fault:
@@ -152,3 +159,20 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(_WRITING, False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+# Any number will do, as long as nothing else in the database locks it.
+_WRITERS_LOCK = 0x57AD7A55
+
+
+def _begin_postgresql(connection: Connection) -> None:
+    if connection.get_execution_options().get(_WRITING, False):
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT_SECONDS}s'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")
+    else:
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
+def _is_busy(fault: OperationalError) -> bool:
+    """Whether another process keeps what is wanted: SQLite's locked file, PostgreSQL's lock_not_available."""
+    return "locked" in str(fault.orig) or getattr(fault.orig, "sqlstate", None) == "55P03"

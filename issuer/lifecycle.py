@@ -1,4 +1,4 @@
-"""The life of a pass after it was issued: change, revoke, suspend, resume, reissue, and looking at it.
+"""The life of a pass after it was issued: change, revoke, suspend, resume, reissue.
 
 Each is one step in the caller's writing transaction: a new revision or a new status, and its audit entry.
 What an older revision showed stays in its status list as superseded, so that an old print answers.
@@ -6,7 +6,7 @@ What an older revision showed stays in its status list as superseded, so that an
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -15,11 +15,12 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from issuer import attributes as stored_attributes
-from issuer import audit
-from issuer.audit import AuditEntry, AuditEvent, Fact
+from issuer import audit, outgoing
+from issuer.audit import AuditEvent, Fact
 from issuer.errors import RegisterRefusal
 from issuer.importing.record import attribute_columns, digest, status_word
 from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.outgoing import EventName, PassEvent
 from issuer.register import (
     STATUS_VALUES,
     NewRevision,
@@ -64,17 +65,19 @@ class _Step:
     """A change of status: what it is called, where it leads, and from where it may start."""
 
     action: str
+    event: EventName
     status: PassStatus
     allowed: tuple[PassStatus, ...]
 
 
 _REVOKE: Final = _Step(
     "revoke",
+    EventName.REVOKED,
     PassStatus.REVOKED,
     (PassStatus.ACTIVE, PassStatus.SUSPENDED, PassStatus.EXPIRED, PassStatus.PENDING_PAYMENT),
 )
-_SUSPEND: Final = _Step("suspend", PassStatus.SUSPENDED, (PassStatus.ACTIVE,))
-_RESUME: Final = _Step("resume", PassStatus.ACTIVE, (PassStatus.SUSPENDED,))
+_SUSPEND: Final = _Step("suspend", EventName.SUSPENDED, PassStatus.SUSPENDED, (PassStatus.ACTIVE,))
+_RESUME: Final = _Step("resume", EventName.RESUMED, PassStatus.ACTIVE, (PassStatus.SUSPENDED,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,29 +87,6 @@ class Changes:
     plates: tuple[RegisteredPlate, ...] | None = None
     zone_code: str | None = None
     card_number: CardNumber | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ShownRevision:
-    """One revision in the view of a pass: its place in the lists and its status there."""
-
-    n: int
-    serial: str
-    issued_at: datetime
-    superseded_at: datetime | None
-    kid: str | None
-    place: tuple[int, int] | None
-    status: Status
-
-
-@dataclass(frozen=True, slots=True)
-class PassView:
-    """All that `show` tells: the current revision, all revisions, and the pass's audit entries."""
-
-    content: PassContent
-    replaces: str | None
-    revisions: Sequence[ShownRevision]
-    history: Sequence[AuditEntry]
 
 
 def find_type(session: Session, tenant: str, number: str, type_id: str | None = None) -> str:
@@ -185,7 +165,7 @@ def reseal(
     REASON_MISSING, NUMBER_UNKNOWN, or the code of the state that forbids it.
     """
     reason = _reason(actor)
-    row, current = _current(session, tenant, pass_type.id, number)
+    row, current = current_revision(session, tenant, pass_type.id, number)
     if row.status != PassStatus.SUSPENDED:
         row, current = _running(session, (tenant, pass_type.id, number), actor.at)
     attributes = stored_attributes.decode(pass_type, current.attributes)
@@ -218,35 +198,8 @@ def resume(session: Session, tenant: str, type_id: str, number: str, *, actor: A
     _take(_RESUME, session, (tenant, type_id, number), actor)
 
 
-def show(session: Session, tenant: str, pass_type: PassType, number: str) -> PassView:
-    """The pass with its revisions and history. Raises RegisterRefusal NUMBER_UNKNOWN."""
-    row, current = _current(session, tenant, pass_type.id, number)
-    holder = session.get(HolderRow, (tenant, row.holder_ref))
-    revisions = session.scalars(
-        select(RevisionRow)
-        .where(
-            RevisionRow.tenant == tenant, RevisionRow.type_id == pass_type.id, RevisionRow.number == number
-        )
-        .order_by(RevisionRow.n)
-    )
-    return PassView(
-        content=content_of(pass_type, row, current, holder),
-        replaces=row.replaces,
-        revisions=tuple(_shown(one) for one in revisions),
-        history=audit.history(session, tenant, subject(pass_type.id, number)),
-    )
-
-
-def _shown(row: RevisionRow) -> ShownRevision:
-    place = None
-    if row.list_number is not None and row.list_index is not None:
-        place = (row.list_number, row.list_index)
-    return ShownRevision(
-        row.n, row.serial, row.issued_at, row.superseded_at, row.kid, place, Status(row.status_value)
-    )
-
-
-def _current(session: Session, tenant: str, type_id: str, number: str) -> tuple[PassRow, RevisionRow]:
+def current_revision(session: Session, tenant: str, type_id: str, number: str) -> tuple[PassRow, RevisionRow]:
+    """The pass and its current revision, locked for a change. Raises RegisterRefusal NUMBER_UNKNOWN."""
     row = session.get(PassRow, (tenant, type_id, number), with_for_update=True, populate_existing=True)
     if row is None:
         raise RegisterRefusal("NUMBER_UNKNOWN", number=number)
@@ -264,7 +217,7 @@ def _current(session: Session, tenant: str, type_id: str, number: str) -> tuple[
 def _running(session: Session, key: tuple[str, str, str], at: datetime) -> tuple[PassRow, RevisionRow]:
     """The pass, if it is active and its last day has not passed: only that gets a new seal."""
     tenant, type_id, number = key
-    row, current = _current(session, tenant, type_id, number)
+    row, current = current_revision(session, tenant, type_id, number)
     if row.status != PassStatus.ACTIVE:
         raise _wrong_state(row)
     if row.period_last < berlin_day(at):
@@ -288,7 +241,7 @@ def _take(step: _Step, session: Session, key: tuple[str, str, str], actor: Actor
     """Take ``step`` with the pass (tenant, type id, number)."""
     reason = _reason(actor)
     tenant, type_id, number = key
-    row, current = _current(session, tenant, type_id, number)
+    row, current = current_revision(session, tenant, type_id, number)
     if row.status not in step.allowed:
         raise _wrong_state(row)
     before: dict[str, Fact] = {"status": row.status}
@@ -300,6 +253,7 @@ def _take(step: _Step, session: Session, key: tuple[str, str, str], actor: Actor
     session.flush()
     event = AuditEvent(step.action, subject(type_id, number), before, {"status": step.status.value}, reason)
     audit.append(session, tenant, [event], actor.at, actor.name)
+    outgoing.note(session, tenant, [PassEvent(step.event, type_id, number, current.serial)], actor.at)
     return row
 
 
@@ -343,6 +297,12 @@ def _renewed(
     )
     session.execute(insert(RevisionRow), [new.row()])
     audit.append(session, row.tenant, [renewal.event], actor.at, actor.name)
+    name = EventName.CHANGED if new.wallet.serial == current.serial else EventName.REISSUED
+    # A reissue changes two passes as wallets see it: the new one, and the old one, which is void from now on.
+    notes = [PassEvent(name, new.type_id, new.number, new.wallet.serial)]
+    outgoing.note(session, row.tenant, notes, actor.at)
+    if name is EventName.REISSUED:
+        outgoing.moved(session, row.tenant, {current.serial: (row.type_id, row.number)}, actor.at)
     revision = session.get(RevisionRow, (new.tenant, new.type_id, new.number, new.n))
     if revision is None:
         raise LookupError("the revision just stored is gone")

@@ -78,7 +78,8 @@ class Base(DeclarativeBase):
     }
 
 
-def _of_tenant() -> ForeignKeyConstraint:
+def of_tenant() -> ForeignKeyConstraint:
+    """Every table hangs on its tenant."""
     return ForeignKeyConstraint(["tenant"], ["tenants.tenant"])
 
 
@@ -95,7 +96,7 @@ class SettingRow(Base):
     """One setting of a tenant, as JSON text."""
 
     __tablename__ = "settings"
-    __table_args__ = (_of_tenant(),)
+    __table_args__ = (of_tenant(),)
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
     key: Mapped[str] = mapped_column(String(60), primary_key=True)
@@ -106,7 +107,7 @@ class ZoneRow(Base):
     """A parking zone; zones are merged and renamed, so each has days on which it holds."""
 
     __tablename__ = "zones"
-    __table_args__ = (_of_tenant(),)
+    __table_args__ = (of_tenant(),)
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
     code: Mapped[str] = mapped_column(String(12), primary_key=True)
@@ -120,7 +121,7 @@ class FeeRow(Base):
     """What a term costs from a day on; the tariff class is empty where the fee is the same in all."""
 
     __tablename__ = "fees"
-    __table_args__ = (_of_tenant(),)
+    __table_args__ = (of_tenant(),)
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
     tariff_class: Mapped[str] = mapped_column(String(20), primary_key=True)
@@ -134,7 +135,7 @@ class HolderRow(Base):
     """The person or institution that passes are issued to: the only table with names and addresses."""
 
     __tablename__ = "holders"
-    __table_args__ = (_of_tenant(),)
+    __table_args__ = (of_tenant(),)
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
     ref: Mapped[str] = mapped_column(String(120), primary_key=True)
@@ -225,7 +226,7 @@ class StatusListRow(Base):
 
     __tablename__ = "status_lists"
     __table_args__ = (
-        _of_tenant(),
+        of_tenant(),
         CheckConstraint("used <= capacity", name="used"),
         Index(None, "tenant", "type_id", "half_year"),
     )
@@ -242,7 +243,7 @@ class SigningKeyRow(Base):
     """What the register knows of a key; the key itself lives at ``uri``."""
 
     __tablename__ = "signing_keys"
-    __table_args__ = (_of_tenant(),)
+    __table_args__ = (of_tenant(),)
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
     kid: Mapped[str] = mapped_column(String(16), primary_key=True)
@@ -265,7 +266,7 @@ class SequenceRow(Base):
     """The last sequence number given to a signed list."""
 
     __tablename__ = "sequences"
-    __table_args__ = (_of_tenant(),)
+    __table_args__ = (of_tenant(),)
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
     name: Mapped[str] = mapped_column(String(60), primary_key=True)
@@ -276,7 +277,7 @@ class AuditEntryRow(Base):
     """One entry of the audit chain. ``before`` and ``after`` are the canonical JSON that was hashed."""
 
     __tablename__ = "audit_entries"
-    __table_args__ = (_of_tenant(), Index(None, "tenant", "subject"))
+    __table_args__ = (of_tenant(), Index(None, "tenant", "subject"))
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
     sequence: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
@@ -295,7 +296,7 @@ class AuditHeadRow(Base):
     """The last entry of a tenant's chain, so that cutting the chain short shows."""
 
     __tablename__ = "audit_heads"
-    __table_args__ = (_of_tenant(),)
+    __table_args__ = (of_tenant(),)
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
     sequence: Mapped[int]

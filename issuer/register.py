@@ -13,12 +13,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from issuer import attributes as stored_attributes
-from issuer import audit
+from issuer import audit, outgoing
 from issuer.audit import AuditEvent
 from issuer.errors import RegisterRefusal
 from issuer.holders import Holder, holder_of
 from issuer.importing.check_file import AcceptedRow
 from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.outgoing import EventName, PassEvent
 from issuer.revocation_log import RevokedPass
 from issuer.status_allocation import allocate, chunks, half_year
 from passes.model import Attribute, PassContent, PassStatus
@@ -140,6 +141,18 @@ def insert_passes(
     except IntegrityError as fault:
         raise RegisterRefusal("REGISTER_CHANGED") from fault
     audit.append(session, tenant, [_entered(row, places.get(row.number)) for row in new], at, actor)
+    entered = {one["serial"]: (one["type_id"], one["number"]) for one in revisions}
+    outgoing.moved(session, tenant, entered, at)
+    outgoing.tell(
+        session,
+        tenant,
+        [
+            PassEvent(EventName.ISSUED, one["type_id"], one["number"], one["serial"])
+            for one, row in zip(revisions, new, strict=True)
+            if row.status is PassStatus.ACTIVE
+        ],
+        at,
+    )
     withdrawn = [
         RevokedPass(row.type_id, row.number, places.get(row.number))
         for row in new

@@ -11,12 +11,13 @@ import msgspec
 from sqlalchemy.orm import Session
 
 from issuer import keyring
+from issuer.configuration import Config
 from issuer.database import create_register, writing
 from issuer.errors import IssuerRefusal
 from issuer.files import write_atomically
 from issuer.settings import Settings, checked, create_tenant
 from issuer.tariffs import fees_from_csv, zones_from_csv
-from issuer.workspace import CONFIG, KEY_FILE, Config, Workspace, unlock
+from issuer.workspace import CONFIG, KEY_FILE, Workspace, unlock
 from keys import demo_ca, lifecycle
 from keys.envelope import create_key_file
 from keys.file_backend import FileKeyStore

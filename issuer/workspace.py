@@ -7,18 +7,16 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from getpass import getpass
 from pathlib import Path
-from typing import Annotated
 
-import msgspec
 from sqlalchemy import Engine
 
+from issuer.configuration import Config, read_config
 from issuer.database import open_register, sqlite_url
 from issuer.errors import IssuerRefusal
 from keys.store import KeyFile, KeyManager, Passphrase, Unlock, open_key_manager
@@ -30,15 +28,6 @@ PASSPHRASE_VARIABLE = "STADTPASS_PASSPHRASE"  # noqa: S105 - the name of a varia
 KEY_FILE_VARIABLE = "STADTPASS_KEY_FILE"
 
 
-class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What ``stadtpass.toml`` can say; relative key places are inside the data folder."""
-
-    tenant: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9-]{1,40}\Z")] = "stadt"
-    database_url: str = ""
-    keys: str = "file:keys"
-    root_keys: str = "file:root"
-
-
 @dataclass(frozen=True)
 class Workspace:
     """An opened data folder. ``config`` is what its ``stadtpass.toml`` says."""
@@ -48,14 +37,11 @@ class Workspace:
 
     @classmethod
     def open(cls, folder: Path) -> Workspace:
-        """Open an installation. Raises IssuerRefusal DATA_MISSING or CONFIG_INVALID."""
+        """Open an installation. Raises IssuerRefusal DATA_MISSING, and as `read_config` does."""
         file = folder / CONFIG
         if not file.is_file():
             raise IssuerRefusal("DATA_MISSING", folder=folder)
-        try:
-            return cls(folder, msgspec.convert(tomllib.loads(file.read_text("utf-8")), Config))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as fault:
-            raise IssuerRefusal("CONFIG_INVALID", file=file, fault=str(fault)) from fault
+        return cls(folder, read_config(file, os.environ))
 
     @property
     def tenant(self) -> str:

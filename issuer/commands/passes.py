@@ -12,14 +12,15 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from issuer import attributes as stored_attributes
-from issuer import lifecycle
+from issuer import lifecycle, pass_view
 from issuer.carriers import Found, carriers_of, files_in, found_in
 from issuer.commands.common import actor, add_number_arguments, opened, say, tell, tell_json, tell_table
 from issuer.database import reading, writing
 from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.files import write_atomically
 from issuer.issue import usable_carriers
-from issuer.lifecycle import Actor, Changes, PassView
+from issuer.lifecycle import Actor, Changes
+from issuer.pass_view import PassView
 from issuer.production import carrier_maker
 from issuer.register import load_contents
 from issuer.revocation_log import RevocationLog
@@ -111,7 +112,7 @@ def run_change(arguments: argparse.Namespace) -> ExitCode:
     def change(session: Session, sealing: _Sealing) -> PassContent:
         card = None
         if arguments.card_number is not None:
-            view = lifecycle.show(session, sealing.tenant, sealing.pass_type, arguments.number)
+            view = pass_view.show(session, sealing.tenant, sealing.pass_type, arguments.number)
             card = _card_number(arguments.card_number, view)
         changes = Changes(plates, arguments.zone, card)
         return lifecycle.change(
@@ -143,7 +144,7 @@ def run_step(arguments: argparse.Namespace) -> ExitCode:
         _STEPS[arguments.step](session, workspace.tenant, type_id, arguments.number, actor=by)
         if arguments.step == "revoke":
             pass_type = workspace.pass_types[type_id]
-            view = lifecycle.show(session, workspace.tenant, pass_type, arguments.number)
+            view = pass_view.show(session, workspace.tenant, pass_type, arguments.number)
             place = view.revisions[-1].place
             RevocationLog(workspace.folder).passed(workspace.tenant, type_id, arguments.number, place, at)
     tell(say(arguments, f"PASS_{arguments.step.upper()}", number=arguments.number))
@@ -154,7 +155,7 @@ def run_show(arguments: argparse.Namespace) -> ExitCode:
     """Show a pass."""
     with opened(arguments) as workspace, reading(workspace.engine) as session:
         type_id = lifecycle.find_type(session, workspace.tenant, arguments.number, arguments.type)
-        view = lifecycle.show(session, workspace.tenant, workspace.pass_types[type_id], arguments.number)
+        view = pass_view.show(session, workspace.tenant, workspace.pass_types[type_id], arguments.number)
         if arguments.json:
             tell_json(_as_json(view))
         else:

@@ -2,6 +2,8 @@
 
 from alembic import context
 
+import issuer.models_access
+import issuer.models_delivery  # noqa: F401 - their tables join the metadata
 from issuer.models import Base
 
 context.configure(

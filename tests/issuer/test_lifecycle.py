@@ -11,15 +11,14 @@ from issuer.errors import RegisterRefusal
 from issuer.lifecycle import (
     Actor,
     Changes,
-    PassView,
     change,
     find_type,
     reissue,
     resume,
     revoke,
-    show,
     suspend,
 )
+from issuer.pass_view import PassView, show
 from issuer.register import plate_entries
 from issuer.status_allocation import status_entries
 from issuer.tariffs import zones_from_csv

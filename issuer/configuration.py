@@ -1,0 +1,187 @@
+"""What ``stadtpass.toml`` and the environment can say: how this machine runs the service.
+
+What the city decides (its name, display mode, identifiers) stands in the register (`issuer.settings`); here stands
+what the operator decides. Every key can be given as ``STADTPASS_SECTION_KEY`` in the environment, which wins:
+``STADTPASS_SERVICE_PORT=8080``, ``STADTPASS_DATABASE_URL=...``. Lists are written with commas. An unknown key is
+refused in both places, since a setting with a typing error would silently not hold.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from issuer.errors import IssuerRefusal
+
+PREFIX: Final = "STADTPASS_"
+# Read elsewhere: what opens the keystores must not stand beside them.
+_NOT_HERE: Final = ("STADTPASS_PASSPHRASE", "STADTPASS_KEY_FILE", "STADTPASS_P12_PASSPHRASE")
+
+_Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+_Days = Annotated[int, msgspec.Meta(ge=1, le=3660)]
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    pass
+
+
+class ServiceConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[service]``: where it listens, which proxies it believes, how it names itself among workers."""
+
+    host: str = "127.0.0.1"
+    port: _Port = 8000
+    # Networks of the reverse proxies whose X-Forwarded-For is believed.
+    trusted_proxies: tuple[str, ...] = ()
+    # Stable among restarts and different on every machine and process: see docs/operation.md.
+    executor: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]{0,60}\Z")] = ""
+    # How long a stop waits for requests and deliveries under way.
+    stop_seconds: _Seconds = 20.0
+    # Requests per minute and client address on pages and endpoints that anybody can reach; 0 for no limit.
+    requests_per_minute: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 600
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class BackgroundConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[background]``: the worker's pace."""
+
+    polling_seconds: _Seconds = 0.5
+    heartbeat_seconds: _Seconds = 5.0
+    # Without a sign of life for so long, a worker's work is taken over.
+    dead_after_seconds: _Seconds = 60.0
+    publish_seconds: _Seconds = 1.0
+    # The work in hand of one worker at the same time.
+    concurrency: Annotated[int, msgspec.Meta(ge=1, le=100)] = 8
+    # When the night's work begins, Europe/Berlin.
+    nightly_at: Annotated[str, msgspec.Meta(pattern=r"\A([01][0-9]|2[0-3]):[0-5][0-9]\Z")] = "02:30"
+    # The longest wait between two attempts of something that fails.
+    longest_wait_seconds: _Seconds = 900.0
+
+
+class MailConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[mail]``: the SMTP server; without a host, mails are written into ``folder`` inside the data folder."""
+
+    host: str = ""
+    port: _Port = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    # A file with the password on its first line; readable by its owner alone.
+    password_file: str = ""
+    sender: str = "stadtpass@localhost"
+    folder: str = "mail"
+    timeout_seconds: _Seconds = 20.0
+
+
+class ApplePushConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[apple]``: Apple's push service."""
+
+    push: bool = True
+    push_url: str = "https://api.push.apple.com"
+    # Trusted instead of the system's authorities; for tests.
+    push_ca_file: str = ""
+    timeout_seconds: _Seconds = 20.0
+    # More devices than this for one pass are refused.
+    devices_per_pass: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 20
+    logs_kept: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 5000
+
+
+class GoogleConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[google]``: Google's REST interface. Off until the service account is set up."""
+
+    enabled: bool = False
+    api_url: str = "https://walletobjects.googleapis.com"
+    token_url: str = "https://oauth2.googleapis.com/token"  # noqa: S105 - an address
+    keys_url: str = "https://pay.google.com/gp/m/issuer/keys"
+    ca_file: str = ""
+    # Google allows 20; a margin of 30 % absorbs what a sliding second lets through.
+    requests_per_second: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 14.0
+    timeout_seconds: _Seconds = 20.0
+
+
+class WebhookConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[webhooks]``: the hosts that events may go to; nothing else is ever called."""
+
+    allowed_hosts: tuple[str, ...] = ()
+    ca_file: str = ""
+    timeout_seconds: _Seconds = 10.0
+
+
+class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[retention]``: days after which the nightly run deletes."""
+
+    # After the end of the period; fines become time-barred after three months, § 26 (3) StVG.
+    passes_after_end: _Days = 183
+    # A push token whose pushes have failed for so long.
+    failing_devices: _Days = 90
+    logs: _Days = 14
+    mails: _Days = 90
+    jobs: _Days = 30
+    webhook_deliveries: _Days = 30
+    finished_work: _Days = 7
+
+
+class Config(_Section, frozen=True, forbid_unknown_fields=True):
+    """All of ``stadtpass.toml``; relative key places are inside the data folder."""
+
+    tenant: Annotated[str, msgspec.Meta(pattern=r"\A[a-z0-9-]{1,40}\Z")] = "stadt"
+    database_url: str = ""
+    keys: str = "file:keys"
+    root_keys: str = "file:root"
+    service: ServiceConfig = ServiceConfig()
+    background: BackgroundConfig = BackgroundConfig()
+    mail: MailConfig = MailConfig()
+    apple: ApplePushConfig = ApplePushConfig()
+    google: GoogleConfig = GoogleConfig()
+    webhooks: WebhookConfig = WebhookConfig()
+    retention: RetentionConfig = RetentionConfig()
+
+
+def read_config(file: Path, environment: Mapping[str, str]) -> Config:
+    """The configuration in ``file`` with what ``environment`` says instead.
+
+    Raises IssuerRefusal CONFIG_INVALID for a file that cannot be read, unknown keys and values out of range;
+    CONFIG_VARIABLE for an unknown ``STADTPASS_`` variable.
+    """
+    try:
+        told = tomllib.loads(file.read_text("utf-8"))
+        config = msgspec.convert(told, Config)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as fault:
+        raise IssuerRefusal("CONFIG_INVALID", file=file, fault=str(fault)) from fault
+    for name, text in environment.items():
+        if name.startswith(PREFIX) and name not in _NOT_HERE:
+            _set(told, name, text)
+    try:
+        config = msgspec.convert(told, Config, strict=False)
+    except msgspec.ValidationError as fault:
+        raise IssuerRefusal("CONFIG_INVALID", file=f"{file} + {PREFIX}*", fault=str(fault)) from fault
+    _check_google(config.google, file)
+    return config
+
+
+def _set(told: dict[str, Any], name: str, text: str) -> None:
+    key = name.removeprefix(PREFIX).lower()
+    fields = {field.name: field for field in msgspec.structs.fields(Config)}
+    if key in fields and not _is_section(fields[key].type):
+        told[key] = text
+        return
+    section, _, key = key.partition("_")
+    kind = fields[section].type if section in fields else None
+    if kind is None or not _is_section(kind) or key not in kind.__struct_fields__:
+        raise IssuerRefusal("CONFIG_VARIABLE", name=name)
+    is_list = isinstance(getattr(kind(), key), tuple)
+    value = [one.strip() for one in text.split(",") if one.strip()] if is_list else text
+    told.setdefault(section, {})[key] = value
+
+
+def _is_section(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, _Section)
+
+
+def _check_google(google: GoogleConfig, file: Path) -> None:
+    if google.api_url == GoogleConfig().api_url and google.requests_per_second > 20:
+        fault = "google.requests_per_second: Google allows 20"
+        raise IssuerRefusal("CONFIG_INVALID", file=file, fault=fault)

@@ -1,0 +1,7 @@
+"""Mails to holders."""
+
+from __future__ import annotations
+
+from issuer.background.tasks import Task
+
+TASKS: tuple[Task, ...] = ()

@@ -1,0 +1,7 @@
+"""Telling specialist systems of changes."""
+
+from __future__ import annotations
+
+from issuer.background.tasks import Task
+
+TASKS: tuple[Task, ...] = ()

@@ -1,0 +1,7 @@
+"""Google's callbacks: somebody has added a pass to a wallet or removed it."""
+
+from __future__ import annotations
+
+from litestar.types import ControllerRouterHandler
+
+HANDLERS: list[ControllerRouterHandler] = []

@@ -1,0 +1,1 @@
+"""The night's work: expiry, reminders, certificate warnings, retention."""

@@ -1,0 +1,7 @@
+"""The night's work, one task."""
+
+from __future__ import annotations
+
+from issuer.background.tasks import Task
+
+TASKS: tuple[Task, ...] = ()

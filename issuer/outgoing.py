@@ -1,0 +1,158 @@
+"""Noting that passes have changed: what wallets, phones and specialist systems must hear of, in one transaction.
+
+Whoever changes a pass calls `note` in the same writing transaction. It gives the pass a new update tag and
+Last-Modified, and queues the work for those that have it: pushes for registered phones, a patch for Google, events
+for webhooks. Lists are rebuilt by whoever sees that the audit trail has grown (`issuer.publication`).
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from issuer.background.queue import enqueue
+from issuer.models_delivery import (
+    AppleRegistrationRow,
+    WalletPassRow,
+    WebhookDeliveryRow,
+    WebhookEndpointRow,
+)
+from issuer.sequences import next_sequence
+from issuer.status_allocation import chunks
+
+SEQUENCE: Final = "wallet-updates"
+PUSH_TASK: Final = "apple-push"
+GOOGLE_TASK: Final = "google-objects"
+WEBHOOK_TASK: Final = "webhook"
+CHUNK: Final = 500
+_ONE_SECOND: Final = timedelta(seconds=1)
+
+
+class EventName(StrEnum):
+    """What happens to a pass, as webhooks name it."""
+
+    ISSUED = "pass.issued"
+    CHANGED = "pass.changed"
+    RENEWED = "pass.renewed"
+    REISSUED = "pass.reissued"
+    SUSPENDED = "pass.suspended"
+    RESUMED = "pass.resumed"
+    REVOKED = "pass.revoked"
+    EXPIRED = "pass.expired"
+    CARRIER_ADDED = "carrier.added"
+    CARRIER_REMOVED = "carrier.removed"
+
+
+@dataclass(frozen=True, slots=True)
+class PassEvent:
+    """Something that happened to a pass; ``serial`` is the one that wallets know it by."""
+
+    name: EventName
+    type_id: str
+    number: str
+    serial: str
+
+
+def note(session: Session, tenant: str, events: Sequence[PassEvent], at: datetime) -> None:
+    """Note ``events`` of passes whose content or status is another one now, at the aware time ``at``."""
+    if not events:
+        return
+    moved(session, tenant, {event.serial: (event.type_id, event.number) for event in events}, at)
+    tell(session, tenant, events, at)
+
+
+def moved(session: Session, tenant: str, serials: Mapping[str, tuple[str, str]], at: datetime) -> None:
+    """Have wallets fetch the passes with ``serials`` (each with type id and number) anew; nobody else is told."""
+    tag = next_sequence(session, tenant, SEQUENCE, at)
+    known: dict[str, WalletPassRow] = {}
+    for chunk in chunks(sorted(serials), CHUNK):
+        rows = session.scalars(
+            select(WalletPassRow).where(WalletPassRow.tenant == tenant, WalletPassRow.serial.in_(chunk))
+        )
+        known.update({row.serial: row for row in rows})
+    moment = at.astimezone(UTC).replace(microsecond=0)
+    for row in known.values():
+        row.update_tag = tag
+        # HTTP dates have whole seconds: two changes within one must not look like one.
+        row.modified_at = max(moment, row.modified_at + _ONE_SECOND)
+    session.flush()
+    fresh = [
+        {
+            "tenant": tenant,
+            "serial": serial,
+            "type_id": type_id,
+            "number": number,
+            "update_tag": tag,
+            "modified_at": moment,
+        }
+        for serial, (type_id, number) in serials.items()
+        if serial not in known
+    ]
+    if fresh:
+        session.execute(insert(WalletPassRow), fresh)
+    enqueue_wallets(session, tenant, list(known))
+
+
+def enqueue_wallets(session: Session, tenant: str, serials: Sequence[str]) -> None:
+    """Queue pushes for those of ``serials`` that a phone has, and patches for those that Google has."""
+    for chunk in chunks(serials, CHUNK):
+        registered = session.scalars(
+            select(AppleRegistrationRow.serial)
+            .where(AppleRegistrationRow.tenant == tenant, AppleRegistrationRow.serial.in_(chunk))
+            .distinct()
+        ).all()
+        if registered:
+            enqueue(session, tenant, PUSH_TASK, {"serials": sorted(registered)})
+        wanted = session.scalars(
+            select(WalletPassRow.serial).where(
+                WalletPassRow.tenant == tenant,
+                WalletPassRow.serial.in_(chunk),
+                WalletPassRow.google_wanted.is_(True),
+            )
+        ).all()
+        if wanted:
+            enqueue(session, tenant, GOOGLE_TASK, {"serials": sorted(wanted)})
+
+
+def tell(session: Session, tenant: str, events: Sequence[PassEvent], at: datetime) -> None:
+    """Queue ``events`` for every webhook endpoint that wants them."""
+    endpoints = session.scalars(
+        select(WebhookEndpointRow).where(
+            WebhookEndpointRow.tenant == tenant, WebhookEndpointRow.disabled_at.is_(None)
+        )
+    ).all()
+    rows: list[dict[str, Any]] = []
+    for endpoint in endpoints:
+        for event in events:
+            if event.name.value in endpoint.events:
+                rows.append(_delivery(tenant, endpoint.id, event, at))
+    for chunk in chunks(rows, CHUNK):
+        session.execute(insert(WebhookDeliveryRow), chunk)
+    for row in rows:
+        enqueue(session, tenant, WEBHOOK_TASK, {"id": row["id"]})
+
+
+def _delivery(tenant: str, endpoint_id: str, event: PassEvent, at: datetime) -> dict[str, Any]:
+    identity = secrets.token_hex(16)
+    payload = {
+        "type": event.name.value,
+        "timestamp": at.astimezone(UTC).isoformat(timespec="seconds"),
+        # Number and type only: who wants to know more asks the API, with its scopes.
+        "data": {"type": event.type_id, "number": event.number},
+    }
+    return {
+        "tenant": tenant,
+        "id": identity,
+        "endpoint_id": endpoint_id,
+        "event": event.name.value,
+        "payload": msgspec.json.encode(payload).decode(),
+        "created_at": at,
+    }

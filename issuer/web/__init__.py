@@ -1,0 +1,1 @@
+"""The web application: assembling the routes, and what holds for all of them."""
