@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from datetime import datetime
 from importlib.resources import files
@@ -44,8 +45,10 @@ def demo_data() -> Path:
     return Path(str(files("issuer").joinpath("demo_data")))
 
 
-def initialise(folder: Path, at: datetime, *, tenant: str, settings: Settings, demo: bool) -> Workspace:
-    """Make a new installation in ``folder`` and open it.
+def initialise(
+    folder: Path, at: datetime, *, tenant: str, settings: Settings, demo: bool, database_url: str = ""
+) -> Workspace:
+    """Make a new installation in ``folder`` and open it; its register is in ``database_url`` or in the folder.
 
     With ``demo`` it gets the demo city's settings, tables, Apple-shaped authority and a key file that
     opens the keystore unattended. Raises IssuerRefusal DATA_EXISTS, TENANT_NAME, for settings what
@@ -59,7 +62,7 @@ def initialise(folder: Path, at: datetime, *, tenant: str, settings: Settings, d
     fresh = not folder.exists()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
-        return _fill(folder, at, tenant, _DEMO_SETTINGS if demo else settings, demo=demo)
+        return _fill(folder, at, tenant, _DEMO_SETTINGS if demo else settings, database_url, demo=demo)
     except BaseException:
         for name in (CONFIG, "register.db", "register.db-wal", "register.db-shm", DEMO_ROOT, KEY_FILE):
             (folder / name).unlink(missing_ok=True)
@@ -77,11 +80,17 @@ def _check_tenant(tenant: str) -> None:
         raise IssuerRefusal("TENANT_NAME") from None
 
 
-def _fill(folder: Path, at: datetime, tenant: str, settings: Settings, *, demo: bool) -> Workspace:
+def _fill(
+    folder: Path, at: datetime, tenant: str, settings: Settings, database_url: str, *, demo: bool
+) -> Workspace:
     opened = create_key_file(folder / KEY_FILE) if demo else unlock(folder, confirm=True)
     with FileKeyStore.create(folder / "keys", opened), FileKeyStore.create(folder / "root", opened):
         pass
-    write_atomically(folder / CONFIG, f'tenant = "{tenant}"\n'.encode())
+    told = f"tenant = {json.dumps(tenant)}\n"
+    if database_url:
+        told += f"database_url = {json.dumps(database_url)}\n"
+    # A database's address may hold a password.
+    write_atomically(folder / CONFIG, told.encode(), mode=0o600)
     workspace = Workspace.open(folder)
     engine = create_register(workspace.database_url)
     with writing(engine) as session:

@@ -30,6 +30,12 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     init.add_argument(
         "--tenant", default="stadt", metavar="NAME", help="short name of the city (a-z, 0-9, -)"
     )
+    init.add_argument(
+        "--database-url",
+        default="",
+        metavar="URL",
+        help="register elsewhere, e.g. postgresql+psycopg://stadtpass@/stadtpass (default: SQLite in DIR)",
+    )
     init.add_argument("--city", default="Musterstadt", metavar="NAME", help="name of the city on every pass")
     init.add_argument(
         "--display-mode",
@@ -61,7 +67,14 @@ def run_init(arguments: argparse.Namespace) -> ExitCode:
     """Set up a new data folder."""
     settings = Settings(city_name=arguments.city, display_mode=DisplayMode(arguments.display_mode))
     at = chosen_time(arguments)
-    initialise(arguments.data, at, tenant=arguments.tenant, settings=settings, demo=arguments.demo)
+    initialise(
+        arguments.data,
+        at,
+        tenant=arguments.tenant,
+        settings=settings,
+        demo=arguments.demo,
+        database_url=arguments.database_url,
+    )
     if arguments.demo:
         tell(say(arguments, "INIT_DEMO", folder=arguments.data, root=arguments.data / DEMO_ROOT))
     else:

@@ -1,0 +1,84 @@
+"""Noting changes: update tags, Last-Modified, and what reaches which tenant."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from issuer import lifecycle
+from issuer.application import Application
+from issuer.lifecycle import Actor
+from issuer.models_delivery import WalletPassRow
+from tests.service import PERMIT, City, running_numbers
+
+
+def wallet_rows(application: Application) -> list[WalletPassRow]:
+    with application.reading() as session:
+        return list(
+            session.scalars(
+                select(WalletPassRow)
+                .where(WalletPassRow.tenant == application.tenant, WalletPassRow.type_id == PERMIT)
+                .order_by(WalletPassRow.number)
+            )
+        )
+
+
+def wallet_row(application: Application, number: str) -> WalletPassRow:
+    return next(row for row in wallet_rows(application) if row.number == number)
+
+
+def suspend(application: Application, number: str) -> None:
+    with application.writing() as session:
+        lifecycle.suspend(
+            session, application.tenant, PERMIT, number, actor=Actor("test", application.now(), "why")
+        )
+
+
+def resume(application: Application, number: str) -> None:
+    with application.writing() as session:
+        lifecycle.resume(
+            session, application.tenant, PERMIT, number, actor=Actor("test", application.now(), "why")
+        )
+
+
+def test_two_changes_within_a_second_have_two_tags_and_two_http_dates(
+    application: Application, city: City
+) -> None:
+    before = wallet_row(application, running_numbers(application)[0])
+    city.clock.forward(hours=1)
+    suspend(application, before.number)
+    first = wallet_row(application, before.number)
+    resume(application, before.number)
+    second = wallet_row(application, before.number)
+    assert before.update_tag < first.update_tag < second.update_tag
+    assert second.modified_at - first.modified_at == timedelta(seconds=1)
+    assert first.modified_at.microsecond == 0
+
+
+def test_a_change_leaves_other_passes_and_other_tenants_alone(
+    application: Application, neighbour: Application, city: City
+) -> None:
+    city.clock.forward(hours=1)
+    others = [row.update_tag for row in wallet_rows(neighbour)]
+    mine = [row.update_tag for row in wallet_rows(application)]
+    number = running_numbers(application)[0]
+    suspend(application, number)
+    after = [row.update_tag for row in wallet_rows(application)]
+    assert [row.update_tag for row in wallet_rows(neighbour)] == others
+    changed = [index for index, pair in enumerate(zip(mine, after, strict=True)) if pair[0] != pair[1]]
+    assert [wallet_rows(application)[index].number for index in changed] == [number]
+
+
+def test_a_change_that_is_rolled_back_leaves_no_trace(application: Application, city: City) -> None:
+    city.clock.forward(hours=1)
+    before = [(row.update_tag, row.modified_at) for row in wallet_rows(application)]
+    number = running_numbers(application)[0]
+    try:
+        with application.writing() as session:
+            actor = Actor("test", application.now(), "why")
+            lifecycle.suspend(session, application.tenant, PERMIT, number, actor=actor)
+            raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
+    assert [(row.update_tag, row.modified_at) for row in wallet_rows(application)] == before

