@@ -111,9 +111,11 @@ class Application:
         """What is stored of a link, code, key or token: 64 hex digits, worthless without the service's secret."""
         return hmac.new(self.derived("hash", purpose), secret.encode(), hashlib.sha256).hexdigest()
 
-    def enqueue(self, session: Session, task: str, payload: Json, *, delay_seconds: float = 0) -> None:
+    def enqueue(
+        self, session: Session, task: str, payload: Json, *, delay_seconds: float = 0, once: str = ""
+    ) -> bool:
         """Queue a background task in the caller's writing transaction; see `issuer.background.queue`."""
-        enqueue(session, self.tenant, task, payload, delay_seconds=delay_seconds)
+        return enqueue(session, self.tenant, task, payload, delay_seconds=delay_seconds, once=once)
 
     def sealer(self, session: Session, pass_type: PassType) -> RegisterSealer:
         """The sealer for ``pass_type`` with the key active now. Raises IssuerRefusal, KeyRefusal."""

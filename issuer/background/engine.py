@@ -38,10 +38,14 @@ _clients: WeakKeyDictionary[SqlEngine, dict[str, DBOSClient]] = WeakKeyDictionar
 _running: Engine | None = None
 
 
-def enqueue(session: Session, tenant: str, task: str, payload: Json, *, delay_seconds: float = 0) -> None:
+def enqueue(
+    session: Session, tenant: str, task: str, payload: Json, *, delay_seconds: float = 0, once: str = ""
+) -> None:
     """Queue ``task`` in the caller's transaction; see `issuer.background.queue.enqueue`."""
     client = _client(session.connection().engine, tenant)
     options = _options(tenant, all_tasks()[task].queue, delay_seconds)
+    if once:
+        options["workflow_id"] = f"{tenant}.{once}"
     client.enqueue_in_transaction(session, options, task, payload, 1, _now_ms())
 
 

@@ -19,9 +19,17 @@ _ready: WeakSet[Engine] = WeakSet()
 
 
 def enqueue(
-    session: Session, tenant: str, task: str, payload: dict[str, Any], *, delay_seconds: float = 0
+    session: Session,
+    tenant: str,
+    task: str,
+    payload: dict[str, Any],
+    *,
+    delay_seconds: float = 0,
+    once: str = "",
 ) -> bool:
     """Queue ``task`` with a JSON ``payload`` as part of the caller's writing transaction.
+
+    Of several calls with the same ``once`` only the first has an effect, for as long as its trace is kept.
 
     Returns whether there is a queue already; see the module's text for why False needs no care.
     """
@@ -30,7 +38,7 @@ def enqueue(
         return False
     from issuer.background import engine  # noqa: PLC0415 - loading dbos costs a second, commands need it rarely
 
-    engine.enqueue(session, tenant, task, payload, delay_seconds=delay_seconds)
+    engine.enqueue(session, tenant, task, payload, delay_seconds=delay_seconds, once=once)
     return True
 
 
