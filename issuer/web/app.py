@@ -11,6 +11,7 @@ from issuer.api import routes as api
 from issuer.application import Application
 from issuer.pickup import routes as pickup
 from issuer.web import health
+from issuer.web.problems import EXCEPTION_HANDLERS
 
 
 def create_app(application: Application) -> Litestar:
@@ -25,6 +26,7 @@ def create_app(application: Application) -> Litestar:
     ]
     return Litestar(
         route_handlers=handlers,
+        exception_handlers=EXCEPTION_HANDLERS,
         state=State({"application": application}),
         openapi_config=OpenAPIConfig(title="Stadtpass", version="1"),
     )

@@ -1,0 +1,29 @@
+"""What an API client may do; each operation asks for exactly one scope."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final
+
+
+class Scope(StrEnum):
+    """The scopes, as they stand in tokens and in the description of the interface."""
+
+    PASSES_READ = "passes:read"
+    PASSES_WRITE = "passes:write"
+    PASSES_REVOKE = "passes:revoke"
+    JOBS_WRITE = "jobs:write"
+    CHECKS_READ = "checks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
+    DEVICES_WRITE = "devices:write"
+
+
+DESCRIPTIONS: Final[dict[Scope, str]] = {
+    Scope.PASSES_READ: "Look at passes, their history and their files",
+    Scope.PASSES_WRITE: "Issue, change and reissue passes",
+    Scope.PASSES_REVOKE: "Revoke, suspend and resume passes",
+    Scope.JOBS_WRITE: "Start, watch and cancel bulk jobs",
+    Scope.CHECKS_READ: "Ask whether a plate has a permit",
+    Scope.WEBHOOKS_WRITE: "Set up webhooks and see their deliveries",
+    Scope.DEVICES_WRITE: "Enrol and lock the devices of wardens and librarians",
+}
