@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -19,11 +20,19 @@ from issuer.errors import IssuerRefusal
 
 PREFIX: Final = "STADTPASS_"
 # Read elsewhere: what opens the keystores must not stand beside them.
-_NOT_HERE: Final = ("STADTPASS_PASSPHRASE", "STADTPASS_KEY_FILE", "STADTPASS_P12_PASSPHRASE")
+_NOT_HERE: Final = (
+    "STADTPASS_PASSPHRASE",
+    "STADTPASS_KEY_FILE",
+    "STADTPASS_P12_PASSPHRASE",
+    "STADTPASS_BACKUP_PASSPHRASE",
+    "STADTPASS_BACKUP_KEY_FILE",
+    "STADTPASS_DEBUG",
+)
 
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 _Days = Annotated[int, msgspec.Meta(ge=1, le=3660)]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+_Network = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?\Z")]
 
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,7 +45,7 @@ class ServiceConfig(_Section, frozen=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: _Port = 8000
     # Networks of the reverse proxies whose X-Forwarded-For is believed.
-    trusted_proxies: tuple[str, ...] = ()
+    trusted_proxies: tuple[_Network, ...] = ()
     # Stable among restarts and different on every machine and process: see docs/operation.md.
     executor: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9._-]{0,60}\Z")] = ""
     # How long a stop waits for requests and deliveries under way.
@@ -44,6 +53,10 @@ class ServiceConfig(_Section, frozen=True, forbid_unknown_fields=True):
     # Requests per minute and client address on pages and endpoints that anybody can reach; 0 for no limit.
     requests_per_minute: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 600
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    # Who may read /metrics besides this machine.
+    metrics_networks: tuple[_Network, ...] = ()
+    # Where weaknesses are reported, for /.well-known/security.txt: mailto: or https:. None, no file.
+    security_contact: Annotated[str, msgspec.Meta(pattern=r"\A((mailto:|https://)[!-~]{3,200})?\Z")] = ""
 
 
 class BackgroundConfig(_Section, frozen=True, forbid_unknown_fields=True):
@@ -159,6 +172,7 @@ def read_config(file: Path, environment: Mapping[str, str]) -> Config:
     except msgspec.ValidationError as fault:
         raise IssuerRefusal("CONFIG_INVALID", file=f"{file} + {PREFIX}*", fault=str(fault)) from fault
     _check_google(config.google, file)
+    _check_networks(config.service, file)
     return config
 
 
@@ -179,6 +193,16 @@ def _set(told: dict[str, Any], name: str, text: str) -> None:
 
 def _is_section(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, _Section)
+
+
+def _check_networks(service: ServiceConfig, file: Path) -> None:
+    for name in ("trusted_proxies", "metrics_networks"):
+        for text in getattr(service, name):
+            try:
+                ip_network(text)
+            except ValueError:
+                fault = f"service.{name}: {text} is no network such as 10.0.0.0/8"
+                raise IssuerRefusal("CONFIG_INVALID", file=file, fault=fault) from None
 
 
 def _check_google(google: GoogleConfig, file: Path) -> None:
