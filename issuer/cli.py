@@ -23,6 +23,7 @@ _MODULES = (
     "issuer.commands.passes",
     "issuer.commands.publish",
     "issuer.commands.keys",
+    "issuer.commands.clients",
 )
 # Which module holds a command, so that a run loads only that one.
 _HOME = {
@@ -38,6 +39,7 @@ _HOME = {
     "publish": _MODULES[3],
     "audit": _MODULES[3],
     "keys": _MODULES[4],
+    "clients": "issuer.commands.clients",
 }
 
 

@@ -20,15 +20,13 @@ from litestar.handlers.base import BaseRouteHandler
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from issuer.api.clients import KEY, purpose_of
 from issuer.api.scopes import Scope
 from issuer.application import Application
 from issuer.models_access import AccessTokenRow, ApiClientRow
 from issuer.web.problems import problem
 from passes.periods import berlin_day
 
-KEY, OAUTH = "key", "oauth"
-KEY_PURPOSE: Final = "api-key"
-OAUTH_PURPOSE: Final = "oauth-client"
 TOKEN_PURPOSE: Final = "access-token"  # noqa: S105 - the name of a purpose
 REALM: Final = "stadtpass"
 JSON_TYPES: Final = ("application/json",)
@@ -108,8 +106,7 @@ def secret_fits(application: Application, row: ApiClientRow | None, secret: str,
 
     A revoked or expired client has none. The secret before the last rotation holds until its overlap ends.
     """
-    purpose = KEY_PURPOSE if row is None or row.kind == KEY else OAUTH_PURPOSE
-    given = application.hash_secret(purpose, secret)
+    given = application.hash_secret(purpose_of(KEY if row is None else row.kind), secret)
     current = row.secret_hash if row else _NOTHING
     previous, until = (row.previous_hash, row.previous_until) if row else (None, None)
     is_current = hmac.compare_digest(given, current)
