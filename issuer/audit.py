@@ -14,10 +14,12 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Row, insert, select
 from sqlalchemy.orm import Session
 
 from issuer.models import AuditEntryRow, AuditHeadRow
@@ -129,13 +131,21 @@ def verify(session: Session, tenant: str, noted: tuple[int, str] | None = None) 
     ``noted`` is a sequence number and hash written down earlier, outside the database; a chain that was
     computed anew does not contain it. The report names the first broken entry.
     """
-    expected, previous = 0, FIRST_HASH
     rows = session.execute(
         select(*AuditEntryRow.__table__.columns)
         .where(AuditEntryRow.tenant == tenant)
         .order_by(AuditEntryRow.sequence)
         .execution_options(yield_per=1000)
     )
+    # A broken chain ends the walk early; PostgreSQL's cursor must not stay open then.
+    with closing(rows):
+        return _verified(session, tenant, rows, noted)
+
+
+def _verified(
+    session: Session, tenant: str, rows: Iterable[Row[Any]], noted: tuple[int, str] | None
+) -> AuditReport:
+    expected, previous = 0, FIRST_HASH
     for row in rows:
         expected += 1
         if row.sequence != expected or row.previous_hash != previous:

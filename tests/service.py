@@ -22,6 +22,7 @@ from sqlalchemy.engine import make_url
 
 from issuer.application import Application
 from issuer.carriers import Carrier
+from issuer.database import sqlite_url
 from issuer.issue import IssueRequest, issue
 from issuer.models import PassRow
 from issuer.settings import Settings
@@ -141,6 +142,14 @@ def new_database(server: str, name: str, template: str = "template0") -> str:
         connection.execute(text(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
     engine.dispose()
     return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=DATABASES)
+def register_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database; the test runs on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    return new_database(request.getfixturevalue("postgresql"), f"r_{secrets.token_hex(6)}")
 
 
 @pytest.fixture(params=DATABASES)

@@ -80,9 +80,9 @@ class SampleRegister:
 
 
 @contextmanager
-def sample_register(folder: Path, *, fees: bool = True) -> Iterator[SampleRegister]:
-    """A fresh register in ``folder``."""
-    engine = create_register(sqlite_url(folder))
+def sample_register(place: Path | str, *, fees: bool = True) -> Iterator[SampleRegister]:
+    """A fresh register in the folder or at the URL ``place``."""
+    engine = create_register(place if isinstance(place, str) else sqlite_url(place))
     with writing(engine) as session:
         for tenant in ("duesseldorf", "neuss"):
             create_tenant(session, tenant, Settings(city_name=tenant), TODAY)

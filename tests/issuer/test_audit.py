@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import delete, update
@@ -22,8 +21,8 @@ EVENTS = [
 
 
 @pytest.fixture
-def register(tmp_path: Path) -> Iterator[SampleRegister]:
-    with sample_register(tmp_path) as opened:
+def register(register_url: str) -> Iterator[SampleRegister]:
+    with sample_register(register_url) as opened:
         with opened.writing() as session:
             audit.append(session, TENANT, EVENTS, TODAY, "clerk")
             audit.append(session, "neuss", EVENTS[:1], TODAY, "clerk")

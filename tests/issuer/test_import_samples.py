@@ -4,7 +4,6 @@ import csv
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
@@ -19,8 +18,8 @@ BAD_ROWS = ("permits_bad.csv", "library_bad.csv")
 
 
 @pytest.fixture
-def register(tmp_path: Path) -> Iterator[SampleRegister]:
-    with sample_register(tmp_path) as opened:
+def register(register_url: str) -> Iterator[SampleRegister]:
+    with sample_register(register_url) as opened:
         yield opened
 
 

@@ -53,8 +53,8 @@ NEW_PLATE = RegisteredPlate(Plate("D", "XY", "77"), Season(4, 10))
 
 
 @pytest.fixture
-def register(tmp_path: Path) -> Iterator[SampleRegister]:
-    with sample_register(tmp_path) as opened:
+def register(register_url: str) -> Iterator[SampleRegister]:
+    with sample_register(register_url) as opened:
         opened.load("permits_valid.csv")
         opened.load("library_valid.csv")
         opened.load("permits_valid.csv", tenant="neuss")
