@@ -57,6 +57,14 @@ def open_register(url: str) -> Engine:
     return _open(url)
 
 
+def connect_register(url: str) -> Engine:
+    """As `open_register`, but the schema stays as it is, whatever version it has."""
+    database = _sqlite_file(url)
+    if database is not None and not database.is_file():
+        raise RegisterRefusal("REGISTER_MISSING", path=str(database))
+    return _connect(url)
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Session]:
     """A session in one transaction that may write: committed at the end, rolled back on any exception.
@@ -86,7 +94,7 @@ def _session(engine: Engine) -> Iterator[Session]:
         raise
 
 
-def _open(url: str) -> Engine:
+def _connect(url: str) -> Engine:
     engine = create_engine(
         url,
         # A connection that the server has closed meanwhile is noticed before it is used.
@@ -101,6 +109,11 @@ def _open(url: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "begin", _begin_postgresql)
+    return engine
+
+
+def _open(url: str) -> Engine:
+    engine = _connect(url)
     try:
         _migrate(engine)
     except OperationalError as fault:
@@ -119,20 +132,20 @@ def _open(url: str) -> Engine:
 
 def _migrate(engine: Engine) -> None:
     with engine.connect() as connection:
-        if _version(connection) == HEAD:
+        if version_of(connection) == HEAD:
             return
     # Alembic is loaded only when there is something to do: every command opens the register.
     from issuer.migrations.upgrade import known_versions, upgrade  # noqa: PLC0415
 
     with engine.execution_options(**{_WRITING: True}).begin() as connection:
-        found = _version(connection)
+        found = version_of(connection)
         if found is not None and found not in known_versions():
             raise RegisterRefusal("REGISTER_NEWER", version=found)
         upgrade(connection)
 
 
-def _version(connection: Connection) -> str | None:
-    """The migration that the database has reached; None for an empty one."""
+def version_of(connection: Connection) -> str | None:
+    """The migration that the register has reached; None for an empty database."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()

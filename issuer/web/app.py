@@ -1,32 +1,74 @@
-"""Assembling the web application from its parts."""
+"""Assembling the web application from its parts, and the layers around it that see every request and response."""
 
 from __future__ import annotations
 
-from litestar import Litestar
+from typing import TYPE_CHECKING, Any
+
+from litestar import Litestar, Request, Response
 from litestar.datastructures import State
+from litestar.exceptions import HTTPException
 from litestar.openapi.config import OpenAPIConfig
 
 from issuer import apple_web_service, google_callback, published_lists
 from issuer.api import routes as api
 from issuer.application import Application
 from issuer.pickup import routes as pickup
-from issuer.web import health
-from issuer.web.problems import EXCEPTION_HANDLERS
+from issuer.web import health, problems, static_files
+from issuer.web.answers import is_api, plain_text
+from issuer.web.client_address import ClientAddress
+from issuer.web.limits import LARGEST_BODY, RequestLimits
+from issuer.web.rate_limits import RateLimits
+from issuer.web.request_log import RequestLog
+from issuer.web.security_headers import SecurityHeaders
+from keys.errors import Refusal
+
+if TYPE_CHECKING:
+    from issuer.background.worker import Worker
 
 
-def create_app(application: Application) -> Litestar:
-    """The ASGI application of one tenant's service."""
+def create_app(application: Application, worker: Worker | None = None) -> Litestar:
+    """The ASGI application of one tenant's service; ``worker`` is the one that runs in this process, if any."""
     handlers = [
         *health.HANDLERS,
+        *static_files.HANDLERS,
         *published_lists.HANDLERS,
         *apple_web_service.HANDLERS,
         *google_callback.HANDLERS,
         *pickup.HANDLERS,
         *api.HANDLERS,
     ]
-    return Litestar(
+    app = Litestar(
         route_handlers=handlers,
-        exception_handlers=EXCEPTION_HANDLERS,
-        state=State({"application": application}),
+        state=State({"application": application, "worker": worker}),
         openapi_config=OpenAPIConfig(title="Stadtpass", version="1"),
+        exception_handlers={Exception: _fault, HTTPException: _fault, Refusal: _fault},
+        # The outer layer bounds bodies by their path; what a route says itself holds as well.
+        request_max_body_size=LARGEST_BODY,
+    )
+    service = application.config.service
+    # From the inside out: the last one meets a request first.
+    layered = RequestLimits(app.asgi_handler)
+    limited = RateLimits(layered, service.requests_per_minute)
+    logged = RequestLog(limited)
+    app.asgi_handler = ClientAddress(SecurityHeaders(logged), service.trusted_proxies)
+    return app
+
+
+def _fault(request: Request[Any, Any, Any], fault: Exception) -> Response[Any]:
+    """What no route has answered for itself: problem details under the API, a few words elsewhere."""
+    if is_api(request.scope["path"]):
+        if isinstance(fault, Refusal):
+            return problems.refused(request, fault)
+        if isinstance(fault, HTTPException):
+            return problems.http_fault(request, fault)
+        return problems.internal_fault(request, fault)
+    if isinstance(fault, HTTPException) and fault.status_code < 500:
+        status, headers = fault.status_code, dict(fault.headers or {})
+    else:
+        # Logged the same way as under the API: the kind and the lines, never the text.
+        answer = problems.refused if isinstance(fault, Refusal) else problems.internal_fault
+        told = answer(request, fault)  # type: ignore[arg-type]
+        status, headers = told.status_code or 500, {}
+    return Response(
+        plain_text(status), status_code=status, headers=headers, media_type="text/plain; charset=utf-8"
     )

@@ -1,0 +1,62 @@
+"""Short answers of the outer layers, which stand before any handler: problem details for the API, plain text else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from litestar.types import Send
+
+from issuer.web import problems
+
+_TEXTS: Final = {
+    400: "Bad request",
+    404: "Not found",
+    405: "Method not allowed",
+    408: "Request timeout",
+    413: "Too large",
+    414: "Address too long",
+    429: "Too many requests",
+    500: "Internal error",
+    503: "Service unavailable",
+}
+_CODES: Final = {404: "NOT_FOUND", 413: "BODY_TOO_LARGE", 429: "TOO_MANY_REQUESTS", 500: "INTERNAL"}
+
+
+def is_api(path: str) -> bool:
+    """Whether ``path`` belongs to the API, whose errors are problem details."""
+    return path == "/api" or path.startswith("/api/")
+
+
+def plain_text(status: int) -> str:
+    """What a page says of ``status`` where there is no page for it."""
+    return _TEXTS.get(status, "Error")
+
+
+async def answer(scope: Any, send: Send, status: int, headers: Mapping[str, str] | None = None) -> None:
+    """Send the whole answer for an error ``status`` to the request of ``scope``."""
+    if is_api(scope["path"]) and status in _CODES:
+        language = "en" if _header(scope, b"accept-language").startswith(b"en") else "de"
+        refusal = problems.problem(status, _CODES[status])
+        body = msgspec.json.encode(problems.problem_of(refusal, language))
+        kind = problems.MEDIA_TYPE
+    else:
+        body, kind = plain_text(status).encode(), "text/plain; charset=utf-8"
+    given = {"content-type": kind, "content-length": str(len(body)), **(headers or {})}
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(name.lower().encode(), value.encode()) for name, value in given.items()],
+        }
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _header(scope: Any, wanted: bytes) -> bytes:
+    for name, value in scope["headers"]:
+        if name == wanted:
+            found: bytes = value
+            return found
+    return b""

@@ -1,0 +1,110 @@
+"""The headers that protect a browser, on every response: pages, files, errors and faults alike.
+
+They are set outside of everything else, so that nothing can be answered without them. A handler may set one of
+them itself, where it knows better; what it leaves open is filled in here.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from litestar.types import ASGIApp, Message, Receive, Send
+
+_DIRECTIVES: Final[dict[str, str]] = {
+    "default-src": "'none'",
+    "script-src": "'self'",
+    "style-src": "'self'",
+    "img-src": "'self' data:",
+    "font-src": "'self'",
+    "connect-src": "'self'",
+    "manifest-src": "'self'",
+    # A form may lead on to Google's page for saving a pass.
+    "form-action": "'self' https://pay.google.com",
+    "base-uri": "'none'",
+    "frame-ancestors": "'none'",
+}
+# Paths whose pages need more: by prefix, the directives that differ.
+RELAXED: Final[dict[str, dict[str, str]]] = {
+    # The API's documentation is a script that sets styles on its own elements.
+    "/api/docs": {
+        "style-src": "'self' 'unsafe-inline'",
+        "font-src": "'self' data:",
+        "img-src": "'self' data: blob:",
+        "worker-src": "'self' blob:",
+    },
+}
+# What other sites' pages may load: signed public lists, and pictures of passes.
+_SHARED: Final = ("/lists/", "/status/", "/static/types/")
+_ALWAYS: Final[tuple[tuple[bytes, bytes], ...]] = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (
+        b"permissions-policy",
+        b"accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(),"
+        b" microphone=(), midi=(), payment=(), usb=(), browsing-topics=()",
+    ),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"x-frame-options", b"DENY"),
+    (b"x-permitted-cross-domain-policies", b"none"),
+)
+_YEAR: Final = b"max-age=31536000"
+_NOT_MODIFIED: Final = 304
+
+
+def content_security_policy(path: str) -> str:
+    """The policy for pages under ``path``."""
+    chosen = dict(_DIRECTIVES)
+    for prefix, other in RELAXED.items():
+        if path == prefix or path.startswith(prefix + "/"):
+            chosen |= other
+    return "; ".join(f"{name} {value}" for name, value in chosen.items())
+
+
+class SecurityHeaders:
+    """ASGI wrapper that sets the headers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._policies: dict[str, bytes] = {
+            prefix: content_security_policy(prefix).encode() for prefix in RELAXED
+        }
+        self._policy = content_security_policy("/").encode()
+
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Handle one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        # Routing may rewrite the scope; the headers go by what was asked for.
+        path, secure = scope["path"], scope["scheme"] == "https"
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = self._headers(path, secure, message)
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+    def _headers(self, path: str, secure: bool, message: Any) -> list[tuple[bytes, bytes]]:
+        headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+        headers = [(name, value) for name, value in headers if name != b"server"]
+        present = {name for name, _ in headers}
+        policy = next(
+            (
+                value
+                for prefix, value in self._policies.items()
+                if path == prefix or path.startswith(prefix + "/")
+            ),
+            self._policy,
+        )
+        share = b"cross-origin" if path.startswith(_SHARED) else b"same-origin"
+        wanted = [
+            (b"content-security-policy", policy),
+            *_ALWAYS,
+            (b"cross-origin-resource-policy", share),
+        ]
+        if secure:
+            wanted.append((b"strict-transport-security", _YEAR))
+        if message["status"] != _NOT_MODIFIED:
+            wanted.append((b"cache-control", b"no-store"))
+        return headers + [(name, value) for name, value in wanted if name not in present]

@@ -1,0 +1,147 @@
+"""Files that never change while the service runs: styles and scripts of the pages, pictures of the pass types.
+
+What can be served is known at the start; a request picks from that list, so no path from outside ever reaches the
+file system.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mimetypes
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from typing import Any, Final
+
+from litestar import Request, Response, get
+from litestar.params import FromPath
+from litestar.types import ControllerRouterHandler
+
+from issuer.application import Application
+
+FOLDER: Final = "static"
+_FOR_EVER: Final = "public, max-age=31536000, immutable"
+_FOR_A_WHILE: Final = "public, max-age=3600"
+_TYPES: Final = {
+    ".js": "text/javascript",
+    ".css": "text/css",
+    ".woff2": "font/woff2",
+    ".svg": "image/svg+xml",
+}
+_SERVED: Final = (
+    ".css",
+    ".js",
+    ".mjs",
+    ".svg",
+    ".png",
+    ".ico",
+    ".woff2",
+    ".json",
+    ".txt",
+    ".webmanifest",
+    ".map",
+)
+_SECURITY_DAYS: Final = 180
+
+
+@dataclass(frozen=True, slots=True)
+class StaticFile:
+    """A file as it is sent."""
+
+    data: bytes
+    media_type: str
+    digest: str
+
+    @classmethod
+    def of(cls, name: str, data: bytes) -> StaticFile:
+        """The file ``name``."""
+        ending = name[name.rfind(".") :]
+        kind = _TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+        if kind.startswith("text/"):
+            kind += "; charset=utf-8"
+        return cls(data, kind, hashlib.sha256(data).hexdigest()[:16])
+
+
+@lru_cache(maxsize=1)
+def static_files() -> Mapping[str, StaticFile]:
+    """Every file that ships for the pages, by its path below ``/static/``."""
+    root = files("issuer.web").joinpath(FOLDER)
+    return {name: StaticFile.of(name, file.read_bytes()) for name, file in _below(root, "")}
+
+
+def static_url(name: str) -> str:
+    """The path of the page file ``name``, good for ever: it names the content. Raises KeyError."""
+    return f"/static/{name}?v={static_files()[name].digest}"
+
+
+def _below(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+    if not folder.is_dir():
+        return
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            yield from _below(entry, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(_SERVED) and not entry.name.startswith("."):
+            yield prefix + entry.name, entry
+
+
+@get("/static/{name:path}", sync_to_thread=False, include_in_schema=False, name="static")
+def serve_static(request: Request[Any, Any, Any], name: FromPath[str]) -> Response[bytes]:
+    """A file of the pages."""
+    return _answer(request, static_files().get(name.removeprefix("/")))
+
+
+@get("/static/types/{type_id:str}/{name:str}", sync_to_thread=False, include_in_schema=False)
+def serve_type_image(
+    request: Request[Any, Any, Any], type_id: FromPath[str], name: FromPath[str]
+) -> Response[bytes]:
+    """A picture of a pass type, as Google's objects name it."""
+    application: Application = request.app.state.application
+    found = next((one for one in application.pass_types if one.id == type_id), None)
+    data = found.images.get(name) if found is not None else None
+    return _answer(request, StaticFile.of(name, data) if data is not None else None)
+
+
+@get("/favicon.ico", sync_to_thread=False, include_in_schema=False)
+def favicon(request: Request[Any, Any, Any]) -> Response[bytes]:
+    """The icon that browsers ask for unasked."""
+    known = static_files()
+    return _answer(request, known.get("favicon.ico") or known.get("favicon.png") or known.get("favicon.svg"))
+
+
+@get("/robots.txt", sync_to_thread=False, include_in_schema=False)
+def robots() -> Response[str]:
+    """Nothing here belongs into a search engine; Google's robot delivers the callbacks of Google Wallet."""
+    text = "User-agent: Googlebot\nAllow: /google/callback\nDisallow: /\n\nUser-agent: *\nDisallow: /\n"
+    return Response(text, media_type="text/plain; charset=utf-8", headers={"cache-control": _FOR_A_WHILE})
+
+
+@get("/.well-known/security.txt", sync_to_thread=True, include_in_schema=False)
+def security_txt(request: Request[Any, Any, Any]) -> Response[str]:
+    """Where weaknesses are reported (RFC 9116), if the operator has said so."""
+    application: Application = request.app.state.application
+    contact = application.config.service.security_contact
+    if not contact:
+        return Response("Not found", status_code=404, media_type="text/plain; charset=utf-8")
+    expires = (application.now() + timedelta(days=_SECURITY_DAYS)).strftime("%Y-%m-%dT00:00:00Z")
+    text = f"Contact: {contact}\nExpires: {expires}\nPreferred-Languages: de, en\n"
+    return Response(text, media_type="text/plain; charset=utf-8")
+
+
+def _answer(request: Request[Any, Any, Any], file: StaticFile | None) -> Response[bytes]:
+    if file is None:
+        return Response(b"Not found", status_code=404, media_type="text/plain; charset=utf-8")
+    etag = f'"{file.digest}"'
+    by_content = request.query_params.get("v") == file.digest
+    headers = {"etag": etag, "cache-control": _FOR_EVER if by_content else _FOR_A_WHILE}
+    wanted = {
+        one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "")[:500].split(",")
+    }
+    if etag in wanted or "*" in wanted:
+        return Response(b"", status_code=304, headers=headers, media_type=file.media_type)
+    return Response(file.data, media_type=file.media_type, headers=headers)
+
+
+HANDLERS: list[ControllerRouterHandler] = [serve_static, serve_type_image, favicon, robots, security_txt]
