@@ -23,6 +23,7 @@ _MODULES = (
     "issuer.commands.passes",
     "issuer.commands.publish",
     "issuer.commands.keys",
+    "issuer.commands.serve",
     "issuer.commands.clients",
 )
 # Which module holds a command, so that a run loads only that one.
@@ -39,6 +40,8 @@ _HOME = {
     "publish": _MODULES[3],
     "audit": _MODULES[3],
     "keys": _MODULES[4],
+    "serve": "issuer.commands.serve",
+    "worker": "issuer.commands.serve",
     "clients": "issuer.commands.clients",
 }
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from litestar import Litestar, Request, Response
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
-from litestar.openapi.config import OpenAPIConfig
 
 from issuer import apple_web_service, google_callback, published_lists
+from issuer.api import description
 from issuer.api import routes as api
 from issuer.application import Application
 from issuer.pickup import routes as pickup
@@ -40,10 +40,12 @@ def create_app(application: Application, worker: Worker | None = None) -> Litest
     app = Litestar(
         route_handlers=handlers,
         state=State({"application": application, "worker": worker}),
-        openapi_config=OpenAPIConfig(title="Stadtpass", version="1"),
+        openapi_config=description.openapi_config(),
         exception_handlers={Exception: _fault, HTTPException: _fault, Refusal: _fault},
         # The outer layer bounds bodies by their path; what a route says itself holds as well.
         request_max_body_size=LARGEST_BODY,
+        # Logging is the process's affair (`logging_setup`), not the framework's.
+        logging_config=None,
     )
     service = application.config.service
     # From the inside out: the last one meets a request first.
@@ -69,6 +71,4 @@ def _fault(request: Request[Any, Any, Any], fault: Exception) -> Response[Any]:
         answer = problems.refused if isinstance(fault, Refusal) else problems.internal_fault
         told = answer(request, fault)  # type: ignore[arg-type]
         status, headers = told.status_code or 500, {}
-    return Response(
-        plain_text(status), status_code=status, headers=headers, media_type="text/plain; charset=utf-8"
-    )
+    return Response(plain_text(status), status_code=status, headers=headers, media_type="text/plain")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, MutableMapping
@@ -79,6 +80,15 @@ def set_level(level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     # Of the server's own lines, those about starting and stopping repeat ours.
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+
+
+def switch_on_signal(level: str) -> None:
+    """Let SIGUSR1 switch between ``level`` and debug while the service runs. Main thread only."""
+
+    def switch(_number: int, _frame: object) -> None:
+        set_level(level if logging.getLogger().level == logging.DEBUG else "debug")
+
+    signal.signal(signal.SIGUSR1, switch)
 
 
 def tame() -> None:

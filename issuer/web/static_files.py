@@ -60,8 +60,6 @@ class StaticFile:
         """The file ``name``."""
         ending = name[name.rfind(".") :]
         kind = _TYPES.get(ending) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-        if kind.startswith("text/"):
-            kind += "; charset=utf-8"
         return cls(data, kind, hashlib.sha256(data).hexdigest()[:16])
 
 
@@ -115,7 +113,7 @@ def favicon(request: Request[Any, Any, Any]) -> Response[bytes]:
 def robots() -> Response[str]:
     """Nothing here belongs into a search engine; Google's robot delivers the callbacks of Google Wallet."""
     text = "User-agent: Googlebot\nAllow: /google/callback\nDisallow: /\n\nUser-agent: *\nDisallow: /\n"
-    return Response(text, media_type="text/plain; charset=utf-8", headers={"cache-control": _FOR_A_WHILE})
+    return Response(text, media_type="text/plain", headers={"cache-control": _FOR_A_WHILE})
 
 
 @get("/.well-known/security.txt", sync_to_thread=True, include_in_schema=False)
@@ -124,15 +122,15 @@ def security_txt(request: Request[Any, Any, Any]) -> Response[str]:
     application: Application = request.app.state.application
     contact = application.config.service.security_contact
     if not contact:
-        return Response("Not found", status_code=404, media_type="text/plain; charset=utf-8")
+        return Response("Not found", status_code=404, media_type="text/plain")
     expires = (application.now() + timedelta(days=_SECURITY_DAYS)).strftime("%Y-%m-%dT00:00:00Z")
     text = f"Contact: {contact}\nExpires: {expires}\nPreferred-Languages: de, en\n"
-    return Response(text, media_type="text/plain; charset=utf-8")
+    return Response(text, media_type="text/plain")
 
 
 def _answer(request: Request[Any, Any, Any], file: StaticFile | None) -> Response[bytes]:
     if file is None:
-        return Response(b"Not found", status_code=404, media_type="text/plain; charset=utf-8")
+        return Response(b"Not found", status_code=404, media_type="text/plain")
     etag = f'"{file.digest}"'
     by_content = request.query_params.get("v") == file.digest
     headers = {"etag": etag, "cache-control": _FOR_EVER if by_content else _FOR_A_WHILE}
