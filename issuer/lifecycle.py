@@ -1,12 +1,13 @@
 """The life of a pass after it was issued: change, revoke, suspend, resume, reissue.
 
 Each is one step in the caller's writing transaction: a new revision or a new status, and its audit entry.
-What an older revision showed stays in its status list as superseded, so that an old print answers.
+What an older revision showed stays in its status list as superseded, so that an old print answers. Approval and
+renewal are steps of their own (`issuer.approval`, `issuer.renewal`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
@@ -29,6 +30,7 @@ from issuer.register import (
     content_of,
     subject,
 )
+from issuer.search_terms import replace_terms
 from issuer.settings import record_key
 from issuer.status_allocation import allocate
 from issuer.tariffs import find_zone
@@ -118,7 +120,7 @@ def change(
     NOTHING_CHANGES, ATTRIBUTE_NOT_OF_TYPE, PLATES_NOT_OF_KIND, PLATE_COUNT, CARD_TAKEN; IssuerRefusal
     ZONE_UNKNOWN, or ZONE_ENDED for a zone that does not hold today (or when the pass begins, if later).
     """
-    row, current = _running(session, (tenant, pass_type.id, number), actor.at)
+    row, current = running(session, (tenant, pass_type.id, number), actor.at)
     before = stored_attributes.decode(pass_type, current.attributes)
     day = max(row.period_first, berlin_day(actor.at))
     after = _changed(session, tenant, pass_type, before, changes, day)
@@ -137,8 +139,8 @@ def change(
         {name: facts_after[name] for name in different},
         actor.reason,
     )
-    renewal = _Renewal(after, event, WalletIdentity(current.serial, current.apple_token))
-    return _renewed(session, pass_type, row, current, renewal, seal_for=seal_for, actor=actor)
+    following = NextRevision(after, event, WalletIdentity(current.serial, current.apple_token))
+    return supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
 
 
 def reissue(
@@ -148,12 +150,12 @@ def reissue(
 
     Raises RegisterRefusal REASON_MISSING, NUMBER_UNKNOWN, or the code of the state that forbids it.
     """
-    reason = _reason(actor)
-    row, current = _running(session, (tenant, pass_type.id, number), actor.at)
+    reason = reason_of(actor)
+    row, current = running(session, (tenant, pass_type.id, number), actor.at)
     attributes = stored_attributes.decode(pass_type, current.attributes)
     event = AuditEvent("reissue", subject(pass_type.id, number), None, {"revision": current.n + 1}, reason)
-    renewal = _Renewal(attributes, event, WalletIdentity.fresh())
-    return _renewed(session, pass_type, row, current, renewal, seal_for=seal_for, actor=actor)
+    following = NextRevision(attributes, event, WalletIdentity.fresh(), EventName.REISSUED)
+    return supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
 
 
 def reseal(
@@ -164,14 +166,14 @@ def reseal(
     The pass in the wallet stays and is updated. A suspended pass stays suspended. Raises RegisterRefusal
     REASON_MISSING, NUMBER_UNKNOWN, or the code of the state that forbids it.
     """
-    reason = _reason(actor)
+    reason = reason_of(actor)
     row, current = current_revision(session, tenant, pass_type.id, number)
     if row.status != PassStatus.SUSPENDED:
-        row, current = _running(session, (tenant, pass_type.id, number), actor.at)
+        row, current = running(session, (tenant, pass_type.id, number), actor.at)
     attributes = stored_attributes.decode(pass_type, current.attributes)
     event = AuditEvent("reseal", subject(pass_type.id, number), None, {"revision": current.n + 1}, reason)
-    renewal = _Renewal(attributes, event, WalletIdentity(current.serial, current.apple_token))
-    return _renewed(session, pass_type, row, current, renewal, seal_for=seal_for, actor=actor)
+    following = NextRevision(attributes, event, WalletIdentity(current.serial, current.apple_token))
+    return supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
 
 
 def revoke(session: Session, tenant: str, type_id: str, number: str, *, actor: Actor) -> None:
@@ -214,23 +216,40 @@ def current_revision(session: Session, tenant: str, type_id: str, number: str) -
     return row, current
 
 
-def _running(session: Session, key: tuple[str, str, str], at: datetime) -> tuple[PassRow, RevisionRow]:
-    """The pass, if it is active and its last day has not passed: only that gets a new seal."""
+def running(session: Session, key: tuple[str, str, str], at: datetime) -> tuple[PassRow, RevisionRow]:
+    """The pass ``key`` if it is active and its last day has not passed: only that gets a new seal.
+
+    Raises RegisterRefusal NUMBER_UNKNOWN, or the code of the state that forbids it.
+    """
     tenant, type_id, number = key
     row, current = current_revision(session, tenant, type_id, number)
     if row.status != PassStatus.ACTIVE:
-        raise _wrong_state(row)
+        raise wrong_state(row)
     if row.period_last < berlin_day(at):
         raise RegisterRefusal("PASS_ENDED", number=number, last=row.period_last.isoformat())
     return row, current
 
 
-def _wrong_state(row: PassRow) -> RegisterRefusal:
+def _standing(session: Session, row: PassRow) -> Sequence[RevisionRow]:
+    """The revisions whose seals are not superseded: the current one, and the one before a renewal."""
+    return session.scalars(
+        select(RevisionRow).where(
+            RevisionRow.tenant == row.tenant,
+            RevisionRow.type_id == row.type_id,
+            RevisionRow.number == row.number,
+            RevisionRow.status_value != int(Status.SUPERSEDED),
+        )
+    ).all()
+
+
+def wrong_state(row: PassRow) -> RegisterRefusal:
+    """The refusal of a step that the status of the pass does not allow."""
     last = row.period_last.isoformat()
     return RegisterRefusal(_STATE_CODES[PassStatus(row.status)], number=row.number, last=last)
 
 
-def _reason(actor: Actor) -> str:
+def reason_of(actor: Actor) -> str:
+    """The reason that ``actor`` gives. Raises RegisterRefusal REASON_MISSING."""
     reason = (actor.reason or "").strip()
     if not reason or len(reason) > _LONGEST_REASON or not reason.isprintable():
         raise RegisterRefusal("REASON_MISSING", limit=_LONGEST_REASON)
@@ -239,15 +258,17 @@ def _reason(actor: Actor) -> str:
 
 def _take(step: _Step, session: Session, key: tuple[str, str, str], actor: Actor) -> PassRow:
     """Take ``step`` with the pass (tenant, type id, number)."""
-    reason = _reason(actor)
+    reason = reason_of(actor)
     tenant, type_id, number = key
     row, current = current_revision(session, tenant, type_id, number)
     if row.status not in step.allowed:
-        raise _wrong_state(row)
+        raise wrong_state(row)
     before: dict[str, Fact] = {"status": row.status}
     row.status = step.status.value
     row.updated_at = actor.at
-    current.status_value = int(STATUS_VALUES[step.status])
+    # One that was superseded stays so: what an old print showed does not come back.
+    for one in _standing(session, row):
+        one.status_value = int(STATUS_VALUES[step.status])
     if "status" in row.record:
         row.record = {**row.record, "status": status_word(step.status)}
     session.flush()
@@ -258,28 +279,35 @@ def _take(step: _Step, session: Session, key: tuple[str, str, str], actor: Actor
 
 
 @dataclass(frozen=True, slots=True)
-class _Renewal:
-    """What the next revision of a pass is to say, what the audit trail says of it, and who it is to wallets."""
+class NextRevision:
+    """What the next revision of a pass is to say, what the audit trail says of it, and who it is to wallets.
+
+    ``older_stand``: the seals until now stay good until their own last day, as after a renewal.
+    """
 
     attributes: Mapping[str, Attribute]
     event: AuditEvent
     wallet: WalletIdentity
+    name: EventName = EventName.CHANGED
+    older_stand: bool = False
 
 
-def _renewed(
+def supersede(
     session: Session,
     pass_type: PassType,
     row: PassRow,
     current: RevisionRow,
-    renewal: _Renewal,
+    following: NextRevision,
     *,
     seal_for: SealFor,
     actor: Actor,
 ) -> PassContent:
     """Supersede the current revision by one in a new place of the status list; the pass keeps its status."""
     period = Period(row.period_first, row.period_last)
+    if not following.older_stand:
+        for older in _standing(session, row):
+            older.status_value = int(Status.SUPERSEDED)
     current.superseded_at = actor.at
-    current.status_value = int(Status.SUPERSEDED)
     row.updated_at = actor.at
     session.flush()
     place = allocate(session, row.tenant, row.type_id, row.period_last, 1)[0]
@@ -288,20 +316,20 @@ def _renewed(
         type_id=row.type_id,
         number=row.number,
         n=current.n + 1,
-        attributes=renewal.attributes,
+        attributes=following.attributes,
         place=place,
         value=STATUS_VALUES[PassStatus(row.status)],
-        seal=seal_for(row.number, period, renewal.attributes, place),
+        seal=seal_for(row.number, period, following.attributes, place),
         at=actor.at,
-        wallet=renewal.wallet,
+        wallet=following.wallet,
     )
     session.execute(insert(RevisionRow), [new.row()])
-    audit.append(session, row.tenant, [renewal.event], actor.at, actor.name)
-    name = EventName.CHANGED if new.wallet.serial == current.serial else EventName.REISSUED
-    # A reissue changes two passes as wallets see it: the new one, and the old one, which is void from now on.
-    notes = [PassEvent(name, new.type_id, new.number, new.wallet.serial)]
+    audit.append(session, row.tenant, [following.event], actor.at, actor.name)
+    replace_terms(session, row.tenant, row.type_id, row.number, following.attributes)
+    notes = [PassEvent(following.name, new.type_id, new.number, new.wallet.serial)]
     outgoing.note(session, row.tenant, notes, actor.at)
-    if name is EventName.REISSUED:
+    # A reissue changes two passes as wallets see it: the new one, and the old one, which is void from now on.
+    if new.wallet.serial != current.serial:
         outgoing.moved(session, row.tenant, {current.serial: (row.type_id, row.number)}, actor.at)
     revision = session.get(RevisionRow, (new.tenant, new.type_id, new.number, new.n))
     if revision is None:

@@ -221,6 +221,29 @@ class RevisionRow(Base):
     superseded_at: Mapped[datetime | None]
 
 
+class PassTermRow(Base):
+    """What a pass is found by besides its number: ``plate`` (its compare key) and ``zone`` (its code).
+
+    They follow from the attributes of the current revision; `issuer.search_terms` keeps them so.
+    """
+
+    __tablename__ = "pass_terms"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["tenant", "type_id", "number"],
+            ["passes.tenant", "passes.type_id", "passes.number"],
+            ondelete="CASCADE",
+        ),
+        Index(None, "tenant", "type_id", "number"),
+    )
+
+    tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(8), primary_key=True)
+    value: Mapped[str] = mapped_column(String(40), primary_key=True)
+    type_id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    number: Mapped[str] = mapped_column(String(40), primary_key=True)
+
+
 class StatusListRow(Base):
     """A status list: one pass type, one half-year of expiry. ``used`` counts the entries given out."""
 
@@ -260,6 +283,7 @@ class SigningKeyRow(Base):
     revoked_at: Mapped[datetime | None]
     spki: Mapped[bytes] = mapped_column(LargeBinary)
     certificate_pem: Mapped[str | None] = mapped_column(Text)
+    provider_key_id: Mapped[str] = mapped_column(String(20), default="", server_default="")
 
 
 class SequenceRow(Base):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Index, LargeBinary, String, Text
+from sqlalchemy import ForeignKeyConstraint, Index, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from issuer.models import Base, of_tenant
@@ -68,7 +68,7 @@ class IdempotencyRow(Base):
 
 
 class JobRow(Base):
-    """A bulk job: ``state`` is queued, running, done, failed or cancelled; ``report`` holds its findings."""
+    """A bulk job: ``state`` is queued, running, done, failed or cancelled; ``report`` holds its counts."""
 
     __tablename__ = "jobs"
     __table_args__ = (of_tenant(), Index(None, "tenant", "created_at", "id"))
@@ -87,6 +87,27 @@ class JobRow(Base):
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
+
+
+class JobFindingRow(Base):
+    """One fault or warning that a job has found, in the order of ``n``; filled into a sentence when it is read."""
+
+    __tablename__ = "job_findings"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant", "job_id"], ["jobs.tenant", "jobs.id"], ondelete="CASCADE"),
+    )
+
+    tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
+    job_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    n: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    row: Mapped[int | None]
+    line: Mapped[int | None]
+    field: Mapped[str | None] = mapped_column(String(200))
+    severity: Mapped[str] = mapped_column(String(5))
+    code: Mapped[str] = mapped_column(String(40))
+    text: Mapped[str] = mapped_column(String(40))
+    package: Mapped[str] = mapped_column(String(12))
+    params: Mapped[dict[str, Any]]
 
 
 class PickupLinkRow(Base):

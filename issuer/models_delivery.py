@@ -60,7 +60,11 @@ class AppleDeviceRow(Base):
 
 
 class AppleRegistrationRow(Base):
-    """A pass on a device; ``pushed_tag`` is the newest update tag that Apple has taken a push for."""
+    """A pass on a device; ``pushed_tag`` is the newest update tag that Apple has taken a push for.
+
+    ``registered_tag`` is of the same sequence as update tags: nobody knows which version of the pass the phone
+    held when it registered, so the registration counts as a change for this phone.
+    """
 
     __tablename__ = "apple_registrations"
     __table_args__ = (
@@ -74,6 +78,7 @@ class AppleRegistrationRow(Base):
     device_id: Mapped[str] = mapped_column(String(100), primary_key=True)
     serial: Mapped[str] = mapped_column(String(32), primary_key=True)
     created_at: Mapped[datetime]
+    registered_tag: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     pushed_tag: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
 
 
@@ -124,7 +129,10 @@ class RateSlotRow(Base):
 
 
 class WebhookEndpointRow(Base):
-    """Where a specialist system wants to hear of changes; its secret follows from id and generation."""
+    """Where a specialist system wants to hear of changes; its secret follows from id and generation.
+
+    For a while after ``rotated_at`` deliveries are signed with the secret before as well.
+    """
 
     __tablename__ = "webhook_endpoints"
     __table_args__ = (of_tenant(),)
@@ -134,6 +142,7 @@ class WebhookEndpointRow(Base):
     url: Mapped[str] = mapped_column(String(500))
     events: Mapped[list[str]]
     secret_generation: Mapped[int] = mapped_column(default=1, server_default="1")
+    rotated_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
     disabled_at: Mapped[datetime | None]
 

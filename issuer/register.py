@@ -21,6 +21,7 @@ from issuer.importing.check_file import AcceptedRow
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.outgoing import EventName, PassEvent
 from issuer.revocation_log import RevokedPass
+from issuer.search_terms import add_terms
 from issuer.status_allocation import allocate, chunks, half_year
 from passes.model import Attribute, PassContent, PassStatus
 from passes.pass_types import PassType
@@ -114,13 +115,15 @@ def insert_passes(
     at: datetime,
     actor: str,
     revoked: NoteRevoked | None = None,
+    action: str = "import",
 ) -> list[str]:
     """Enter ``rows`` with holders, first revisions, seals and audit entries, in the caller's transaction.
 
     A row that another process has entered meanwhile is left out if it is the same. ``revoked`` is called once
-    with the rows that come in revoked, if there are any, as the last step before the caller commits. Returns
-    the serials of the new revisions. Raises RegisterRefusal REGISTER_CHANGED if another process has entered
-    something else under a number or card number; the caller rolls back and checks the file again.
+    with the rows that come in revoked, if there are any, as the last step before the caller commits. ``action``
+    is what the audit trail calls it. Returns the serials of the new revisions. Raises RegisterRefusal
+    REGISTER_CHANGED if another process has entered something else under a number or card number; the caller
+    rolls back and checks the file again.
     """
     new = _not_yet_entered(session, tenant, rows)
     if not new:
@@ -140,7 +143,8 @@ def insert_passes(
         session.execute(insert(RevisionRow), revisions)
     except IntegrityError as fault:
         raise RegisterRefusal("REGISTER_CHANGED") from fault
-    audit.append(session, tenant, [_entered(row, places.get(row.number)) for row in new], at, actor)
+    add_terms(session, tenant, [(row.type_id, row.number, row.attributes) for row in new])
+    audit.append(session, tenant, [_entered(row, places.get(row.number), action) for row in new], at, actor)
     entered = {one["serial"]: (one["type_id"], one["number"]) for one in revisions}
     outgoing.moved(session, tenant, entered, at)
     outgoing.tell(
@@ -312,7 +316,7 @@ def _pass_row(tenant: str, row: AcceptedRow, at: datetime) -> dict[str, Any]:
     }
 
 
-def _entered(row: AcceptedRow, place: tuple[int, int] | None) -> AuditEvent:
+def _entered(row: AcceptedRow, place: tuple[int, int] | None, action: str) -> AuditEvent:
     after: dict[str, audit.Fact] = {
         "status": row.status.value,
         "valid_from": row.period.first.isoformat(),
@@ -320,4 +324,4 @@ def _entered(row: AcceptedRow, place: tuple[int, int] | None) -> AuditEvent:
         "status_list": list(place) if place else None,
         **stored_attributes.facts(row.attributes),
     }
-    return AuditEvent("import", subject(row.type_id, row.number), after=after)
+    return AuditEvent(action, subject(row.type_id, row.number), after=after)

@@ -126,6 +126,27 @@ def upgrade() -> None:
         op.f("ix_jobs_tenant_created_at_id"), "jobs", ["tenant", "created_at", "id"], unique=False
     )
     op.create_table(
+        "job_findings",
+        sa.Column("tenant", sa.String(length=40), nullable=False),
+        sa.Column("job_id", sa.String(length=32), nullable=False),
+        sa.Column("n", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("row", sa.Integer(), nullable=True),
+        sa.Column("line", sa.Integer(), nullable=True),
+        sa.Column("field", sa.String(length=200), nullable=True),
+        sa.Column("severity", sa.String(length=5), nullable=False),
+        sa.Column("code", sa.String(length=40), nullable=False),
+        sa.Column("text", sa.String(length=40), nullable=False),
+        sa.Column("package", sa.String(length=12), nullable=False),
+        sa.Column("params", sa.JSON(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant", "job_id"],
+            ["jobs.tenant", "jobs.id"],
+            name=op.f("fk_job_findings_jobs"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant", "job_id", "n", name=op.f("pk_job_findings")),
+    )
+    op.create_table(
         "letter_codes",
         sa.Column("tenant", sa.String(length=40), nullable=False),
         sa.Column("code_hash", sa.String(length=64), nullable=False),
@@ -324,6 +345,7 @@ def upgrade() -> None:
         sa.Column("url", sa.String(length=500), nullable=False),
         sa.Column("events", sa.JSON(), nullable=False),
         sa.Column("secret_generation", sa.Integer(), server_default="1", nullable=False),
+        sa.Column("rotated_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("disabled_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["tenant"], ["tenants.tenant"], name=op.f("fk_webhook_endpoints_tenants")),
@@ -345,6 +367,7 @@ def upgrade() -> None:
         sa.Column("device_id", sa.String(length=100), nullable=False),
         sa.Column("serial", sa.String(length=32), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("registered_tag", sa.BigInteger(), server_default="0", nullable=False),
         sa.Column("pushed_tag", sa.BigInteger(), server_default="0", nullable=False),
         sa.ForeignKeyConstraint(
             ["tenant", "device_id"],
@@ -361,11 +384,36 @@ def upgrade() -> None:
         unique=False,
     )
 
+    op.create_table(
+        "pass_terms",
+        sa.Column("tenant", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=8), nullable=False),
+        sa.Column("value", sa.String(length=40), nullable=False),
+        sa.Column("type_id", sa.String(length=40), nullable=False),
+        sa.Column("number", sa.String(length=40), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["tenant", "type_id", "number"],
+            ["passes.tenant", "passes.type_id", "passes.number"],
+            name=op.f("fk_pass_terms_passes"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("tenant", "kind", "value", "type_id", "number", name=op.f("pk_pass_terms")),
+    )
+    op.create_index(
+        op.f("ix_pass_terms_tenant_type_id_number"),
+        "pass_terms",
+        ["tenant", "type_id", "number"],
+        unique=False,
+    )
+
     _note_passes()
+    _note_terms()
 
 
 def downgrade() -> None:
     """Drop what the service knows: phones have to register again."""
+    op.drop_index(op.f("ix_pass_terms_tenant_type_id_number"), table_name="pass_terms")
+    op.drop_table("pass_terms")
     op.drop_index(op.f("ix_apple_registrations_tenant_serial"), table_name="apple_registrations")
     op.drop_table("apple_registrations")
     op.drop_table("workers")
@@ -393,6 +441,7 @@ def downgrade() -> None:
     op.drop_table("letters")
     op.drop_index(op.f("ix_letter_codes_tenant_expires_at"), table_name="letter_codes")
     op.drop_table("letter_codes")
+    op.drop_table("job_findings")
     op.drop_index(op.f("ix_jobs_tenant_created_at_id"), table_name="jobs")
     op.drop_table("jobs")
     op.drop_index(op.f("ix_idempotency_keys_tenant_created_at"), table_name="idempotency_keys")
@@ -417,3 +466,30 @@ def _note_passes() -> None:
             " FROM revisions GROUP BY tenant, serial, type_id, number"
         )
     )
+
+
+def _note_terms() -> None:
+    """Plates and zones of the current revisions; written out here, because the code of a later day may differ."""
+    connection = op.get_bind()
+    revisions = sa.table(
+        "revisions",
+        *(sa.column(name) for name in ("tenant", "type_id", "number", "superseded_at")),
+        sa.column("attributes", sa.JSON()),
+    )
+    columns = ("tenant", "kind", "value", "type_id", "number")
+    terms = sa.table("pass_terms", *(sa.column(name) for name in columns))
+    found = connection.execute(
+        sa.select(revisions.c.tenant, revisions.c.type_id, revisions.c.number, revisions.c.attributes).where(
+            revisions.c.superseded_at.is_(None)
+        )
+    )
+    while rows := found.fetchmany(1000):
+        known: set[tuple[str, ...]] = set()
+        for tenant, type_id, number, attributes in rows:
+            known.update((tenant, "plate", key, type_id, number) for key, _ in attributes.get("plates") or ())
+            if zone := attributes.get("zone"):
+                known.add((tenant, "zone", zone[0], type_id, number))
+        if known:
+            connection.execute(
+                sa.insert(terms), [dict(zip(columns, one, strict=True)) for one in sorted(known)]
+            )
