@@ -347,4 +347,5 @@ def _record(row: SigningKeyRow) -> KeyRecord:
         revoked_at=row.revoked_at,
         spki=row.spki,
         certificate_pem=row.certificate_pem,
+        provider_key_id=row.provider_key_id,
     )

@@ -30,6 +30,8 @@ from sqlalchemy.types import TypeDecorator
 
 # A fee that always held starts here; a date that may be NULL could not be part of a key.
 ALWAYS = date(1, 1, 1)
+# An entry of a status list that says something; a database uses an index with this condition for a query with it.
+NOT_VALID = "list_number IS NOT NULL AND status_value <> 0"
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -200,6 +202,16 @@ class RevisionRow(Base):
             unique=True,
             sqlite_where=text("superseded_at IS NULL"),
             postgresql_where=text("superseded_at IS NULL"),
+        ),
+        # What the status lists have to say: a few of all entries.
+        Index(
+            "ix_revisions_not_valid",
+            "tenant",
+            "list_number",
+            "list_index",
+            "status_value",
+            sqlite_where=text(NOT_VALID),
+            postgresql_where=text(NOT_VALID),
         ),
         # The wallets know a pass by its serial, which stays the same while the pass only changes.
         Index(None, "tenant", "serial"),

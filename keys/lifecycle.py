@@ -54,7 +54,8 @@ class KeyRecord:
     ``pass_types`` are the type ids whose seals the key may sign, empty for purposes that sign no passes.
     ``test`` marks keys whose passes must show TEST. The key signs in ``not_before <= t < not_after``. All
     times are aware. ``spki`` is the DER SubjectPublicKeyInfo that ``kid`` follows from; for a symmetric key
-    it is empty and ``kid`` is random. Raises ValueError for a record that contradicts itself.
+    it is empty and ``kid`` is random. ``provider_key_id`` is the name that Apple gave a key of its own making.
+    Raises ValueError for a record that contradicts itself.
     """
 
     tenant: str
@@ -72,6 +73,7 @@ class KeyRecord:
     revoked_at: datetime | None
     spki: bytes
     certificate_pem: str | None = None
+    provider_key_id: str = ""
 
     def __post_init__(self) -> None:
         if not self.spki and self.purpose not in _SYMMETRIC:

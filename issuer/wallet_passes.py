@@ -1,0 +1,95 @@
+"""A pass as wallets know it: by its serial, with the newest content that belongs to it.
+
+A serial outlives what it stands for. After a reissue it names a pass that is void from then on, and a withdrawn or
+revoked one is void as well; phones and Google have to fetch that, so the serial is still found here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from issuer.application import Application
+from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.models_delivery import WalletPassRow
+from issuer.register import content_of
+from passes.model import PassContent, PassStatus
+
+
+@dataclass(frozen=True, slots=True)
+class WalletPass:
+    """What a wallet is to have under a serial.
+
+    ``content.status`` says what becomes of it: superseded where a reissue gave the right another serial, revoked
+    where the holder has withdrawn the pass from wallets (``withdrawn``). ``update_tag`` grows with every change,
+    ``modified_at`` (aware, whole seconds) moves on with it.
+    """
+
+    content: PassContent
+    apple_token: str = field(repr=False)
+    update_tag: int
+    modified_at: datetime
+    withdrawn: bool
+
+    @property
+    def serial(self) -> str:
+        """The name in both wallets: 32 hex digits."""
+        return self.content.serial
+
+
+def find(application: Application, session: Session, serial: str) -> WalletPass | None:
+    """The pass with ``serial`` in one state of the register; None for a serial of nobody here."""
+    tenant = application.tenant
+    found = session.execute(
+        select(WalletPassRow, RevisionRow, PassRow, HolderRow)
+        .join(RevisionRow, (RevisionRow.tenant == tenant) & (RevisionRow.serial == WalletPassRow.serial))
+        .join(
+            PassRow,
+            (PassRow.tenant == tenant)
+            & (PassRow.type_id == RevisionRow.type_id)
+            & (PassRow.number == RevisionRow.number),
+        )
+        .outerjoin(HolderRow, (HolderRow.tenant == tenant) & (HolderRow.ref == PassRow.holder_ref))
+        .where(WalletPassRow.tenant == tenant, WalletPassRow.serial == serial)
+        .order_by(RevisionRow.n.desc())
+        .limit(1)
+    ).first()
+    if found is None:
+        return None
+    wallet, revision, row, holder = found
+    content = content_of(application.pass_types[row.type_id], row, revision, holder)
+    if revision.superseded_at is not None:
+        content = replace(content, status=PassStatus.SUPERSEDED)
+    elif wallet.withdrawn_at is not None:
+        content = replace(content, status=PassStatus.REVOKED)
+    return WalletPass(
+        content=content,
+        apple_token=revision.apple_token,
+        update_tag=wallet.update_tag,
+        modified_at=wallet.modified_at,
+        withdrawn=wallet.withdrawn_at is not None,
+    )
+
+
+def apple_token(session: Session, tenant: str, serial: str) -> str | None:
+    """The secret that opens the pass with ``serial`` for the phones that hold it; None for a serial of nobody."""
+    return session.scalar(
+        select(RevisionRow.apple_token)
+        .join(WalletPassRow, (WalletPassRow.tenant == RevisionRow.tenant) & (WalletPassRow.serial == serial))
+        .where(RevisionRow.tenant == tenant, RevisionRow.serial == serial)
+        .order_by(RevisionRow.n.desc())
+        .limit(1)
+    )
+
+
+def apple_pass(application: Application, session: Session, wallet_pass: WalletPass) -> bytes:
+    """The signed `.pkpass` of ``wallet_pass``; voided where its status says that it holds no more.
+
+    Raises IssuerRefusal NO_SIGNING_KEY, KeyRefusal for a certificate that cannot sign now, PassRefusal
+    APPLE_NOT_PAID for a right that does not exist yet, ApplePassInvalid.
+    """
+    factory = application.apple_factory(session, wallet_pass.content.type_id)
+    return factory.build(wallet_pass.content, application.now())
