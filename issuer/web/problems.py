@@ -111,6 +111,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str
     code: str
     errors: list[FieldProblem] = msgspec.field(default_factory=list)
+    # What might have been meant, where the request can be read in several ways.
+    suggestions: list[str] = msgspec.field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +137,14 @@ class ProblemRefusal(IssuerRefusal):
         *,
         headers: Mapping[str, str] | None = None,
         faults: Sequence[Fault] = (),
+        suggestions: Sequence[str] = (),
         **params: object,
     ) -> None:
         super().__init__(code, **params)
         self.status = status
         self.headers = dict(headers or {})
         self.faults = tuple(faults)
+        self.suggestions = tuple(suggestions)
 
 
 def problem(
@@ -150,10 +154,11 @@ def problem(
     *,
     headers: Mapping[str, str] | None = None,
     faults: Sequence[Fault] = (),
+    suggestions: Sequence[str] = (),
     **params: object,
 ) -> ProblemRefusal:
     """A refusal to raise: ``raise problem(404, "JOB_UNKNOWN", id=job_id)``; the sentence is the catalogue's."""
-    return ProblemRefusal(status, code, headers=headers, faults=faults, **params)
+    return ProblemRefusal(status, code, headers=headers, faults=faults, suggestions=suggestions, **params)
 
 
 def misplaced(
@@ -178,7 +183,9 @@ def problem_of(refusal: Refusal, language: str = "de") -> Problem:
     status = status_of(refusal)
     if status == 503 and not isinstance(refusal, ProblemRefusal):
         return _problem(status, "SERVICE_UNAVAILABLE", _say(language, "SERVICE_UNAVAILABLE"), language)
-    faults = refusal.faults if isinstance(refusal, ProblemRefusal) else ()
+    faults, suggestions = (
+        (refusal.faults, refusal.suggestions) if isinstance(refusal, ProblemRefusal) else ((), ())
+    )
     return _problem(
         status,
         refusal.code,
@@ -190,6 +197,7 @@ def problem_of(refusal: Refusal, language: str = "de") -> Problem:
             )
             for one in faults
         ],
+        list(suggestions),
     )
 
 
@@ -257,11 +265,16 @@ def _say(language: str, code: str) -> str:
 
 
 def _problem(
-    status: int, code: str, detail: str, language: str, errors: list[FieldProblem] | None = None
+    status: int,
+    code: str,
+    detail: str,
+    language: str,
+    errors: list[FieldProblem] | None = None,
+    suggestions: list[str] | None = None,
 ) -> Problem:
     title = _say(language, f"PROBLEM_{status if status in _TITLES else 400}")
     kind = f"urn:stadtpass:problem:{code.lower().replace('_', '-')}"
-    return Problem(kind, title, status, detail, code, errors or [])
+    return Problem(kind, title, status, detail, code, errors or [], suggestions or [])
 
 
 # What msgspec says of a value, and our code for it.

@@ -1,0 +1,259 @@
+"""The description of the API (OpenAPI 3.1) and the page that shows it, both served by the installation itself.
+
+What the handlers say is completed here: which scope an operation needs follows from its guard, and the refusals
+that every operation has are added with examples.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import msgspec
+from litestar import Litestar, Request, Response, Router
+from litestar.connection import ASGIConnection
+from litestar.enums import MediaType
+from litestar.exceptions import NotFoundException
+from litestar.handlers import HTTPRouteHandler
+from litestar.handlers.base import BaseRouteHandler
+from litestar.openapi.config import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, OpenAPIRenderPlugin
+from litestar.openapi.spec import Components, OAuthFlow, OAuthFlows, SecurityScheme, Tag
+from litestar.routes import HTTPRoute
+
+from issuer.api.auth import require
+from issuer.api.idempotency import HEADER, LONGEST_KEY
+from issuer.api.scopes import DESCRIPTIONS
+from issuer.web.problems import MEDIA_TYPE, Fault, Problem, ProblemRefusal, problem_of, status_of
+from keys.errors import Refusal
+
+API: Final = "/api/v1"
+DESCRIPTION_PATH: Final = "/api/openapi.json"
+PAGE_PATH: Final = "/api/docs"
+SCRIPT_PATH: Final = "/static/scalar/standalone.js"
+
+# Scalar writes its styles into the page, so they cannot be named one by one; nothing else is let loose.
+PAGE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+# Everything that would call somebody else's server is off; the policy above forbids it as well.
+_SCALAR: Final[Mapping[str, Any]] = {
+    "url": DESCRIPTION_PATH,
+    "withDefaultFonts": False,
+    "telemetry": False,
+    "proxyUrl": "",
+    "agent": {"disabled": True},
+    "hideClientButton": True,
+    "showDeveloperTools": "never",
+    "persistAuth": False,
+    "theme": "none",
+}
+_PAGE: Final = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Stadtpass API</title>
+<link rel="icon" href="data:,">
+</head>
+<body>
+<script id="api-reference" type="application/json" data-configuration="{configuration}"></script>
+<script src="{script}"></script>
+</body>
+</html>
+"""
+_TAGS: Final = {
+    "OAuth": "Access tokens by client credentials.",
+    "Passes": "Issuing, changing, revoking and reading passes.",
+    "Jobs": "Bulk work in the background, with reports.",
+    "Webhooks": "Events for the city's own systems.",
+    "Checks": "Whether a plate has a permit, for the system that deals with fines.",
+    "Devices": "The devices of wardens and librarians.",
+}
+_INTRODUCTION: Final = """The management API of a city's Stadtpass installation.
+
+Sign in with an API key (`Authorization: Bearer spk_...`) or with an access token of the token endpoint. Every error
+is a problem details object (RFC 9457) with a stable `code`; `detail` follows `Accept-Language` (de, en). POST
+requests take an `Idempotency-Key`, for 24 hours. Lists have pages: pass `next` of one page as `cursor` of the
+following request. Days are those of Europe/Berlin, times are RFC 3339.
+"""
+_VERBS: Final = ("get", "put", "post", "delete", "patch")
+_ALWAYS: Final = (ProblemRefusal(500, "INTERNAL"), ProblemRefusal(503, "SERVICE_UNAVAILABLE"))
+_WITH_INPUT: Final = (
+    ProblemRefusal(400, "REQUEST_UNREADABLE"),
+    ProblemRefusal(422, "REQUEST_INVALID", faults=[Fault("VALUE_REQUIRED", {}, pointer="#/reason")]),
+)
+_WITH_BODY: Final = (ProblemRefusal(413, "BODY_TOO_LARGE"), ProblemRefusal(415, "MEDIA_TYPE_UNSUPPORTED"))
+_WITH_KEY: Final = (
+    ProblemRefusal(400, "IDEMPOTENCY_KEY_FORM", limit=LONGEST_KEY),
+    ProblemRefusal(409, "IDEMPOTENCY_CONFLICT"),
+    ProblemRefusal(422, "IDEMPOTENCY_KEY_REUSED"),
+)
+
+
+class _DescriptionPlugin(JsonRenderPlugin):
+    """The description, completed once for each application."""
+
+    def __init__(self) -> None:
+        super().__init__(path="/openapi.json")
+        self._made: dict[int, bytes] = {}
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:
+        key = id(openapi_schema)
+        if key not in self._made:
+            self._made = {key: super().render(request, finished(request.app, openapi_schema))}
+        return self._made[key]
+
+
+class _PagePlugin(OpenAPIRenderPlugin):
+    """The page: two script tags, configured by an attribute, since no inline script may run."""
+
+    def __init__(self) -> None:
+        super().__init__(path="/docs", media_type=MediaType.HTML)
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
+        configuration = html.escape(msgspec.json.encode(_SCALAR).decode())
+        return _PAGE.format(configuration=configuration, script=SCRIPT_PATH).encode()
+
+
+def openapi_config() -> OpenAPIConfig:
+    """The configuration of the application's description: `DESCRIPTION_PATH` and `PAGE_PATH`, nothing else."""
+    scopes = {scope.value: text for scope, text in DESCRIPTIONS.items()}
+    token_url = f"{API}/oauth/token"
+    return OpenAPIConfig(
+        title="Stadtpass",
+        version="1",
+        description=_INTRODUCTION,
+        use_handler_docstrings=True,
+        tags=[Tag(name=name, description=text) for name, text in _TAGS.items()],
+        components=Components(
+            security_schemes={
+                "oauth": SecurityScheme(
+                    type="oauth2",
+                    description="OAuth 2.0 client credentials",
+                    flows=OAuthFlows(client_credentials=OAuthFlow(token_url=token_url, scopes=scopes)),
+                ),
+                "apiKey": SecurityScheme(
+                    type="http", scheme="bearer", description="An API key: `spk_...`; its scopes are fixed"
+                ),
+                "oauthClient": SecurityScheme(
+                    type="http",
+                    scheme="basic",
+                    description="client_id and client_secret, for the token endpoint",
+                ),
+            }
+        ),
+        path="/api",
+        render_plugins=[_PagePlugin(), _DescriptionPlugin()],
+        openapi_router=Router(
+            path="/api",
+            route_handlers=[],
+            include_in_schema=False,
+            guards=[_only_documents],
+            after_request=_with_policy,
+        ),
+    )
+
+
+def finished(app: Litestar, description: dict[str, Any]) -> dict[str, Any]:
+    """The description of the operations under ``/api/v1``, with scopes and common refusals."""
+    done = dict(description)
+    done["paths"] = {
+        path: dict(item) for path, item in description.get("paths", {}).items() if path.startswith(API + "/")
+    }
+    for path, verb, handler in _operations(app):
+        operation = done["paths"].get(path, {}).get(verb)
+        if operation is not None:
+            done["paths"][path][verb] = _completed(dict(operation), verb, handler)
+    schemas = dict(done.get("components", {}).get("schemas", {}))
+    done["components"] = {**done.get("components", {}), "schemas": schemas}
+    return done
+
+
+def _operations(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:
+    for route in app.routes:
+        if isinstance(route, HTTPRoute):
+            for handler in route.route_handlers:
+                for verb in _VERBS:
+                    if verb.upper() in handler.http_methods:
+                        yield route.path_format, verb, handler
+
+
+def _completed(operation: dict[str, Any], verb: str, handler: HTTPRouteHandler) -> dict[str, Any]:
+    guard = next((one for one in _guards(handler) if isinstance(one, require)), None)
+    refusals: list[Refusal] = [*_ALWAYS]
+    if guard is not None:
+        operation["security"] = [{"oauth": [guard.scope.value]}, {"apiKey": []}]
+        refusals += [
+            ProblemRefusal(401, "CREDENTIALS_MISSING"),
+            ProblemRefusal(401, "CREDENTIALS_INVALID"),
+            ProblemRefusal(403, "SCOPE_MISSING", scope=guard.scope.value),
+        ]
+        if operation.get("parameters") or operation.get("requestBody"):
+            refusals += _WITH_INPUT
+        if operation.get("requestBody"):
+            refusals += _WITH_BODY
+        if verb == "post" and handler.opt.get("idempotent", True):
+            refusals += _WITH_KEY
+            operation["parameters"] = [*operation.get("parameters", ()), _key_parameter()]
+    operation["responses"] = _with_refusals(operation["responses"], refusals)
+    return operation
+
+
+def _guards(handler: HTTPRouteHandler) -> Iterator[object]:
+    # The framework wraps a guard so that it can be awaited; the guard itself is inside.
+    for one in handler.resolve_guards():
+        yield getattr(one, "func", one)
+
+
+def _with_refusals(responses: dict[str, Any], refusals: list[Refusal]) -> dict[str, Any]:
+    done = {status: one for status, one in responses.items() if not _is_frameworks(one)}
+    for refusal in refusals:
+        status, value = str(status_of(refusal)), problem_of(refusal, "en")
+        content = dict(done.get(status, {}).get("content", {MEDIA_TYPE: {"schema": _problem_schema()}}))
+        if MEDIA_TYPE not in content:
+            continue
+        described = dict(content[MEDIA_TYPE])
+        example = {"summary": refusal.code, "value": msgspec.to_builtins(value)}
+        described["examples"] = {**described.get("examples", {}), refusal.code: example}
+        done[status] = {
+            "description": value.title,
+            **done.get(status, {}),
+            "content": {**content, MEDIA_TYPE: described},
+        }
+    return dict(sorted(done.items()))
+
+
+def _is_frameworks(response: Mapping[str, Any]) -> bool:
+    """Whether this is the framework's own error, which nobody ever gets here."""
+    schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+    return "status_code" in schema.get("properties", {})
+
+
+def _problem_schema() -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{Problem.__name__}"}
+
+
+def _key_parameter() -> dict[str, Any]:
+    return {
+        "name": HEADER,
+        "in": "header",
+        "required": False,
+        "description": "The same key with the same request gets the same answer for 24 hours, and changes nothing.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+        "example": "5f0c6c1e-6a0f-4d4e-9b0d-2f9b7b5c1a11",
+    }
+
+
+def _only_documents(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+    """The framework answers every path below with pages of its own; only ours are let through."""
+    if connection.scope["path"] not in (DESCRIPTION_PATH, PAGE_PATH):
+        raise NotFoundException
+
+
+def _with_policy(response: Response[Any]) -> Response[Any]:
+    if response.media_type == MediaType.HTML:
+        response.headers["Content-Security-Policy"] = PAGE_POLICY
+    return response

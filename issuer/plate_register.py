@@ -1,0 +1,171 @@
+"""Asking the register itself whether a plate has a permit at a moment, for the system that deals with fines.
+
+Unlike the signed plate list, which lives for two days, the register also answers for the past: the revision that was
+in force then, and the status that the audit trail tells. Nothing of the question is kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import Text, cast, select
+from sqlalchemy.orm import Session
+
+from issuer.models import AuditEntryRow, PassRow, RevisionRow
+from issuer.register import subject
+from passes.model import PassStatus
+from passes.periods import berlin_day
+from passes.plates import Plate
+from passes.seasons import Season
+from verifier.common import same_zone
+
+_STATUS_ACTIONS: Final = ("revoke", "suspend", "resume")
+
+
+class Finding(StrEnum):
+    """Why a plate has a permit or has none; the earlier one counts where a plate has several."""
+
+    VALID = "VALID"
+    OUT_OF_SEASON = "OUT_OF_SEASON"
+    OTHER_ZONE = "OTHER_ZONE"
+    SUSPENDED = "SUSPENDED"
+    NOT_YET_VALID = "NOT_YET_VALID"
+    EXPIRED = "EXPIRED"
+    REVOKED = "REVOKED"
+    SUPERSEDED = "SUPERSEDED"
+    SUFFIX_DIFFERS = "SUFFIX_DIFFERS"
+    NOT_LISTED = "NOT_LISTED"
+
+
+@dataclass(frozen=True, slots=True)
+class PlateFinding:
+    """The answer for one plate: ``valid_until`` with `Finding.VALID`, ``others`` with `Finding.SUFFIX_DIFFERS`."""
+
+    finding: Finding
+    valid_until: date | None = None
+    others: tuple[Plate, ...] = ()
+
+
+def find_plate(session: Session, tenant: str, plate: Plate, zone: str | None, at: datetime) -> PlateFinding:
+    """What the register says of ``plate`` at the aware time ``at``, in ``zone`` or (None) in any.
+
+    A permit counts on all its days in Europe/Berlin, also those before it was entered. A plate that was taken off
+    a permit counts until the change.
+    """
+    found: dict[str, list[PlateFinding]] = {}
+    for row, revisions in _with_plate(session, tenant, plate):
+        revision = _in_force(revisions, at)
+        for key, season in revision.attributes.get("plates") or ():
+            if _same_but_suffix(key, plate):
+                one = _finding(session, row, revision, Season.parse(season) if season else None, zone, at)
+                found.setdefault(key, []).append(one)
+    order = list(Finding)
+    own = [one for one in found.get(plate.key, ()) if one.finding is not Finding.NOT_LISTED]
+    if own:
+        return min(
+            own, key=lambda one: (order.index(one.finding), -(one.valid_until or date.min).toordinal())
+        )
+    others = tuple(
+        Plate.from_key(key)
+        for key, findings in sorted(found.items())
+        if key != plate.key and any(one.finding is Finding.VALID for one in findings)
+    )
+    return PlateFinding(Finding.SUFFIX_DIFFERS if others else Finding.NOT_LISTED, others=others)
+
+
+def _with_plate(session: Session, tenant: str, plate: Plate) -> list[tuple[PassRow, Sequence[RevisionRow]]]:
+    """The passes that have, or once had, the plate with whatever suffix, each with all its revisions."""
+    passes = session.scalars(
+        select(PassRow)
+        .join(
+            RevisionRow,
+            (RevisionRow.tenant == PassRow.tenant)
+            & (RevisionRow.type_id == PassRow.type_id)
+            & (RevisionRow.number == PassRow.number),
+        )
+        .where(
+            PassRow.tenant == tenant,
+            cast(RevisionRow.attributes, Text).contains(_stem(plate), autoescape=True),
+        )
+        .distinct()
+    ).all()
+    return [
+        (
+            row,
+            session.scalars(
+                select(RevisionRow)
+                .where(
+                    RevisionRow.tenant == tenant,
+                    RevisionRow.type_id == row.type_id,
+                    RevisionRow.number == row.number,
+                )
+                .order_by(RevisionRow.n)
+            ).all(),
+        )
+        for row in passes
+    ]
+
+
+def _stem(plate: Plate) -> str:
+    """How the plate begins in the stored attributes, up to its suffix."""
+    return f'"{plate.district}|{plate.letters}|{plate.number}|'
+
+
+def _same_but_suffix(key: str, plate: Plate) -> bool:
+    return f'"{key}'.startswith(_stem(plate))
+
+
+def _in_force(revisions: Sequence[RevisionRow], at: datetime) -> RevisionRow:
+    """The revision at ``at``; before the first one, the first: permits come in after their first day."""
+    return next((one for one in reversed(revisions) if one.issued_at <= at), revisions[0])
+
+
+def _finding(
+    session: Session,
+    row: PassRow,
+    revision: RevisionRow,
+    season: Season | None,
+    zone: str | None,
+    at: datetime,
+) -> PlateFinding:
+    status, day = _status_at(session, row, at), berlin_day(at)
+    match status:
+        case PassStatus.PENDING_PAYMENT:
+            return PlateFinding(Finding.NOT_LISTED)
+        case PassStatus.REVOKED:
+            return PlateFinding(Finding.REVOKED)
+        case PassStatus.SUPERSEDED:
+            return PlateFinding(Finding.SUPERSEDED)
+        case PassStatus.SUSPENDED:
+            return PlateFinding(Finding.SUSPENDED)
+    if day > row.period_last:
+        return PlateFinding(Finding.EXPIRED)
+    if day < row.period_first:
+        return PlateFinding(Finding.NOT_YET_VALID)
+    stored: Any = revision.attributes.get("zone")
+    if zone is not None and not (stored and same_zone(zone, stored[0])):
+        return PlateFinding(Finding.OTHER_ZONE)
+    if season is not None and not season.contains(day):
+        return PlateFinding(Finding.OUT_OF_SEASON)
+    return PlateFinding(Finding.VALID, row.period_last)
+
+
+def _status_at(session: Session, row: PassRow, at: datetime) -> PassStatus:
+    """The status at ``at``: what it was before the first change after ``at``, or what it is now."""
+    following = session.scalars(
+        select(AuditEntryRow.before)
+        .where(
+            AuditEntryRow.tenant == row.tenant,
+            AuditEntryRow.subject == subject(row.type_id, row.number),
+            AuditEntryRow.action.in_(_STATUS_ACTIONS),
+            AuditEntryRow.at > at,
+        )
+        .order_by(AuditEntryRow.sequence)
+        .limit(1)
+    ).first()
+    return PassStatus(row.status if following is None else json.loads(following)["status"])
