@@ -405,6 +405,14 @@ def upgrade() -> None:
         ["tenant", "type_id", "number"],
         unique=False,
     )
+    op.create_index(
+        "ix_revisions_not_valid",
+        "revisions",
+        ["tenant", "list_number", "list_index", "status_value"],
+        unique=False,
+        sqlite_where=sa.text("list_number IS NOT NULL AND status_value <> 0"),
+        postgresql_where=sa.text("list_number IS NOT NULL AND status_value <> 0"),
+    )
 
     _note_passes()
     _note_terms()
@@ -412,6 +420,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop what the service knows: phones have to register again."""
+    op.drop_index("ix_revisions_not_valid", table_name="revisions")
     op.drop_index(op.f("ix_pass_terms_tenant_type_id_number"), table_name="pass_terms")
     op.drop_table("pass_terms")
     op.drop_index(op.f("ix_apple_registrations_tenant_serial"), table_name="apple_registrations")
