@@ -69,7 +69,8 @@ def find(application: Application, session: Session, serial: str) -> WalletPass 
         content=content,
         apple_token=revision.apple_token,
         update_tag=wallet.update_tag,
-        modified_at=wallet.modified_at,
+        # A register of an earlier version has fractions here, and HTTP dates have none.
+        modified_at=wallet.modified_at.replace(microsecond=0),
         withdrawn=wallet.withdrawn_at is not None,
     )
 

@@ -414,12 +414,18 @@ def upgrade() -> None:
         postgresql_where=sa.text("list_number IS NOT NULL AND status_value <> 0"),
     )
 
+    op.add_column(
+        "signing_keys",
+        sa.Column("provider_key_id", sa.String(length=20), server_default="", nullable=False),
+    )
+
     _note_passes()
     _note_terms()
 
 
 def downgrade() -> None:
     """Drop what the service knows: phones have to register again."""
+    op.drop_column("signing_keys", "provider_key_id")
     op.drop_index("ix_revisions_not_valid", table_name="revisions")
     op.drop_index(op.f("ix_pass_terms_tenant_type_id_number"), table_name="pass_terms")
     op.drop_table("pass_terms")
