@@ -8,6 +8,7 @@ Which status a refusal gets follows from its code:
 404    no such object here, which is also the answer for the objects of other tenants
 405, 406, 413, 415, 429  as HTTP says
 409    the state of the object forbids it, or an equal request is under way
+412    the object is another one than If-Match says; 428 without If-Match
 422    readable, but a value is not acceptable; ``errors`` points at the places
 503    the service cannot do it now, for reasons that are the operator's (``Retry-After``)
 500    a fault of ours, without any text about it
@@ -51,6 +52,8 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
             "PASS_ENDED",
             "PASS_SUSPENDED",
             "PASS_NOT_SUSPENDED",
+            "PASS_APPROVED",
+            "RENEWAL_TOO_EARLY",
             "CARD_TAKEN",
             "DUPLICATE_ID",
             "DUPLICATE_CARD",
@@ -90,7 +93,7 @@ _HTTP_CODES: Final[Mapping[int, str]] = {
     429: "TOO_MANY_REQUESTS",
     503: "SERVICE_UNAVAILABLE",
 }
-_TITLES: Final = frozenset({400, 401, 403, 404, 405, 406, 409, 413, 415, 422, 429, 500, 503})
+_TITLES: Final = frozenset({400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428, 429, 500, 503})
 
 
 class FieldProblem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -117,13 +120,27 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault at one place of the request: ``pointer`` into the body or ``parameter`` of the query."""
+    """A fault at one place of the request: ``pointer`` into the body or ``parameter`` of the query.
+
+    The sentence is ``text`` (default: the code) in the catalogue of ``package``; a param that is a refusal stands
+    for its sentence.
+    """
 
     code: str
     params: Mapping[str, object]
     pointer: str | None = None
     parameter: str | None = None
     package: str = "issuer"
+    text: str | None = None
+
+    def shown(self, language: str) -> FieldProblem:
+        """The fault as it is answered in ``de`` or ``en``."""
+        facts = {
+            name: value.sentence(language) if isinstance(value, Refusal) else value
+            for name, value in self.params.items()
+        }
+        detail = texts(self.package, language)(self.text or self.code, **facts)
+        return FieldProblem(detail, self.code, self.pointer, self.parameter)
 
 
 class ProblemRefusal(IssuerRefusal):
@@ -191,12 +208,7 @@ def problem_of(refusal: Refusal, language: str = "de") -> Problem:
         refusal.code,
         refusal.sentence(language),
         language,
-        [
-            FieldProblem(
-                texts(one.package, language)(one.code, **one.params), one.code, one.pointer, one.parameter
-            )
-            for one in faults
-        ],
+        [one.shown(language) for one in faults],
         list(suggestions),
     )
 
