@@ -1,35 +1,58 @@
-"""`make run`: the demo city from its CSV files to signed passes, checked without network, step by step."""
+"""`make run`: the demo city set up from its CSV files, checked offline, and served on http://127.0.0.1:8000.
+
+The first run makes the city; later ones find it and only start the service. `make clean` forgets it.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
-import time
+from datetime import datetime
 from pathlib import Path
 
 from issuer.setup import demo_data
+from passes.periods import BERLIN
 
 # "Today" of the demo city's records.
 TODAY = ["--today", "2026-11-20"]
-# Marks a folder as a demo, which the next run may replace.
-MARKER = ".stadtpass-demo"
+# After this day most of the demo city's permits have ended; then the service lives on its first day for ever.
+LAST_GOOD_DAY = datetime(2027, 3, 31, tzinfo=BERLIN)
+# Marks a folder as a demo; it names the form of what is inside.
+MARKER, FORM = ".stadtpass-demo", "2"
 STADTPASS = [sys.executable, "-m", "issuer.cli"]
+PERMIT = "BPA-2026-100001"
 
 
-def main(folder: Path) -> int:
-    """Set the demo up in ``folder`` (anew, if it is a demo already) and show what it can do."""
-    if folder.exists() and not (folder / MARKER).is_file():
+def main(folder: Path, port: str) -> int:
+    """Set the demo up in ``folder`` unless it is there, show what it can do, and serve it on ``port``."""
+    marker = folder / MARKER
+    if folder.exists() and not marker.is_file():
         sys.stderr.write(f"{folder} exists and is no demo of Stadtpass. Try: make run DEMO=another-folder\n")
         return 1
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    (folder / MARKER).touch()
+    data = folder / "data"
+    base_url = f"http://127.0.0.1:{port}"
+    if not marker.exists() or marker.read_text().strip() != FORM:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        set_up(folder)
+        marker.write_text(FORM + "\n")
+    quietly("config", "set", "base_url", base_url, "--data", str(data))
+    tell(folder, base_url)
+    started = [] if datetime.now(BERLIN) <= LAST_GOOD_DAY else ["--at", "2026-11-20T09:00"]
+    command = [*STADTPASS, "serve", "--data", str(data), "--port", port, *started]
+    sys.stdout.flush()
+    # The service takes this process's place, so that Ctrl-C and signals reach it.
+    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+
+
+def set_up(folder: Path) -> None:
+    """Make the city, its passes and its lists, and check some of them offline."""
     data, out, trust = folder / "data", folder / "passes", folder / "published"
     on_data = ["--data", str(data)]
     samples = demo_data()
-    started = time.monotonic()
-
     step("A city is set up: register, keys, and a certificate authority shaped like Apple's")
     stadtpass("init", "--demo", *on_data)
     step("200 resident parking permits and 200 library cards are issued to every carrier")
@@ -43,7 +66,7 @@ def main(folder: Path) -> int:
 
     checks = ["--trust", str(trust), *TODAY, "--lang", "en"]
     step("A warden checks the printed code of a permit, offline")
-    stadtpass("verify", str(out / "BPA-2026-100001.png"), *checks, expect=0)
+    stadtpass("verify", str(out / f"{PERMIT}.png"), *checks, expect=0)
     step("... one that was revoked, and one that was replaced")
     stadtpass("verify", str(out / "BPA-2026-100112.png"), *checks, expect=1)
     stadtpass("verify", str(out / "BPA-2025-100101.seal.txt"), *checks, expect=1)
@@ -53,18 +76,33 @@ def main(folder: Path) -> int:
     stadtpass("check-plate", "UEMA123", *checks, expect=2)
     step("A librarian checks a card on a phone")
     stadtpass("verify", str(out / "M500001.png"), *checks, expect=0)
-
-    count = sum(1 for _ in out.iterdir())
     sys.stdout.write(
-        f"\nDone in {time.monotonic() - started:.0f} s. Worth a look:\n"
-        f"  {out}/BPA-2026-100001.pdf      windscreen card and letter\n"
-        f"  {out}/BPA-2026-100001.pkpass   Apple pass (openssl verifies it against {data}/demo-root.pem)\n"
-        f"  {out}/BPA-2026-100001.google.json, .save-link.txt, .seal.txt, .png\n"
-        f"  {out}/report.csv               what the last file's rows had to say; {count} files in all\n"
-        f"  {trust}/                       what a verifier needs\n"
-        "Try: .venv/bin/stadtpass --help, and the guides in docs/.\n"
+        f"\nMade in {out}: {sum(1 for _ in out.iterdir())} files, such as {PERMIT}.pdf and .pkpass\n"
     )
-    return 0
+
+
+def tell(folder: Path, base_url: str) -> None:
+    """Print what is worth opening, with credentials made for this run."""
+    on_data = ["--data", str(folder / "data")]
+    link = quietly("pickup-link", PERMIT, *on_data).split()[-1]
+    letter = json.loads(quietly("pickup-link", PERMIT, "--letter", "--json", *on_data))
+    key = json.loads(
+        quietly("clients", "add", "demo", "--scope", "passes:read", "--scope", "passes:write",
+                "--scope", "checks:read", "--expires-days", "1", "--json", *on_data)
+    )["secret"]  # fmt: skip
+    step("The service starts; worth opening while it runs (Ctrl-C ends it)")
+    sys.stdout.write(
+        f"  {base_url}/            the city's pick-up page\n"
+        f"  {link}\n"
+        f"                               a holder's one-time link to permit {PERMIT}, good for an hour\n"
+        f"  {base_url}/p/code      the same by letter: code {letter['code']}, last day {letter['last_day']}\n"
+        f"  {base_url}/api/docs    the management API; a key for today:\n"
+        f"      {key}\n"
+        f"      curl -H 'Authorization: Bearer {key}' \\\n"
+        f"        {base_url}/api/v1/passes/resident-parking-permit/{PERMIT}\n"
+        f"  {base_url}/health, /ready, /metrics\n"
+        f"  mails of the demo city land in {folder}/data/mail/\n\n"
+    )
 
 
 def step(title: str) -> None:
@@ -84,5 +122,13 @@ def stadtpass(*arguments: str, expect: int = 0) -> None:
         sys.exit(1)
 
 
+def quietly(*arguments: str) -> str:
+    """Run one command and return what it prints; its error ends the demo."""
+    done = subprocess.run([*STADTPASS, *arguments], check=False, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        sys.exit(done.returncode)
+    return done.stdout
+
+
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "8000"))
