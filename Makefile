@@ -6,12 +6,13 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 JOBS ?= auto
 DEMO ?= demo
+PORT ?= 8000
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check lint types layers bench clean system-packages
 
 help:
-	@echo "make run     issue the demo city's records into ./$(DEMO) and check some of them without network"
+	@echo "make run     the demo city, made and checked offline in ./$(DEMO), then served on http://127.0.0.1:$(PORT)"
 	@echo "make test    every check: ruff, mypy --strict, import-linter, pytest"
 	@echo "make check   the quick inner loop, under a minute: lint, types, layers, all tests but the end-to-end ones"
 	@echo "make bench   speed, as ratios beside openssl and py-pkpass in the same run"
@@ -23,10 +24,10 @@ $(STAMP): pyproject.toml scripts/setup.py
 	@$(PYTHON) scripts/setup.py $(VENV) $@
 
 system-packages:
-	@$(PYTHON) scripts/system_packages.py softhsm2 poppler-utils
+	@$(PYTHON) scripts/system_packages.py softhsm2 poppler-utils chromium
 
 run: setup
-	@$(BIN)/python scripts/demo.py $(DEMO)
+	@$(BIN)/python scripts/demo.py $(DEMO) $(PORT)
 
 test: setup system-packages lint types layers
 	@$(BIN)/python -m pytest -n $(JOBS)

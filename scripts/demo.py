@@ -12,6 +12,7 @@ import subprocess
 import sys
 from datetime import datetime
 from pathlib import Path
+from typing import NoReturn
 
 from issuer.setup import demo_data
 from passes.periods import BERLIN
@@ -42,9 +43,12 @@ def main(folder: Path, port: str) -> int:
     quietly("config", "set", "base_url", base_url, "--data", str(data))
     tell(folder, base_url)
     started = [] if datetime.now(BERLIN) <= LAST_GOOD_DAY else ["--at", "2026-11-20T09:00"]
-    command = [*STADTPASS, "serve", "--data", str(data), "--port", port, *started]
+    return serve([*STADTPASS, "serve", "--data", str(data), "--port", port, *started])
+
+
+def serve(command: list[str]) -> NoReturn:
+    """Let the service take this process's place, so that Ctrl-C and signals reach it."""
     sys.stdout.flush()
-    # The service takes this process's place, so that Ctrl-C and signals reach it.
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted
 
 
