@@ -57,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     google_issuer_id: str = ""
     google_service_account: str = ""
     google_rotating_barcode: bool = False
+    # Whether people are offered Google Wallet at all, once account and key are there.
+    google_offered: bool = True
     list_ttl_hours: _Hours = 24
     list_expiry_hours: _Hours = 7 * 24
     plate_list_expiry_hours: _Hours = 48

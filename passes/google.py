@@ -144,6 +144,22 @@ class GooglePassFactory:
             made["barcode"] = self._static(content)
         return made
 
+    def emptied(self, serial: str) -> Json:
+        """What is left of the object of a pass whose holder is forgotten: Google deletes no object.
+
+        It says nothing of the pass and shows no code. It must replace the object as a whole (PUT): what a
+        PATCH leaves out stays. Raises PassRefusal GOOGLE_ID for a serial that cannot stand in an id.
+        """
+        return {
+            "id": _id(self._city.google_issuer_id, serial),
+            "classId": self.class_id,
+            **self._base,
+            # Google wants a header; the type is all that may still be said.
+            "header": self._base["subheader"],
+            "state": "INACTIVE",
+            "textModulesData": [],
+        }
+
     def _static(self, content: PassContent) -> Json:
         number = _number_on_card(content)
         value = _checked_seal(content) if self._shows_seal else number

@@ -1,0 +1,86 @@
+"""Offering a pass for Google Wallet: the object is put to Google first, then a short link names it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from sqlalchemy.orm import Session
+
+from issuer import outgoing
+from issuer.background.tasks import RetryLater
+from issuer.delivery.google_client import GoogleClient
+from issuer.delivery.google_objects import synchronise
+from issuer.delivery.google_token import Account, load_account
+from issuer.errors import IssuerRefusal
+from issuer.lifecycle import current_revision
+from issuer.models_delivery import WalletPassRow
+from issuer.outgoing import GOOGLE_TASK
+from passes.google_link import skinny_link
+from passes.model import PassStatus
+from passes.periods import berlin_day
+
+if TYPE_CHECKING:
+    from issuer.application import Application
+
+# Somebody waits in front of a page.
+_LONGEST_WAIT_SECONDS: Final = 8.0
+# If the page's own attempt fails or dies, the object follows.
+_FOLLOW_UP_SECONDS: Final = 60.0
+
+
+def is_offered(application: Application, session: Session) -> bool:
+    """Whether passes can be added to Google Wallet: switched on by operator and city, with account and key."""
+    return (
+        application.config.google.enabled
+        and application.settings(session).google_offered
+        and load_account(application, session) is not None
+    )
+
+
+def save_link(application: Application, type_id: str, number: str) -> str:
+    """The "Add to Google Wallet" link of a pass, whose object Google has by then in its newest state.
+
+    Saving an id that Google knows changes nothing there, so the same pass may be asked for any number of times.
+    Raises IssuerRefusal GOOGLE_NOT_OFFERED, GOOGLE_PASS_NOT_RUNNING, GOOGLE_NOT_POSSIBLE for an object that Google
+    refuses, RegisterRefusal NUMBER_UNKNOWN, PassRefusal for a link that cannot be made; RetryLater for what may
+    pass: the object then follows by itself, and a later call succeeds.
+    """
+    serial, account = _want(application, type_id, number)
+    with GoogleClient(application, account, longest_wait=_LONGEST_WAIT_SECONDS) as client:
+        synchronise(application, client, serial, again=True)
+    with application.reading() as session:
+        row = session.get(WalletPassRow, (application.tenant, serial))
+        if row is None or row.google_failure is not None:
+            raise IssuerRefusal("GOOGLE_NOT_POSSIBLE", number=number)
+        if row.google_tag == 0:
+            raise RetryLater("google-contended")
+        class_id = application.google_factory(session, type_id).class_id
+    return skinny_link(
+        account.signer,
+        account.city,
+        object_id=f"{account.city.google_issuer_id}.{serial}",
+        class_id=class_id,
+        issued_at=application.now(),
+    )
+
+
+def _want(application: Application, type_id: str, number: str) -> tuple[str, Account]:
+    """Note that Google is to have the pass, in one short transaction."""
+    tenant, now = application.tenant, application.now()
+    with application.writing() as session:
+        account = load_account(application, session)
+        if account is None or not is_offered(application, session):
+            raise IssuerRefusal("GOOGLE_NOT_OFFERED")
+        owner, revision = current_revision(session, tenant, type_id, number)
+        serial = revision.serial
+        row = session.get(WalletPassRow, (tenant, serial))
+        if row is None:
+            outgoing.moved(session, tenant, {serial: (type_id, number)}, now)
+            row = session.get_one(WalletPassRow, (tenant, serial))
+        ended = owner.status != PassStatus.ACTIVE or owner.period_last < berlin_day(now)
+        if ended or row.withdrawn_at is not None:
+            raise IssuerRefusal("GOOGLE_PASS_NOT_RUNNING", number=number)
+        row.google_wanted = True
+        if row.google_tag < row.update_tag:
+            application.enqueue(session, GOOGLE_TASK, {"serials": [serial]}, delay_seconds=_FOLLOW_UP_SECONDS)
+    return serial, account
