@@ -12,6 +12,8 @@ class Scope(StrEnum):
     PASSES_READ = "passes:read"
     PASSES_WRITE = "passes:write"
     PASSES_REVOKE = "passes:revoke"
+    # Beside passes:read: names and addresses in answers, and searching by name.
+    HOLDERS_READ = "holders:read"
     JOBS_WRITE = "jobs:write"
     CHECKS_READ = "checks:read"
     WEBHOOKS_WRITE = "webhooks:write"
@@ -22,6 +24,7 @@ DESCRIPTIONS: Final[dict[Scope, str]] = {
     Scope.PASSES_READ: "Look at passes, their history and their files",
     Scope.PASSES_WRITE: "Issue, change and reissue passes",
     Scope.PASSES_REVOKE: "Revoke, suspend and resume passes",
+    Scope.HOLDERS_READ: "See names and addresses of holders, and search by name",
     Scope.JOBS_WRITE: "Start, watch and cancel bulk jobs",
     Scope.CHECKS_READ: "Ask whether a plate has a permit",
     Scope.WEBHOOKS_WRITE: "Set up webhooks and see their deliveries",
