@@ -274,6 +274,25 @@ class StatusListRow(Base):
     used: Mapped[int]
 
 
+class WithdrawnPlaceRow(Base):
+    """A place in a status list that is not valid although no revision here has it.
+
+    After the restore of a backup: the pass was issued after the backup and its right had ended before the restore.
+    """
+
+    __tablename__ = "withdrawn_places"
+    __table_args__ = (
+        ForeignKeyConstraint(["tenant", "list_number"], ["status_lists.tenant", "status_lists.number"]),
+        CheckConstraint("status_value BETWEEN 1 AND 3", name="status_value"),
+    )
+
+    tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
+    list_number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    list_index: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    status_value: Mapped[int]
+    at: Mapped[datetime]
+
+
 class SigningKeyRow(Base):
     """What the register knows of a key; the key itself lives at ``uri``."""
 

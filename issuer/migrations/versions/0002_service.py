@@ -352,6 +352,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tenant", "id", name=op.f("pk_webhook_endpoints")),
     )
     op.create_table(
+        "withdrawn_places",
+        sa.Column("tenant", sa.String(length=40), nullable=False),
+        sa.Column("list_number", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("list_index", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("status_value", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("status_value BETWEEN 1 AND 3", name=op.f("ck_withdrawn_places_status_value")),
+        sa.ForeignKeyConstraint(
+            ["tenant", "list_number"],
+            ["status_lists.tenant", "status_lists.number"],
+            name=op.f("fk_withdrawn_places_status_lists"),
+        ),
+        sa.PrimaryKeyConstraint("tenant", "list_number", "list_index", name=op.f("pk_withdrawn_places")),
+    )
+    op.create_table(
         "workers",
         sa.Column("tenant", sa.String(length=40), nullable=False),
         sa.Column("executor_id", sa.String(length=80), nullable=False),
@@ -432,6 +447,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_apple_registrations_tenant_serial"), table_name="apple_registrations")
     op.drop_table("apple_registrations")
     op.drop_table("workers")
+    op.drop_table("withdrawn_places")
     op.drop_table("webhook_endpoints")
     op.drop_index(
         op.f("ix_webhook_deliveries_tenant_endpoint_id_created_at"), table_name="webhook_deliveries"
