@@ -13,13 +13,15 @@ from datetime import date, datetime
 from itertools import islice
 from typing import Final, TypeVar
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from issuer.models import RevisionRow, StatusListRow
+from issuer.models import NOT_VALID, RevisionRow, SequenceRow, StatusListRow, WithdrawnPlaceRow
 
 CAPACITY: Final = 1 << 20
 FULL_PERCENT: Final = 80
+# The sequence whose value no new list's number falls below: after a restore, numbers may have been given already.
+NUMBERS: Final = "status-lists"
 _CHUNK = 500
 _Item = TypeVar("_Item")
 
@@ -70,14 +72,32 @@ def status_entries(session: Session, tenant: str) -> Iterator[StatusListEntries]
         )
 
 
-def last_touched(session: Session, tenant: str) -> dict[int, datetime]:
-    """When each list of ``tenant`` last got a seal or saw one superseded, by its number."""
+def last_touched(session: Session, tenant: str, numbers: Sequence[int]) -> dict[int, datetime]:
+    """When each of the lists ``numbers`` last got a seal or saw one superseded."""
     rows = session.execute(
         select(RevisionRow.list_number, func.max(RevisionRow.issued_at), func.max(RevisionRow.superseded_at))
-        .where(RevisionRow.tenant == tenant, RevisionRow.list_number.is_not(None))
+        .where(RevisionRow.tenant == tenant, RevisionRow.list_number.in_(numbers))
         .group_by(RevisionRow.list_number)
     )
     return {number: max(filter(None, times)) for number, *times in rows if number is not None}
+
+
+def not_valid(session: Session, tenant: str) -> Iterator[tuple[int, int, int]]:
+    """Every entry of a status list that is not valid: (list number, index, value 1 to 3)."""
+    rows = session.execute(
+        select(RevisionRow.list_number, RevisionRow.list_index, RevisionRow.status_value)
+        # Word for word the condition of the index that holds only these few.
+        .where(RevisionRow.tenant == tenant, text(NOT_VALID))
+        .execution_options(yield_per=10_000)
+    )
+    for number, index, value in rows:
+        if number is not None and index is not None:
+            yield number, index, value
+    withdrawn = select(
+        WithdrawnPlaceRow.list_number, WithdrawnPlaceRow.list_index, WithdrawnPlaceRow.status_value
+    )
+    for place in session.execute(withdrawn.where(WithdrawnPlaceRow.tenant == tenant)):
+        yield place[0], place[1], place[2]
 
 
 def _entries(session: Session, tenant: str, one: StatusListRow) -> Iterator[tuple[int, int]]:
@@ -89,6 +109,11 @@ def _entries(session: Session, tenant: str, one: StatusListRow) -> Iterator[tupl
     for index, value in rows:
         if index is not None:
             yield index, value
+    withdrawn = select(WithdrawnPlaceRow.list_index, WithdrawnPlaceRow.status_value).where(
+        WithdrawnPlaceRow.tenant == tenant, WithdrawnPlaceRow.list_number == one.number
+    )
+    for place in session.execute(withdrawn):
+        yield place[0], place[1]
 
 
 def _last_day(name: str) -> date:
@@ -109,8 +134,10 @@ def _current(session: Session, tenant: str, type_id: str, name: str, capacity: i
     if newest is not None and newest.used < newest.capacity * FULL_PERCENT // 100:
         return newest
     highest = session.scalar(select(func.max(StatusListRow.number)).where(StatusListRow.tenant == tenant))
+    floor = session.get(SequenceRow, (tenant, NUMBERS))
+    number = max(highest or 0, floor.last_value if floor else 0) + 1
     begun = StatusListRow(
-        tenant=tenant, number=(highest or 0) + 1, type_id=type_id, half_year=name, capacity=capacity, used=0
+        tenant=tenant, number=number, type_id=type_id, half_year=name, capacity=capacity, used=0
     )
     session.add(begun)
     session.flush()

@@ -52,6 +52,10 @@ class StatusList:
             raise IndexError(index)
         return Status(self._raw[index >> 2] >> (index & 3) * BITS & 3)
 
+    def holds(self, raw: bytes) -> bool:
+        """Whether its entries are those of ``raw``, as `pack` gives them."""
+        return self._raw == raw
+
 
 def pack(entries: Iterable[tuple[int, Status]]) -> bytes:
     """The uncompressed list with ``entries`` (index, status); all others are valid.
