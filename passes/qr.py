@@ -17,7 +17,7 @@ from functools import lru_cache
 from PIL import Image
 from qrcode import QRCode
 from qrcode.constants import ERROR_CORRECT_M
-from qrcode.util import MODE_ALPHA_NUM, QRData
+from qrcode.util import MODE_8BIT_BYTE, MODE_ALPHA_NUM, QRData
 
 from passes.base45 import ALPHABET
 from passes.errors import PassRefusal
@@ -28,6 +28,8 @@ QUIET_ZONE = 4
 _MASK = 3
 # Alphanumeric characters in version 40-M (ISO/IEC 18004 table 7).
 _LONGEST = 3391
+# Far more than an address of ours has, and still a symbol that a phone reads from a screen.
+_LONGEST_LINK = 1000
 _ALPHABET = frozenset(ALPHABET.decode())
 
 
@@ -75,7 +77,24 @@ def qr_png(text: str, *, module_px: int = 8) -> bytes:
 
     The bytes depend on nothing but text and size. Raises as `qr_matrix` does.
     """
-    matrix = qr_matrix(text)
+    return _png(qr_matrix(text), module_px)
+
+
+def link_png(address: str, *, module_px: int = 8) -> bytes:
+    """A web address as `qr_png` draws it: in byte mode, since an address has small letters.
+
+    Nothing is kept: an address may hold a secret. Raises PassRefusal QR_TOO_LONG beyond 1000 characters, and
+    UnicodeEncodeError for what is no address.
+    """
+    if len(address) > _LONGEST_LINK:
+        raise PassRefusal("QR_TOO_LONG", length=len(address))
+    code = QRCode(error_correction=ERROR_CORRECT_M, border=QUIET_ZONE, mask_pattern=_MASK)
+    code.add_data(QRData(address.encode("ascii"), mode=MODE_8BIT_BYTE))
+    code.make()
+    return _png(QrMatrix(tuple(bytes(map(bool, row)) for row in code.modules)), module_px)
+
+
+def _png(matrix: QrMatrix, module_px: int) -> bytes:
     side = matrix.modules + 2 * QUIET_ZONE
     grey = bytearray(b"\xff" * (side * side))
     for y, row in enumerate(matrix.rows, start=QUIET_ZONE):

@@ -6,7 +6,6 @@ hashed, since an address or a pass number in a table of its own would be one mor
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -62,19 +61,6 @@ def is_free(session: Session, application: Application, rate: Rate, who: str) ->
     now = _milliseconds(application.now())
     row = session.get(RateSlotRow, (application.tenant, _name(application, rate, who)))
     return row is None or row.next_free_ms - now <= rate.seconds * 1000 * (rate.burst - 1)
-
-
-def network_of(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 that one IPv6 connection has for itself."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return "unknown"
-    if isinstance(parsed, ipaddress.IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        return str(ipaddress.ip_network((int(parsed) >> 64 << 64, 64)))
-    return str(parsed)
 
 
 def _name(application: Application, rate: Rate, who: str) -> str:

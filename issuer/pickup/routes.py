@@ -1,7 +1,68 @@
-"""The routes of the pick-up pages."""
+"""The routes of the holder's pages: everything under /p, and the start page."""
 
 from __future__ import annotations
 
+from typing import Any, Final
+
+from litestar import Response, Router
+from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler
 
-HANDLERS: list[ControllerRouterHandler] = []
+from issuer.pickup import carriers, entry, records, wallets
+from issuer.pickup.forms import LONGEST_BODY
+from issuer.pickup.guests import ForeignForm, NoVisit
+from issuer.pickup.reader import AnyRequest, reader_of
+from issuer.web import problems
+from keys.errors import Refusal
+
+_UNAVAILABLE: Final = 503
+
+
+def _no_visit(request: AnyRequest, _: NoVisit) -> Response[Any]:
+    reader = reader_of(request)[1]
+    return reader.with_visit(reader.problem(403, "NO_VISIT"), None)
+
+
+def _foreign_form(request: AnyRequest, _: ForeignForm) -> Response[Any]:
+    return reader_of(request)[1].problem(403, "FOREIGN_FORM")
+
+
+def _unreadable(request: AnyRequest, fault: HTTPException) -> Response[Any]:
+    """What the framework refuses: a body that is too long or no form, a method that a page does not have."""
+    if fault.status_code >= 500:
+        return _fault(request, fault)
+    return reader_of(request)[1].problem(fault.status_code, "UNREADABLE")
+
+
+def _refused(request: AnyRequest, refusal: Refusal) -> Response[Any]:
+    """A refusal that no page expects is the operator's to solve, and its sentence is for them."""
+    problems.refused(request, refusal)
+    try:
+        return reader_of(request)[1].problem(_UNAVAILABLE, "FAULT", retry_after=problems.RETRY_AFTER_SECONDS)
+    except Refusal:
+        # Without settings there is no page to say it on.
+        headers = {"Retry-After": str(problems.RETRY_AFTER_SECONDS)}
+        return Response(b"", status_code=_UNAVAILABLE, media_type="text/plain", headers=headers)
+
+
+def _fault(request: AnyRequest, fault: Exception) -> Response[Any]:
+    """A fault of ours: logged as everywhere, and a page that says nothing about it."""
+    problems.internal_fault(request, fault)
+    return reader_of(request)[1].problem(500, "FAULT")
+
+
+HANDLERS: list[ControllerRouterHandler] = [
+    Router(
+        "/",
+        route_handlers=[*entry.HANDLERS, *carriers.HANDLERS, *wallets.HANDLERS, *records.HANDLERS],
+        exception_handlers={
+            NoVisit: _no_visit,
+            ForeignForm: _foreign_form,
+            HTTPException: _unreadable,
+            Refusal: _refused,
+            Exception: _fault,
+        },
+        request_max_body_size=LONGEST_BODY,
+        include_in_schema=False,
+    )
+]

@@ -1,0 +1,68 @@
+"""Handlers of a visit: a valid cookie, a form of this visit where something changes, and the pass as it is now."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from litestar import Response
+from litestar.exceptions import HTTPException
+
+from issuer.application import Application
+from issuer.pickup.forms import text_of
+from issuer.pickup.reader import AnyRequest, Reader, reader_of
+from issuer.pickup.standing import HeldPass, held_pass
+from issuer.pickup.visits import Visit, find_visit
+
+
+class NoVisit(HTTPException):
+    """The cookie stands for no visit, or for one that is over."""
+
+    status_code = 403
+
+
+class ForeignForm(HTTPException):
+    """A form that did not come from a page of this visit."""
+
+    status_code = 403
+
+
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """Somebody with a visit, and the pass that it is for."""
+
+    application: Application
+    reader: Reader
+    visit: Visit
+    held: HeldPass
+
+    def page(self, template: str, *, status: int = 200, **values: object) -> Response[Any]:
+        """A page of the visit: as `Reader.page`, with what all of them need."""
+        return self.reader.page(
+            template,
+            status=status,
+            visit=self.visit,
+            form_token=self.visit.form_token,
+            held=self.held,
+            **values,
+        )
+
+
+def guest_of(request: AnyRequest) -> Guest:
+    """Who is on a visit. Raises NoVisit."""
+    application, reader = reader_of(request)
+    with application.reading() as session:
+        visit = find_visit(session, application, reader.visit_token)
+        held = held_pass(session, application, visit.type_id, visit.number) if visit is not None else None
+    if visit is None or held is None:
+        raise NoVisit
+    return Guest(application, reader, visit, held)
+
+
+def acting_guest_of(request: AnyRequest, data: Mapping[str, Any]) -> Guest:
+    """Who is on a visit and has sent the form ``data`` from one of its pages. Raises NoVisit, ForeignForm."""
+    guest = guest_of(request)
+    if not guest.reader.is_from_here() or not guest.visit.accepts(text_of(data, "form_token")):
+        raise ForeignForm
+    return guest

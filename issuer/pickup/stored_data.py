@@ -1,0 +1,140 @@
+"""Everything that is stored about a holder and one pass (Art. 15 GDPR): as a file, and for the page in words.
+
+Secrets are stored as hashes and of no use to anybody, so their times are told and not their values. A phone's push
+token is told as being there: it is the phone's, not a fact about its owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from issuer import audit
+from issuer.application import Application
+from issuer.audit import AuditEntry
+from issuer.models import Base, HolderRow, PassRow, RevisionRow
+from issuer.models_access import LetterCodeRow, PickupLinkRow, VisitRow
+from issuer.models_delivery import (
+    AppleDeviceRow,
+    AppleRegistrationRow,
+    GoogleMessageRow,
+    LetterRow,
+    MailRow,
+    ReminderRow,
+    WalletPassRow,
+)
+from issuer.pickup.visits import ACTOR
+from issuer.register import subject
+
+Record = dict[str, Any]
+
+# Hashes, tokens, keyed digests and texts for machines; each is named in ``secrets`` instead of being told.
+_LEFT_OUT: Final = frozenset({"tenant", "token_hash", "code_hash", "visit_hash", "apple_token", "record"})
+_BY_NUMBER: Final[Mapping[str, type[Base]]] = {
+    "revisions": RevisionRow,
+    "wallet_passes": WalletPassRow,
+    "mails": MailRow,
+    "letters": LetterRow,
+    "reminders": ReminderRow,
+    "pickup_links": PickupLinkRow,
+    "letter_codes": LetterCodeRow,
+    "visits": VisitRow,
+}
+
+
+def deleted_on(application: Application, period_last: date) -> date:
+    """The day (Europe/Berlin) on which the night's run deletes a pass that ends on ``period_last``."""
+    return period_last + timedelta(days=application.config.retention.passes_after_end)
+
+
+def stored_data(session: Session, application: Application, type_id: str, number: str) -> Record:
+    """Every row about the pass and its holder, as plain values; times are ISO 8601 in UTC, days are dates.
+
+    Raises LookupError if the pass is not there.
+    """
+    tenant = application.tenant
+    row = session.get(PassRow, (tenant, type_id, number))
+    if row is None:
+        raise LookupError("the pass is gone")
+    found: Record = {
+        "made_at": application.now().isoformat(timespec="seconds"),
+        "deleted_on": deleted_on(application, row.period_last).isoformat(),
+        "holder": _plain(session.get(HolderRow, (tenant, row.holder_ref))),
+        "pass": _plain(row) | {"columns_compared_at_import": sorted(row.record)},
+    }
+    for name, table in _BY_NUMBER.items():
+        query = select(table).filter_by(tenant=tenant, type_id=type_id, number=number)
+        found[name] = sorted((_plain(one) for one in session.scalars(query)), key=_moment)
+    serials = {one["serial"] for one in (*found["revisions"], *found["wallet_passes"])}
+    found["apple_registrations"] = _registrations(session, tenant, serials)
+    messages = select(GoogleMessageRow).where(
+        GoogleMessageRow.tenant == tenant, GoogleMessageRow.serial.in_(serials)
+    )
+    found["google_messages"] = [_plain(one) for one in session.scalars(messages)]
+    found["history"] = [_entry(one) for one in audit.history(session, tenant, subject(type_id, number))]
+    found["secrets"] = (
+        "Links, letter codes, visits and the phone's token are stored as keyed hashes or as tokens that only "
+        "devices use. Of the imported record, keyed digests are stored to recognise a repeated import."
+    )
+    return found
+
+
+def _registrations(session: Session, tenant: str, serials: Iterable[str]) -> Sequence[Record]:
+    rows = session.execute(
+        select(AppleRegistrationRow, AppleDeviceRow)
+        .join(
+            AppleDeviceRow,
+            (AppleDeviceRow.tenant == AppleRegistrationRow.tenant)
+            & (AppleDeviceRow.device_id == AppleRegistrationRow.device_id),
+        )
+        .where(AppleRegistrationRow.tenant == tenant, AppleRegistrationRow.serial.in_(list(serials)))
+        .order_by(AppleRegistrationRow.created_at)
+    )
+    return [
+        {
+            "serial": registration.serial,
+            "device_id": device.device_id,
+            "registered_at": _value(registration.created_at),
+            "has_push_token": bool(device.push_token),
+            "failing_since": _value(device.failing_since),
+        }
+        for registration, device in rows
+    ]
+
+
+def _plain(row: Base | None) -> Record:
+    if row is None:
+        return {}
+    return {
+        column.name: _value(getattr(row, column.name))
+        for column in row.__table__.columns
+        if column.name not in _LEFT_OUT
+    }
+
+
+def _value(value: object) -> object:
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _moment(record: Record) -> str:
+    """The time that sorts records: each table has one of these."""
+    names = ("issued_at", "created_at", "started_at", "modified_at")
+    return next((str(record[name]) for name in names if name in record), "")
+
+
+def _entry(entry: AuditEntry) -> Record:
+    """An entry of the audit trail; who of the city's staff did it is not the holder's data."""
+    return {
+        "at": entry.at.isoformat(timespec="seconds"),
+        "by": ACTOR if entry.actor == ACTOR else "city",
+        "action": entry.action,
+        "before": entry.before,
+        "after": entry.after,
+        "reason": entry.reason,
+    }
