@@ -180,6 +180,8 @@ class MailRow(Base):
     created_at: Mapped[datetime]
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     failure: Mapped[str | None] = mapped_column(String(200))
+    # Somebody is at it until then: two workers must not send the same mail.
+    sending_until: Mapped[datetime | None]
     sent_at: Mapped[datetime | None]
     failed_at: Mapped[datetime | None]
 
@@ -201,7 +203,10 @@ class LetterRow(Base):
 
 
 class ReminderRow(Base):
-    """A reminder that has gone out: once per pass, end of period and number of days before it."""
+    """A reminder that has gone out: once per pass, end of period and number of days before it.
+
+    Those to the operator stand here too: the type is ``#`` and what ends, the number its name.
+    """
 
     __tablename__ = "reminders"
     __table_args__ = (of_tenant(),)
