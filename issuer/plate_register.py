@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -16,11 +16,12 @@ from typing import Any, Final
 from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
-from issuer.models import AuditEntryRow, PassRow, RevisionRow
+from issuer.models import AuditEntryRow, PassRow, PassTermRow, RevisionRow
 from issuer.register import subject
+from issuer.search_terms import PLATE
 from passes.model import PassStatus
 from passes.periods import berlin_day
-from passes.plates import Plate
+from passes.plates import LONGEST, Plate
 from passes.seasons import Season
 from verifier.common import same_zone
 
@@ -58,7 +59,7 @@ def find_plate(session: Session, tenant: str, plate: Plate, zone: str | None, at
     a permit counts until the change.
     """
     found: dict[str, list[PlateFinding]] = {}
-    for row, revisions in _with_plate(session, tenant, plate):
+    for row, revisions in _with_plate(session, tenant, plate, at):
         revision = _in_force(revisions, at)
         for key, season in revision.attributes.get("plates") or ():
             if _same_but_suffix(key, plate):
@@ -78,37 +79,37 @@ def find_plate(session: Session, tenant: str, plate: Plate, zone: str | None, at
     return PlateFinding(Finding.SUFFIX_DIFFERS if others else Finding.NOT_LISTED, others=others)
 
 
-def _with_plate(session: Session, tenant: str, plate: Plate) -> list[tuple[PassRow, Sequence[RevisionRow]]]:
-    """The passes that have, or once had, the plate with whatever suffix, each with all its revisions."""
-    passes = session.scalars(
-        select(PassRow)
-        .join(
-            RevisionRow,
-            (RevisionRow.tenant == PassRow.tenant)
-            & (RevisionRow.type_id == PassRow.type_id)
-            & (RevisionRow.number == PassRow.number),
-        )
-        .where(
-            PassRow.tenant == tenant,
-            cast(RevisionRow.attributes, Text).contains(_stem(plate), autoescape=True),
-        )
-        .distinct()
-    ).all()
-    return [
-        (
-            row,
-            session.scalars(
-                select(RevisionRow)
-                .where(
-                    RevisionRow.tenant == tenant,
-                    RevisionRow.type_id == row.type_id,
-                    RevisionRow.number == row.number,
-                )
-                .order_by(RevisionRow.n)
-            ).all(),
-        )
-        for row in passes
-    ]
+def _with_plate(
+    session: Session, tenant: str, plate: Plate, at: datetime
+) -> list[tuple[PassRow, Sequence[RevisionRow]]]:
+    """The passes that have the plate with whatever suffix, or had it at ``at``, each with all its revisions."""
+    now = select(PassTermRow.type_id, PassTermRow.number).where(
+        PassTermRow.tenant == tenant,
+        PassTermRow.kind == PLATE,
+        PassTermRow.value.in_([one.key for one in _with_any_suffix(plate)]),
+    )
+    # The terms are those of the current revisions; what has been replaced since ``at`` is few and read as text.
+    then = select(RevisionRow.type_id, RevisionRow.number).where(
+        RevisionRow.tenant == tenant,
+        RevisionRow.superseded_at > at,
+        cast(RevisionRow.attributes, Text).contains(_stem(plate), autoescape=True),
+    )
+    found = []
+    for type_id, number in session.execute(now.union(then)):
+        row = session.get_one(PassRow, (tenant, type_id, number))
+        revisions = session.scalars(
+            select(RevisionRow)
+            .where(RevisionRow.tenant == tenant, RevisionRow.type_id == type_id, RevisionRow.number == number)
+            .order_by(RevisionRow.n)
+        ).all()
+        found.append((row, revisions))
+    return found
+
+
+def _with_any_suffix(plate: Plate) -> list[Plate]:
+    """The plate and its like with the other suffixes; eight characters leave no room for one."""
+    shortest = plate.length - len(plate.suffix)
+    return [replace(plate, suffix=one) for one in ("", "E", "H") if shortest + len(one) <= LONGEST]
 
 
 def _stem(plate: Plate) -> str:

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote_plus
 import msgspec
 from litestar import Request, Response, post
 from litestar.datastructures import State
+from litestar.params import RawBody
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import delete
 
@@ -68,7 +69,7 @@ class _Credentials:
         "Without `scope` it has all scopes of the client."
     ),
 )
-def create_token(request: Request[Any, Any, State], body: bytes) -> Response[bytes]:
+def create_token(request: Request[Any, Any, State], body: RawBody) -> Response[bytes]:
     """Answer with an access token, or with an error code of RFC 6749."""
     try:
         content = _token(application_of(request), request, body)
