@@ -35,6 +35,7 @@ _FORMS = {
         "pass@projekt.iam.gserviceaccount.com",
     ),
 }
+_MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z][A-Za-z0-9-]{1,62}")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # Phones append /v1 themselves, and lists and images their own names: neither a slash nor /v1 at the end.
 _PATH = r"(?::[1-9][0-9]{0,4})?(?:/(?!\.{1,2}(?:/|\Z)|v1\Z)[A-Za-z0-9._~-]{1,60}){0,6}"
@@ -51,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     display_mode: DisplayMode = DisplayMode.PAPER_REQUIRED
     base_url: str = "https://example.org"
     contact: str = ""
+    # Where the nightly run writes to when a certificate or key ends soon; empty for nowhere but the log.
+    operator_mail: str = ""
     test: bool = False
     apple_pass_type_identifier: str = ""
     apple_team_identifier: str = ""
@@ -151,7 +154,8 @@ def checked(settings: Settings) -> Settings:
 
     Raises IssuerRefusal SETTING_TEXT for a text that is too long, padded, has characters that cannot be printed
     or, as the city's name, is empty; SETTING_BASE_URL for a base URL that is not ``https://host[/path]``
-    (a test city may use localhost, also with http); SETTING_IDENTIFIER for what Apple or Google would not give.
+    (a test city may use localhost, also with http); SETTING_IDENTIFIER for what Apple or Google would not give;
+    SETTING_MAIL for an operator's address that is none.
     """
     texts = {key: unicodedata.normalize("NFC", getattr(settings, key)) for key in _LONGEST}
     for key, limit in _LONGEST.items():
@@ -164,6 +168,8 @@ def checked(settings: Settings) -> Settings:
         value = getattr(settings, key)
         if value and form.fullmatch(value) is None:
             raise IssuerRefusal("SETTING_IDENTIFIER", key=key, example=example)
+    if settings.operator_mail and _MAIL.fullmatch(settings.operator_mail) is None:
+        raise IssuerRefusal("SETTING_MAIL", key="operator_mail")
     local = settings.test and _LOCAL_URL.fullmatch(settings.base_url)
     if not local and _PUBLIC_URL.fullmatch(settings.base_url) is None:
         raise IssuerRefusal("SETTING_BASE_URL", key="base_url")

@@ -141,3 +141,11 @@ def test_a_citys_name_is_checked_before_anything_is_written(tmp_path: Path) -> N
             tmp_path / "data", TODAY, tenant="stadt", settings=Settings(city_name="a\x1bb"), demo=False
         )
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "address", ["technik", "a@b", "a@b.de, c@d.de", "a@b.de\nBcc: c@d.de", "Technik <a@b.de>", "ä@b.de"]
+)
+def test_an_operators_address_that_is_none(register: SampleRegister, address: str) -> None:
+    assert refusal(register, Settings(operator_mail=address)).code == "SETTING_MAIL"
+    assert saved(register, Settings(operator_mail="it@stadt.example")).operator_mail == "it@stadt.example"
