@@ -11,14 +11,16 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap
@@ -44,6 +46,7 @@ from keys.private_files import (
 )
 from keys.private_key_files import check_private_key
 from keys.store import SECRET_BYTES, Algorithm, Signer, Unlock, algorithm_of
+from keys.tls_identity import load_private_key
 from keys.uri import KeyUri, Scheme, check_name
 
 _STORE_FILE = "keystore.json"
@@ -89,7 +92,7 @@ class _Rs256Signer(_FileSigner):
 
 
 class FileKeyStore:
-    """An open keystore: a `KeyManager`, `KeyImporter` and `SecretKeeper` over a directory.
+    """An open keystore: a `KeyManager`, `KeyImporter`, `SecretKeeper` and `TlsKeys` over a directory.
 
     Open it once per process; several processes may have it open, and a key that one of them makes is found
     by the others. Opening with a passphrase needs 128 MB of memory for a moment.
@@ -161,13 +164,10 @@ class FileKeyStore:
         if (known := self._signers.get(uri)) is not None:
             return known
         with self._loading:
-            label, content = self._load(uri)
-            if label.kind == SECRET_KIND:
-                raise KeyRefusal("KEY_IS_SECRET", uri=uri)
-            private_key = check_private_key(load_der_private_key(content, None))
-            if kid_of(private_key.public_key()) != label.kid:
-                raise KeyRefusal("KEY_DAMAGED", name=label.name)
-            made = (_Es256Signer if label.kind == Algorithm.ES256 else _Rs256Signer)(uri, private_key)
+            private_key = self._private_key(uri)
+            made = (_Es256Signer if isinstance(private_key, ec.EllipticCurvePrivateKey) else _Rs256Signer)(
+                uri, private_key
+            )
             return self._signers.setdefault(uri, made)
 
     def public_key(self, uri: KeyUri) -> PublicKey:
@@ -183,6 +183,13 @@ class FileKeyStore:
             if label.kind != SECRET_KIND:
                 raise KeyRefusal("KEY_IS_NOT_SECRET", uri=uri)
             return self._secrets.setdefault(uri, content)
+
+    def load_tls_key(
+        self, uri: KeyUri, certificates: Sequence[x509.Certificate], context: ssl.SSLContext
+    ) -> None:
+        """Let ``context`` show ``certificates``, with the key at ``uri``. Raises KeyRefusal, see `TlsKeys`."""
+        with self._loading:
+            load_private_key(context, self._private_key(uri), certificates)
 
     def rewrap(self, unlock: Unlock) -> None:
         """Change the secret of the keystore, in one atomic step; the keys stay as they are.
@@ -260,6 +267,15 @@ class FileKeyStore:
             replace_private(self._key_path(label.name), encode_key(label, sealed))
             self._write_table(replace(table, deks={**table.deks, label.name: wrapped}))
         return uri
+
+    def _private_key(self, uri: KeyUri) -> PrivateKey:
+        label, content = self._load(uri)
+        if label.kind == SECRET_KIND:
+            raise KeyRefusal("KEY_IS_SECRET", uri=uri)
+        private_key = check_private_key(load_der_private_key(content, None))
+        if kid_of(private_key.public_key()) != label.kid:
+            raise KeyRefusal("KEY_DAMAGED", name=label.name)
+        return private_key
 
     def _load(self, uri: KeyUri) -> tuple[Label, bytes]:
         kek = self._open_kek()
