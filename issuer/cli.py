@@ -24,7 +24,10 @@ _MODULES = (
     "issuer.commands.publish",
     "issuer.commands.keys",
     "issuer.commands.serve",
+    "issuer.commands.backup",
+    "issuer.commands.migrate",
     "issuer.commands.clients",
+    "issuer.commands.pickup",
 )
 # Which module holds a command, so that a run loads only that one.
 _HOME = {
@@ -42,7 +45,11 @@ _HOME = {
     "keys": _MODULES[4],
     "serve": "issuer.commands.serve",
     "worker": "issuer.commands.serve",
+    "backup": "issuer.commands.backup",
+    "restore": "issuer.commands.backup",
+    "migrate": "issuer.commands.migrate",
     "clients": "issuer.commands.clients",
+    "pickup-link": "issuer.commands.pickup",
 }
 
 

@@ -1,4 +1,4 @@
-"""Alembic's way in: it works on the connection that `issuer.migrations.upgrade` hands over."""
+"""Alembic's way in: it works on the connection or writes the dialect that `issuer.migrations.upgrade` hands over."""
 
 from alembic import context
 
@@ -6,10 +6,15 @@ import issuer.models_access
 import issuer.models_delivery  # noqa: F401 - their tables join the metadata
 from issuer.models import Base
 
-context.configure(
-    connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
-    compare_type=True,
-)
+if context.is_offline_mode():
+    context.configure(
+        dialect_name=context.config.attributes["dialect"], target_metadata=Base.metadata, literal_binds=True
+    )
+else:
+    context.configure(
+        connection=context.config.attributes["connection"],
+        target_metadata=Base.metadata,
+        compare_type=True,
+    )
 with context.begin_transaction():
     context.run_migrations()

@@ -1,0 +1,287 @@
+"""Making a restored register agree with what has happened since its backup, as far as anybody can know.
+
+Everything here only ever takes validity away.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from issuer import audit, keyring, lifecycle, outgoing
+from issuer.audit import AuditEvent
+from issuer.errors import IssuerRefusal
+from issuer.lifecycle import Actor
+from issuer.models import PassRow, RevisionRow, SequenceRow, StatusListRow, WithdrawnPlaceRow
+from issuer.models_access import JobRow
+from issuer.models_delivery import WalletPassRow
+from issuer.sequences import next_sequence
+from issuer.status_allocation import CAPACITY, NUMBERS, half_year
+from keys import lifecycle as key_lifecycle
+from keys.errors import Refusal
+from keys.lifecycle import KeyState, Purpose
+from passes.model import PassStatus
+from passes.periods import berlin_day
+from passes.status_list import MAX_BYTES, Status, StatusList, read_status_list, verified_status_list
+
+# More lists than can have begun between a backup and its restore.
+_NUMBERS_LEFT_OUT: Final = 1000
+# A list that the register does not know is published for as long as a pass can hold.
+_UNKNOWN_LIST_YEARS: Final = 5
+_REASON: Final = "restore"
+_REVOCABLE: Final = (
+    PassStatus.ACTIVE,
+    PassStatus.SUSPENDED,
+    PassStatus.EXPIRED,
+    PassStatus.PENDING_PAYMENT,
+)
+
+
+@dataclass(slots=True)
+class Reconciled:
+    """What was taken back: passes and keys revoked, passes suspended, places of passes that nobody knows.
+
+    ``reissue`` are passes (type, number) whose seal was replaced after the backup: they need another one.
+    """
+
+    passes: int = 0
+    keys: int = 0
+    suspended: int = 0
+    places: int = 0
+    reissue: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Run:
+    session: Session
+    tenant: str
+    at: datetime
+    actor: str
+    done: Reconciled = field(default_factory=Reconciled)
+
+    @property
+    def by(self) -> Actor:
+        return Actor(self.actor, self.at, _REASON)
+
+
+def reconcile(
+    session: Session, tenant: str, at: datetime, actor: str, log: bytes, published: Path | None
+) -> Reconciled:
+    """Apply the revocation ``log`` and the lists in ``published`` to the register restored in ``session``.
+
+    Raises IssuerRefusal RESTORE_LOG_UNREADABLE, RESTORE_REVOCATION for a line that cannot be applied,
+    RESTORE_LISTS for a list that is not this city's.
+    """
+    run = _Run(session, tenant, at, actor)
+    _replay(run, log)
+    if published is not None:
+        for number, found in _published_lists(run, published):
+            _take_over(run, number, found)
+    _close_lists(run)
+    _let_wallets_fetch(run)
+    _end_jobs(run)
+    facts: dict[str, audit.Fact] = {
+        "passes_revoked": run.done.passes,
+        "keys_revoked": run.done.keys,
+        "suspended": run.done.suspended,
+        "places": run.done.places,
+    }
+    audit.append(session, tenant, [AuditEvent("restore", "register", after=facts)], at, actor)
+    return run.done
+
+
+def _replay(run: _Run, log: bytes) -> None:
+    for n, line in enumerate(log.split(b"\n"), start=1):
+        # A line that was cut off was never acknowledged; the log goes on behind it on a line of its own.
+        if not line.strip() or (line.startswith(b'{"at": ') and not line.endswith(b"}")):
+            continue
+        try:
+            entry = json.loads(line)
+            if entry["tenant"] != run.tenant:
+                continue
+            kid, name, place = entry.get("key"), entry.get("pass"), entry.get("place")
+            type_id, _, number = (name or "").partition("/")
+            if place is not None:
+                place = int(place[0]), int(place[1])
+            if kid is None and not (type_id and number):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
+            raise IssuerRefusal("RESTORE_LOG_UNREADABLE", line=n) from None
+        try:
+            if kid is not None:
+                _revoke_key(run, str(kid))
+            else:
+                _revoke_pass(run, type_id, number, place)
+        except Refusal as refusal:
+            raise IssuerRefusal("RESTORE_REVOCATION", line=n, code=refusal.code) from refusal
+
+
+def _revoke_key(run: _Run, kid: str) -> None:
+    for record in keyring.records(run.session, run.tenant):
+        # A key that the register does not know is in no bundle: nobody trusts it.
+        if record.kid.hex() == kid and record.state is not KeyState.REVOKED:
+            after = key_lifecycle.revoke(record, run.at)
+            keyring.transition(run.session, record, after, run.at, run.actor, _REASON)
+            run.done.keys += 1
+
+
+def _revoke_pass(run: _Run, type_id: str, number: str, place: tuple[int, int] | None) -> None:
+    row = run.session.get(PassRow, (run.tenant, type_id, number))
+    if row is not None and row.status in _REVOCABLE:
+        lifecycle.revoke(run.session, run.tenant, type_id, number, actor=run.by)
+        run.done.passes += 1
+    if place is not None:
+        _withdraw(run, place, Status.INVALID, type_id)
+
+
+def _withdraw(run: _Run, place: tuple[int, int], value: Status, type_id: str) -> RevisionRow | None:
+    """Make sure that ``place`` is not valid; returns the revision that has it, if there is one."""
+    revision = _revision_at(run, place)
+    if revision is not None:
+        if revision.status_value == Status.VALID:
+            revision.status_value = int(value)
+            run.session.flush()
+        return revision
+    if run.session.get(WithdrawnPlaceRow, (run.tenant, *place)) is None:
+        _know_list(run, place[0], type_id)
+        # Nobody can ever resume a pass that the register does not have.
+        kept = Status.INVALID if value is Status.SUSPENDED else value
+        run.session.add(
+            WithdrawnPlaceRow(
+                tenant=run.tenant,
+                list_number=place[0],
+                list_index=place[1],
+                status_value=int(kept),
+                at=run.at,
+            )
+        )
+        run.session.flush()
+        run.done.places += 1
+    return None
+
+
+def _revision_at(run: _Run, place: tuple[int, int]) -> RevisionRow | None:
+    return run.session.scalars(
+        select(RevisionRow).where(
+            RevisionRow.tenant == run.tenant,
+            RevisionRow.list_number == place[0],
+            RevisionRow.list_index == place[1],
+        )
+    ).one_or_none()
+
+
+def _know_list(run: _Run, number: int, type_id: str) -> None:
+    if run.session.get(StatusListRow, (run.tenant, number)) is None:
+        last = berlin_day(run.at + timedelta(days=366 * _UNKNOWN_LIST_YEARS))
+        run.session.add(
+            StatusListRow(
+                tenant=run.tenant,
+                number=number,
+                type_id=type_id,
+                half_year=half_year(last),
+                capacity=CAPACITY,
+                used=CAPACITY,
+            )
+        )
+        run.session.flush()
+
+
+def _published_lists(run: _Run, folder: Path) -> Iterator[tuple[int, StatusList]]:
+    keys: dict[bytes, ec.EllipticCurvePublicKey] = {}
+    for record in keyring.records(run.session, run.tenant, Purpose.LIST):
+        key = load_der_public_key(record.spki)
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            keys[record.kid] = key
+    files = sorted((folder / "status").glob("*.cwt"))
+    if not files:
+        raise IssuerRefusal("RESTORE_LISTS", file=folder / "status")
+    for file in files:
+        try:
+            with file.open("rb") as stream:
+                unverified = read_status_list(stream.read(MAX_BYTES + 1))
+            found = verified_status_list(unverified, keys[unverified.message.kid])
+            number = int(file.stem)
+        except (Refusal, KeyError, ValueError):
+            raise IssuerRefusal("RESTORE_LISTS", file=file) from None
+        if not unverified.frame.subject.endswith(f"/status/{number}"):
+            raise IssuerRefusal("RESTORE_LISTS", file=file)
+        yield number, found
+
+
+def _take_over(run: _Run, number: int, found: StatusList) -> None:
+    for index in range(CAPACITY):
+        value = found[index]
+        if value is not Status.VALID:
+            _take_over_place(run, (number, index), value)
+
+
+def _take_over_place(run: _Run, place: tuple[int, int], value: Status) -> None:
+    revision = _revision_at(run, place)
+    if revision is None or revision.superseded_at is not None:
+        _withdraw(run, place, value, "")
+        return
+    row = run.session.get(PassRow, (run.tenant, revision.type_id, revision.number))
+    if row is None or revision.status_value == value:
+        return
+    if value is Status.INVALID and row.status in _REVOCABLE:
+        lifecycle.revoke(run.session, run.tenant, row.type_id, row.number, actor=run.by)
+        run.done.passes += 1
+    elif value is Status.SUSPENDED and row.status == PassStatus.ACTIVE:
+        lifecycle.suspend(run.session, run.tenant, row.type_id, row.number, actor=run.by)
+        run.done.suspended += 1
+    elif value is Status.SUPERSEDED and revision.status_value == Status.VALID:
+        revision.status_value = int(value)
+        run.session.flush()
+        run.done.reissue.append((row.type_id, row.number))
+
+
+def _close_lists(run: _Run) -> None:
+    """Give out no place again that a pass may have which was issued after the backup."""
+    session, tenant = run.session, run.tenant
+    session.execute(
+        update(StatusListRow).where(StatusListRow.tenant == tenant).values(used=StatusListRow.capacity)
+    )
+    highest = (
+        session.scalar(select(func.max(StatusListRow.number)).where(StatusListRow.tenant == tenant)) or 0
+    )
+    floor = session.get(SequenceRow, (tenant, NUMBERS))
+    if floor is None:
+        session.add(SequenceRow(tenant=tenant, name=NUMBERS, last_value=highest + _NUMBERS_LEFT_OUT))
+    else:
+        floor.last_value = max(floor.last_value, highest) + _NUMBERS_LEFT_OUT
+    session.flush()
+
+
+def _let_wallets_fetch(run: _Run) -> None:
+    """Whatever phones have got since the backup: what the register says now is newer."""
+    session, tenant = run.session, run.tenant
+    tag = next_sequence(session, tenant, outgoing.SEQUENCE, run.at)
+    moment = run.at.astimezone(UTC).replace(microsecond=0) + timedelta(seconds=1)
+    mine = WalletPassRow.tenant == tenant
+    for row in session.scalars(select(WalletPassRow).where(mine, WalletPassRow.modified_at >= moment)):
+        row.update_tag, row.modified_at = tag, row.modified_at + timedelta(seconds=1)
+    session.flush()
+    session.execute(
+        update(WalletPassRow)
+        .where(mine, WalletPassRow.modified_at < moment)
+        .values(update_tag=tag, modified_at=moment)
+    )
+
+
+def _end_jobs(run: _Run) -> None:
+    """A bulk job that had not ended will not go on: its task is not in the backup."""
+    session = run.session
+    for job in session.scalars(
+        select(JobRow).where(JobRow.tenant == run.tenant, JobRow.state.in_(("queued", "running")))
+    ):
+        job.state, job.finished_at = "failed", run.at
+    session.flush()
