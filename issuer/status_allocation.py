@@ -83,7 +83,15 @@ def last_touched(session: Session, tenant: str, numbers: Sequence[int]) -> dict[
 
 
 def not_valid(session: Session, tenant: str) -> Iterator[tuple[int, int, int]]:
-    """Every entry of a status list that is not valid: (list number, index, value 1 to 3)."""
+    """Every entry of a status list that is not valid: (list number, index, value 1 to 3).
+
+    Places that no revision has, but that a restore has found to be withdrawn, are among them.
+    """
+    withdrawn = select(
+        WithdrawnPlaceRow.list_number, WithdrawnPlaceRow.list_index, WithdrawnPlaceRow.status_value
+    ).where(WithdrawnPlaceRow.tenant == tenant)
+    for number, index, value in session.execute(withdrawn):
+        yield number, index, value
     rows = session.execute(
         select(RevisionRow.list_number, RevisionRow.list_index, RevisionRow.status_value)
         # Word for word the condition of the index that holds only these few.
