@@ -31,6 +31,8 @@ _LIFETIMES = {
     Purpose.ROOT: timedelta(days=3650),
     Purpose.LIST: timedelta(days=730),
     Purpose.SEAL: timedelta(days=1460),
+    # Apple's keys do not end; this is when somebody has to look at it again.
+    Purpose.APNS: timedelta(days=3650),
 }
 _LIFETIME = timedelta(days=730)
 # A seal key with this in place of type ids may sign passes of every type, also of types added later.

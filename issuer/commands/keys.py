@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import re
 import sys
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -37,8 +39,9 @@ from keys.apple_certificates import AppleSigningIdentity, ImportingKeyManager
 from keys.errors import Refusal
 from keys.lifecycle import KeyRecord, KeyState, Purpose
 from keys.private_key_files import read_pem
-from keys.store import Algorithm, KeyImporter, KeyManager, SecretKeeper
+from keys.store import Algorithm, KeyImporter, KeyManager, SecretKeeper, algorithm_of
 from keys.texts import texts
+from keys.uri import KeyUri
 from passes.periods import BERLIN
 from verifier.cli import Parser, chosen_time
 from verifier.verdict import ExitCode
@@ -59,7 +62,16 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     add.add_argument("--types", metavar="TYPE,...", help="pass types a seal key may sign (default: all)")
     add.add_argument("--p12", metavar="FILE", type=Path, help="Apple's certificate with its key")
     add.add_argument("--chain", metavar="FILE", type=Path, help="Apple's WWDR certificate (PEM)")
-    add.add_argument("--key", metavar="FILE", type=Path, help="private key of Google's service account (PEM)")
+    add.add_argument(
+        "--key",
+        metavar="FILE",
+        type=Path,
+        help="private key of Google's service account, or Apple's .p8 (PEM)",
+    )
+    add.add_argument(
+        "--key-id", metavar="ID", help="for apns: the id that Apple gave the .p8, ten characters"
+    )
+    add.add_argument("--uri", metavar="URI", help="for apns: the key is in the keystore already")
     add.add_argument("--epoch", action="store_true", help="for google: the secret behind rotating codes")
     add_data_argument(add)
     add.set_defaults(run=run_add)
@@ -78,6 +90,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 _IMPORTED = (Purpose.APPLE_PASS, Purpose.APNS, Purpose.GOOGLE)
+_APPLE_KEY_ID = re.compile(r"[A-Z0-9]{10}")
 P12_VARIABLE = "STADTPASS_P12_PASSPHRASE"  # the name of a variable
 _LARGEST_KEY_FILE = 256 * 1024
 
@@ -134,6 +147,8 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
                 record = keyring.create_secret(
                     session, manager, workspace.tenant, purpose, at, test=settings.test
                 )
+            elif purpose is Purpose.APNS and arguments.key_id is not None:
+                record = _push_key(arguments, workspace, session, manager, at, test=settings.test)
             elif purpose in (Purpose.APPLE_PASS, Purpose.APNS):
                 record = _apple(arguments, workspace, session, manager, at, test=settings.test)
             else:
@@ -253,6 +268,34 @@ def _apple(
     return keyring.note_apple_identity(
         session, workspace.tenant, identity, uri, test=test, purpose=Purpose(arguments.purpose)
     )
+
+
+def _push_key(
+    arguments: argparse.Namespace,
+    workspace: Workspace,
+    session: Session,
+    manager: KeyManager,
+    at: datetime,
+    *,
+    test: bool,
+) -> KeyRecord:
+    """The key of Apple's with which the push service is told who pushes, without a certificate."""
+    if (arguments.key is None) == (arguments.uri is None) or not _APPLE_KEY_ID.fullmatch(arguments.key_id):
+        raise IssuerRefusal("PUSH_KEY_NEEDED")
+    if arguments.uri is not None:
+        uri = KeyUri.parse(arguments.uri)
+    else:
+        material = read_pem(_read(arguments.key))
+        if algorithm_of(material.private_key.public_key()) is not Algorithm.ES256:
+            raise IssuerRefusal("PUSH_KEY_NEEDED")
+        name = keyring.key_name(workspace.tenant, Purpose.APNS, at)
+        uri = _importing(manager).import_key(name, material.private_key)
+    if algorithm_of(manager.public_key(uri)) is not Algorithm.ES256:
+        raise IssuerRefusal("PUSH_KEY_NEEDED")
+    noted = keyring.note_key(session, manager, workspace.tenant, Purpose.APNS, uri, at, test=test)
+    record = replace(noted, provider_key_id=arguments.key_id)
+    keyring.save(session, record)
+    return record
 
 
 def _google(
