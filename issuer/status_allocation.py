@@ -90,8 +90,7 @@ def not_valid(session: Session, tenant: str) -> Iterator[tuple[int, int, int]]:
     withdrawn = select(
         WithdrawnPlaceRow.list_number, WithdrawnPlaceRow.list_index, WithdrawnPlaceRow.status_value
     ).where(WithdrawnPlaceRow.tenant == tenant)
-    for number, index, value in session.execute(withdrawn):
-        yield number, index, value
+    yield from session.execute(withdrawn).tuples()
     rows = session.execute(
         select(RevisionRow.list_number, RevisionRow.list_index, RevisionRow.status_value)
         # Word for word the condition of the index that holds only these few.
