@@ -1,0 +1,302 @@
+"""Letters that somebody has to print and post: for holders without a mail address, or whose mail came back.
+
+A letter carries a code that opens the pass on the pick-up page together with its last day. The code is made when the
+letter is printed and known to nobody but the paper; printing a letter again makes a new one, and the print before
+opens nothing any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import typst
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from issuer.files import write_atomically
+from issuer.holders import holder_of
+from issuer.models import HolderRow, PassRow
+from issuer.models_delivery import LetterRow
+from issuer.status_allocation import chunks
+from keys.texts import texts
+from passes.display import day_text
+from passes.errors import PassRefusal
+from passes.pass_types import PassType
+from passes.periods import berlin_day
+
+if TYPE_CHECKING:
+    from issuer.application import Application
+    from issuer.settings import Settings
+
+CODE_PATH: Final = "/p/code"
+_CHUNK: Final = 50
+_FILE: Final = re.compile(r"(?P<id>[0-9a-f]{32})\.pdf")
+_STANDARDS: Final[list[typst.PDFStandard]] = ["a-2a", "ua-1"]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A letter on the list; ``can_be_posted`` is False where the register has no address."""
+
+    id: str
+    kind: str
+    type_id: str
+    number: str
+    created_at: datetime
+    can_be_posted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What came of printing: files written, entries dropped since they are no longer so, entries without address."""
+
+    files: int
+    dropped: int
+    without_address: int
+
+
+def add(
+    session: Session,
+    application: Application,
+    kind: str,
+    type_id: str,
+    number: str,
+    params: Mapping[str, Any],
+) -> bool:
+    """Put a letter on the list in the caller's transaction; False if one of that kind stands there already."""
+    open_one = session.scalar(
+        select(LetterRow.id).where(
+            LetterRow.tenant == application.tenant,
+            LetterRow.kind == kind,
+            LetterRow.type_id == type_id,
+            LetterRow.number == number,
+            LetterRow.printed_at.is_(None),
+        )
+    )
+    if open_one is not None:
+        # What it says is filled in when it is printed, from the newest of them.
+        session.execute(
+            update(LetterRow)
+            .where(LetterRow.tenant == application.tenant, LetterRow.id == open_one)
+            .values(params=dict(params))
+        )
+        return False
+    session.add(
+        LetterRow(
+            tenant=application.tenant,
+            id=secrets.token_hex(16),
+            kind=kind,
+            type_id=type_id,
+            number=number,
+            params=dict(params),
+            created_at=application.now(),
+            printed_at=None,
+        )
+    )
+    session.flush()
+    return True
+
+
+def waiting(session: Session, application: Application) -> list[Letter]:
+    """The letters to be printed, oldest first; those that are no longer so are left out."""
+    return [
+        Letter(row.id, row.kind, row.type_id, row.number, row.created_at, _has_address(holder))
+        for row, there, holder in _open_rows(session, application.tenant)
+        if _is_due(row, there)
+    ]
+
+
+def print_letters(application: Application, out: Path) -> Printed:
+    """Write a PDF for each waiting letter into ``out``, readable by its owner alone; the list stays as it is.
+
+    Every file's name is its letter's id, by which `mark_posted` finds it. What is no longer so leaves the list.
+    Raises PassRefusal PDF_LETTERS for a name that the fonts cannot show, OSError.
+    """
+    with application.reading() as session:
+        rows = _open_rows(session, application.tenant)
+        settings = application.settings(session)
+    obsolete = [row.id for row, there, _ in rows if not _is_due(row, there)]
+    due = [(row, there, holder) for row, there, holder in rows if there is not None and _is_due(row, there)]
+    postable = [
+        (row, there, holder) for row, there, holder in due if holder is not None and _has_address(holder)
+    ]
+    if obsolete:
+        with application.writing() as session:
+            for chunk in chunks(obsolete, 500):
+                session.execute(
+                    delete(LetterRow).where(LetterRow.tenant == application.tenant, LetterRow.id.in_(chunk))
+                )
+    out.mkdir(mode=0o700, parents=True, exist_ok=True)
+    keys = sorted({(there.type_id, there.number) for _, there, _ in postable})
+    codes: dict[tuple[str, str], str] = {}
+    for part in chunks(keys, _CHUNK):
+        codes |= _new_codes(application, part)
+    for row, there, holder in postable:
+        pass_type = application.pass_types[row.type_id]
+        code = codes[row.type_id, row.number]
+        data = _document(pass_type, row, there, holder, settings, code, application.now())
+        pdf = _rendered(data, row.number, application.now())
+        write_atomically(out / f"{row.id}.pdf", pdf, mode=0o600)
+    return Printed(len(postable), len(obsolete), len(due) - len(postable))
+
+
+def mark_posted(application: Application, ids: Sequence[str]) -> int:
+    """Take the letters with ``ids`` off the list; says how many stood there."""
+    marked = 0
+    with application.writing() as session:
+        for chunk in chunks(ids, 500):
+            found = session.scalars(
+                select(LetterRow).where(
+                    LetterRow.tenant == application.tenant,
+                    LetterRow.id.in_(chunk),
+                    LetterRow.printed_at.is_(None),
+                )
+            ).all()
+            for row in found:
+                row.printed_at = application.now()
+            marked += len(found)
+    return marked
+
+
+def ids_in(folder: Path) -> list[str]:
+    """The ids of the letters that `print_letters` has written into ``folder``. Raises OSError."""
+    with os.scandir(folder) as entries:
+        found = (_FILE.fullmatch(entry.name) for entry in entries)
+        return sorted(one["id"] for one in found if one is not None)
+
+
+def _open_rows(session: Session, tenant: str) -> list[tuple[LetterRow, PassRow | None, HolderRow | None]]:
+    rows = session.execute(
+        select(LetterRow, PassRow, HolderRow)
+        .outerjoin(
+            PassRow,
+            (PassRow.tenant == LetterRow.tenant)
+            & (PassRow.type_id == LetterRow.type_id)
+            & (PassRow.number == LetterRow.number),
+        )
+        .outerjoin(HolderRow, (HolderRow.tenant == PassRow.tenant) & (HolderRow.ref == PassRow.holder_ref))
+        .where(LetterRow.tenant == tenant, LetterRow.printed_at.is_(None))
+        .order_by(LetterRow.created_at, LetterRow.id)
+    )
+    return [(row, there, holder) for row, there, holder in rows]
+
+
+def _is_due(row: LetterRow, there: PassRow | None) -> bool:
+    from issuer.delivery.mail import is_due  # noqa: PLC0415 - it puts letters on the list itself
+
+    return there is not None and is_due(row.kind, row.params, there)
+
+
+def _has_address(holder: HolderRow | None) -> bool:
+    return holder is not None and bool(holder.street and (holder.postal_code or holder.city))
+
+
+def _new_codes(application: Application, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    """One code for each pass: a second letter to the same holder must not make the first worthless."""
+    from issuer.pickup.codes import create_letter_code, grouped  # noqa: PLC0415
+
+    with application.writing() as session:
+        return {
+            (type_id, number): grouped(create_letter_code(session, application, type_id, number))
+            for type_id, number in keys
+        }
+
+
+def _document(
+    pass_type: PassType,
+    row: LetterRow,
+    there: PassRow,
+    holder: HolderRow,
+    settings: Settings,
+    code: str,
+    at: datetime,
+) -> dict[str, Any]:
+    from issuer.pickup.codes import LIFETIME  # noqa: PLC0415
+
+    person = holder_of(holder)
+    language = texts("issuer", person.language).language
+    say, words, common = texts("issuer", language), pass_type.words(language), texts("passes", language)
+    last, today = day_text(there.period_last, language), day_text(berlin_day(at), language)
+    known = {"name": words.name, "number": row.number, "last": last}
+    kind = row.kind.upper()
+    subject = say(f"LETTER_{kind}_SUBJECT", **known)
+    page = settings.base_url + CODE_PATH
+    return {
+        "language": language,
+        "title": subject,
+        "description": words.description,
+        "city": settings.city_name,
+        "test": settings.test,
+        "documents": ["letter"],
+        "colours": {
+            "background": pass_type.spec.colours.background,
+            "foreground": pass_type.spec.colours.foreground,
+        },
+        "letter": {
+            "recipient": list(person.recipient().lines),
+            "office": words.description,
+            "test": common("TEST"),
+            "info": [
+                {"label": words.labels.get("number", common("PDF_NUMBER")), "text": row.number},
+                {"label": common("PDF_DATE"), "text": today},
+            ],
+            "subject": subject,
+            "greeting": common("PDF_GREETING"),
+            "opening": say(f"LETTER_{kind}_TEXT", **known),
+            "facts": [
+                {"label": say("LETTER_PAGE"), "text": page, "large": False},
+                {"label": say("LETTER_CODE"), "text": code, "large": True},
+                {"label": say("LETTER_LAST"), "text": last, "large": True},
+            ],
+            "hint": "",
+            "paragraphs": [
+                {"title": say("LETTER_HOW_TITLE"), "text": say("LETTER_HOW_TEXT", days=LIFETIME.days)},
+                {"title": say("LETTER_HELP_TITLE"), "text": say("LETTER_HELP_TEXT")},
+            ],
+            "closing": common("PDF_CLOSING"),
+            "machine": common("PDF_MACHINE"),
+            "contact": settings.contact,
+            "cut-out": "",
+        },
+    }
+
+
+@cache
+def _compiler() -> typst.Compiler:
+    """The letter is set as the one that goes with a pass, so that all of a city's letters look alike."""
+    templates = Path(str(files("passes").joinpath("pdf_templates")))
+    fonts = typst.Fonts(
+        include_system_fonts=False,
+        include_embedded_fonts=False,
+        font_paths=[str(files("passes").joinpath("fonts"))],
+    )
+    return typst.Compiler(
+        str(templates / "main.typ"), root=str(templates), font_paths=fonts, ignore_system_fonts=True
+    )
+
+
+def _rendered(data: dict[str, Any], number: str, at: datetime) -> bytes:
+    try:
+        made = _compiler().compile(
+            format="pdf",
+            sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
+            pdf_standards=_STANDARDS,
+            timestamp=int(at.timestamp()),
+        )
+    except typst.TypstError as fault:
+        if "could not be displayed" in str(fault):
+            raise PassRefusal("PDF_LETTERS", number=number) from fault
+        raise
+    if not isinstance(made, bytes):
+        raise TypeError("typst gave no single PDF")
+    return made
