@@ -12,7 +12,7 @@ from typing import Annotated, Final, Literal
 import msgspec
 from litestar import Response, get, post
 from litestar.openapi.spec import Example
-from litestar.params import Body, Parameter
+from litestar.params import Body, QueryParameter
 from litestar.types import ControllerRouterHandler
 
 from issuer.api.auth import ApiRequest, application_of, require
@@ -131,9 +131,9 @@ def check_plate(
 )
 def check_plate_by_query(
     request: ApiRequest,
-    plate: Annotated[str, Parameter(min_length=1, max_length=_LONGEST_PLATE)],
-    zone: Annotated[str | None, Parameter(max_length=_LONGEST_ZONE)] = None,
-    at: Annotated[str | None, Parameter(max_length=_LONGEST_TIME)] = None,
+    plate: Annotated[str, QueryParameter(min_length=1, max_length=_LONGEST_PLATE)],
+    zone: Annotated[str | None, QueryParameter(max_length=_LONGEST_ZONE)] = None,
+    at: Annotated[str | None, QueryParameter(max_length=_LONGEST_TIME)] = None,
 ) -> Response[bytes]:
     """Whether a plate has a permit; the plate is in the query string."""
     return _answer(request, PlateQuestion(plate, zone, at), in_body=False)

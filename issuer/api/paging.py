@@ -11,14 +11,16 @@ import binascii
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 from sqlalchemy import ColumnElement, Select, literal, tuple_
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from issuer.application import Application
+from issuer.models import UtcDateTime
 from issuer.web.problems import ProblemRefusal, problem
 
 LARGEST_PAGE: Final = 200
@@ -26,11 +28,11 @@ USUAL_PAGE: Final = 50
 LONGEST_CURSOR: Final = 600
 
 Limit = Annotated[
-    int, Parameter(ge=1, le=LARGEST_PAGE, description=f"Rows on a page, at most {LARGEST_PAGE}")
+    int, QueryParameter(ge=1, le=LARGEST_PAGE, description=f"Rows on a page, at most {LARGEST_PAGE}")
 ]
 Cursor = Annotated[
     str | None,
-    Parameter(
+    QueryParameter(
         max_length=LONGEST_CURSOR, description="The `next` of the page before; absent for the first page"
     ),
 ]
@@ -95,7 +97,12 @@ def _values(
         raise _invalid()
     values = msgspec.json.decode(data)
     return [
-        literal(msgspec.convert(value, column.type.python_type), column.type)
+        literal(
+            msgspec.convert(
+                value, datetime if isinstance(column.type, UtcDateTime) else column.type.python_type
+            ),
+            column.type,
+        )
         for value, column in zip(values, key, strict=True)
     ]
 
