@@ -1,0 +1,93 @@
+"""The carriers of a pass as files, for printing and handing over at the counter."""
+
+from __future__ import annotations
+
+import threading
+from typing import Annotated, Final
+
+from litestar import Response, get
+from litestar.params import FromPath, PathParameter
+from litestar.types import ControllerRouterHandler
+
+from issuer import wallet_passes
+from issuer.api.auth import ApiRequest, application_of, require
+from issuer.api.documentation import documented
+from issuer.api.pass_answers import pass_type_of
+from issuer.api.pass_examples import NUMBER, UNKNOWN
+from issuer.api.scopes import Scope
+from issuer.carriers import Carrier, carriers_of
+from issuer.errors import RegisterRefusal
+from issuer.register import load_contents
+from issuer.web.problems import problem
+from passes.model import PassStatus
+from passes.pdf import PdfFactory
+from passes.qr import qr_png
+
+_FILES: Final = {"apple": Carrier.APPLE, "pdf": Carrier.PDF, "seal.png": Carrier.SEAL}
+_TYPES: Final = {
+    "apple": ("application/vnd.apple.pkpass", ".pkpass"),
+    "pdf": ("application/pdf", ".pdf"),
+    "seal.png": ("image/png", ".png"),
+}
+# A factory serves one thread at a time; setting a print takes some hundredths of a second.
+_setting: Final = threading.Lock()
+_pdf: list[PdfFactory] = []
+
+
+@get(
+    "/passes/{type_id:str}/{number:str}/files/{name:str}",
+    sync_to_thread=True,
+    guards=[require(Scope.PASSES_READ)],
+    operation_id="getPassFile",
+    tags=["Passes"],
+    summary="Fetch a file of a pass",
+    description=(
+        "`apple` is the signed pass, `pdf` the print with a letter that names holder and address, `seal.png` the QR "
+        "code. A pass that does not hold has its seal only, one that is not paid for has nothing."
+    ),
+    responses=documented(
+        None,
+        UNKNOWN,
+        problem(404, "FILE_UNKNOWN"),
+        problem(409, "FILE_NOT_OF_STATUS", number=NUMBER),
+        RegisterRefusal("PASS_UNPAID", number=NUMBER),
+    ),
+)
+def get_file(
+    request: ApiRequest,
+    type_id: FromPath[str],
+    number: FromPath[str],
+    name: Annotated[str, PathParameter(description="apple, pdf or seal.png")],
+) -> Response[bytes]:
+    """One carrier of the current revision."""
+    application = application_of(request)
+    if name not in _FILES:
+        raise problem(404, "FILE_UNKNOWN")
+    pass_type = pass_type_of(application, type_id)
+    with application.reading() as session:
+        content = next(load_contents(session, application.tenant, pass_type, [number]), None)
+        if content is None:
+            raise RegisterRefusal("NUMBER_UNKNOWN", number=number[:40])
+        if content.status is PassStatus.PENDING_PAYMENT:
+            raise RegisterRefusal("PASS_UNPAID", number=number)
+        if not carriers_of(content.status, [_FILES[name]]):
+            raise problem(409, "FILE_NOT_OF_STATUS", number=number)
+        wallet = wallet_passes.find(application, session, content.serial) if name == "apple" else None
+        city = application.settings(session).city(application.tenant)
+        data = b"" if wallet is None else wallet_passes.apple_pass(application, session, wallet)
+    if name == "seal.png":
+        data = qr_png(content.seal)
+    elif name == "pdf":
+        with _setting:
+            if not _pdf:
+                _pdf.append(PdfFactory())
+            data = _pdf[0].render(pass_type, content, city, content.language)
+    media_type, suffix = _TYPES[name]
+    headers = {
+        "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{content.number}{suffix}"',
+    }
+    return Response(data, media_type=media_type, headers=headers)
+
+
+HANDLERS: list[ControllerRouterHandler] = [get_file]
