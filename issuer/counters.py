@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
+# A second series for the moment at which each counter began would only double the output.
+disable_created_metrics()
 REGISTRY: Final = CollectorRegistry()
 
 REQUESTS: Final = Counter(

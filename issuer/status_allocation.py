@@ -90,7 +90,8 @@ def not_valid(session: Session, tenant: str) -> Iterator[tuple[int, int, int]]:
     withdrawn = select(
         WithdrawnPlaceRow.list_number, WithdrawnPlaceRow.list_index, WithdrawnPlaceRow.status_value
     ).where(WithdrawnPlaceRow.tenant == tenant)
-    yield from session.execute(withdrawn).tuples()
+    for row in session.execute(withdrawn):
+        yield row[0], row[1], row[2]
     rows = session.execute(
         select(RevisionRow.list_number, RevisionRow.list_index, RevisionRow.status_value)
         # Word for word the condition of the index that holds only these few.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 from issuer.commands.common import add_data_argument, say, tell
@@ -50,8 +52,9 @@ def run_serve(arguments: argparse.Namespace) -> ExitCode:
                 base_url = application.settings(session).base_url
             logging_setup.configure(service.log_level)
             logging_setup.switch_on_signal(service.log_level)
-            _greet(arguments, port.getsockname(), base_url, executor)
-            server.serve(application, port, stop, executor)
+            place = port.getsockname()
+            greet = partial(_greet, arguments, place, base_url, executor)
+            server.serve(application, port, stop, executor, greet)
     server.leave_soon()
     return ExitCode.GREEN
 
@@ -68,6 +71,7 @@ def run_worker(arguments: argparse.Namespace) -> ExitCode:
         logging_setup.configure(service.log_level)
         logging_setup.switch_on_signal(service.log_level)
         tell(say(arguments, "WORKER_STARTED", executor=arguments.executor, folder=arguments.data))
+        sys.stdout.flush()
         server.work(application, stop, arguments.executor)
     server.leave_soon()
     return ExitCode.GREEN
@@ -85,6 +89,8 @@ def _greet(
     if not base_url.startswith("https://"):
         tell(say(arguments, "SERVE_NOT_HTTPS", base_url=base_url))
     tell(say(arguments, "SERVE_STOP"))
+    # Whoever reads this through a pipe waits for it.
+    sys.stdout.flush()
 
 
 def _clock(arguments: argparse.Namespace) -> Clock:

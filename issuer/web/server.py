@@ -17,7 +17,7 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -105,15 +105,24 @@ def take_port(host: str, port: int) -> socket.socket:
     return taken
 
 
-def serve(application: Application, port: socket.socket, stop: Stop, executor: str | None) -> None:
-    """Answer on ``port`` until ``stop``; with a worker called ``executor`` in this process, unless None."""
+def serve(
+    application: Application,
+    port: socket.socket,
+    stop: Stop,
+    executor: str | None,
+    started: Callable[[], None] = lambda: None,
+) -> None:
+    """Answer on ``port`` until ``stop``; with a worker called ``executor`` in this process, unless None.
+
+    ``started`` is called once when requests are answered.
+    """
     from issuer.web.app import create_app  # noqa: PLC0415 - loaded after a taken port was said
 
     if stop.asked:
         return
     seconds = application.config.service.stop_seconds
     with _worker(application, executor) as worker:
-        server = _Server(_server_config(create_app(application, worker), seconds))
+        server = _Server(_server_config(create_app(application, worker), seconds), started)
         stop.tell(server)
         _log.info("service started", extra={"port": port.getsockname()[1], "worker": executor or "none"})
         asyncio.run(server.serve(sockets=[port]))
@@ -174,7 +183,16 @@ def _server_config(app: Any, stop_seconds: float) -> uvicorn.Config:
 
 
 class _Server(uvicorn.Server):
-    """A server that leaves signals to `Stop`."""
+    """A server that leaves signals to `Stop`, and says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, started_hook: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._started_hook = started_hook
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if not self.should_exit:
+            self._started_hook()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
