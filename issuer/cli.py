@@ -28,6 +28,8 @@ _MODULES = (
     "issuer.commands.migrate",
     "issuer.commands.clients",
     "issuer.commands.pickup",
+    "issuer.commands.nightly",
+    "issuer.commands.letters",
 )
 # Which module holds a command, so that a run loads only that one.
 _HOME = {
@@ -50,6 +52,8 @@ _HOME = {
     "migrate": "issuer.commands.migrate",
     "clients": "issuer.commands.clients",
     "pickup-link": "issuer.commands.pickup",
+    "nightly": "issuer.commands.nightly",
+    "letters": "issuer.commands.letters",
 }
 
 

@@ -182,6 +182,11 @@ class Engine:
         return counts
 
 
+def running() -> Engine | None:
+    """The engine that runs in this process, if there is one."""
+    return _running
+
+
 def _system_engine(url: str) -> SqlEngine:
     if not url.startswith("sqlite"):
         return create_engine(url, pool_size=20, max_overflow=20, pool_pre_ping=True)
