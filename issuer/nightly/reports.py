@@ -78,3 +78,14 @@ def newest(session: Session, tenant: str, limit: int) -> list[NightlyRunRow]:
             .limit(limit)
         )
     )
+
+
+def of_day(session: Session, tenant: str, day: date) -> list[NightlyRunRow]:
+    """The reports of one day, in order of their names."""
+    return list(
+        session.scalars(
+            select(NightlyRunRow)
+            .where(NightlyRunRow.tenant == tenant, NightlyRunRow.day == day, NightlyRunRow.name != NIGHT)
+            .order_by(NightlyRunRow.name)
+        )
+    )

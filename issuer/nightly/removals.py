@@ -1,0 +1,211 @@
+"""Deleting passes for good, and what is left of them: nothing but the audit trail and their places in status lists.
+
+A place is never given out again. Lists are published until a month after their last seal has expired, which can be
+later than the deletion, so a place that is not valid is noted without its pass (`WithdrawnPlaceRow`), and a list that
+has lost a revision counts as full.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy.orm import Session, aliased
+
+from issuer import audit, outgoing
+from issuer.audit import AuditEvent
+from issuer.models import Base, PassRow, PassTermRow, RevisionRow, StatusListRow, WithdrawnPlaceRow
+from issuer.models_access import LetterCodeRow, PickupLinkRow, VisitRow
+from issuer.models_delivery import (
+    AppleRegistrationRow,
+    GoogleMessageRow,
+    LetterRow,
+    MailRow,
+    ReminderRow,
+    WalletPassRow,
+)
+from issuer.register import subject
+from passes.periods import berlin_day
+
+if TYPE_CHECKING:
+    from issuer.application import Application
+
+ACTOR: Final = "nightly"
+CHUNK: Final = 100
+# Phones and Google are told some nights before, so that nothing of a pass is left there when it is deleted here.
+TOLD_BEFORE: Final = timedelta(days=3)
+# If Google cannot be reached for so long, waiting longer would keep here what ought to be gone.
+LONGEST_WAIT: Final = timedelta(days=30)
+_OF_PASS: Final[tuple[type[Base], ...]] = (
+    PassTermRow,
+    MailRow,
+    LetterRow,
+    ReminderRow,
+    PickupLinkRow,
+    LetterCodeRow,
+    VisitRow,
+    WalletPassRow,
+    RevisionRow,
+    PassRow,
+)
+
+Key = tuple[str, str]
+
+
+def to_withdraw(application: Application) -> Sequence[ColumnElement[bool]]:
+    """The conditions on `WalletPassRow` and `PassRow`, joined: on a phone or at Google, and soon to be deleted."""
+    on_a_phone = exists().where(
+        AppleRegistrationRow.tenant == WalletPassRow.tenant,
+        AppleRegistrationRow.serial == WalletPassRow.serial,
+    )
+    return (
+        WalletPassRow.tenant == application.tenant,
+        WalletPassRow.withdrawn_at.is_(None),
+        or_(WalletPassRow.google_wanted.is_(True), on_a_phone),
+        PassRow.tenant == application.tenant,
+        PassRow.type_id == WalletPassRow.type_id,
+        PassRow.number == WalletPassRow.number,
+        PassRow.period_last <= _last_day(application) + TOLD_BEFORE,
+    )
+
+
+def count_to_withdraw(session: Session, application: Application) -> int:
+    """How many passes in wallets `withdraw_some` has to do with."""
+    return (
+        session.scalar(
+            select(func.count()).select_from(WalletPassRow, PassRow).where(*to_withdraw(application))
+        )
+        or 0
+    )
+
+
+def withdraw_some(session: Session, application: Application) -> int:
+    """Have phones and Google empty up to `CHUNK` passes; says how many."""
+    tenant, now = application.tenant, application.now()
+    rows = session.scalars(
+        select(WalletPassRow).where(*to_withdraw(application)).order_by(WalletPassRow.serial).limit(CHUNK)
+    ).all()
+    for row in rows:
+        row.withdrawn_at = now
+    session.flush()
+    if rows:
+        outgoing.moved(session, tenant, {row.serial: (row.type_id, row.number) for row in rows}, now)
+    return len(rows)
+
+
+def to_delete(application: Application) -> Sequence[ColumnElement[bool]]:
+    """The conditions on `PassRow`: its time is over, and Google has emptied what it had of it."""
+    last_day = _last_day(application)
+    over = (PassRow.tenant == application.tenant, PassRow.period_last <= last_day)
+    if not application.config.google.enabled:
+        return over
+    wallet = aliased(WalletPassRow)
+    still_at_google = exists().where(
+        wallet.tenant == PassRow.tenant,
+        wallet.type_id == PassRow.type_id,
+        wallet.number == PassRow.number,
+        wallet.google_wanted.is_(True),
+        wallet.google_failure.is_(None),
+        or_(wallet.withdrawn_at.is_(None), wallet.google_tag < wallet.update_tag),
+    )
+    return (*over, or_(PassRow.period_last <= last_day - LONGEST_WAIT, ~still_at_google))
+
+
+def serials_to_delete(application: Application) -> Select[tuple[str]]:
+    """The serials by which wallets know the passes that `delete_some` has to do with."""
+    return (
+        select(WalletPassRow.serial)
+        .join(
+            PassRow,
+            (PassRow.tenant == WalletPassRow.tenant)
+            & (PassRow.type_id == WalletPassRow.type_id)
+            & (PassRow.number == WalletPassRow.number),
+        )
+        .where(WalletPassRow.tenant == application.tenant, *to_delete(application))
+    )
+
+
+def count_to_delete(session: Session, application: Application) -> int:
+    """How many passes `delete_some` has to do with."""
+    return session.scalar(select(func.count()).select_from(PassRow).where(*to_delete(application))) or 0
+
+
+def delete_some(session: Session, application: Application) -> int:
+    """Delete up to `CHUNK` passes with everything that hangs on them; says how many."""
+    tenant, now = application.tenant, application.now()
+    rows = session.execute(
+        select(PassRow.type_id, PassRow.number, PassRow.status)
+        .where(*to_delete(application))
+        .order_by(PassRow.period_last, PassRow.type_id, PassRow.number)
+        .limit(CHUNK)
+    ).all()
+    if not rows:
+        return 0
+    keys: list[Key] = [(type_id, number) for type_id, number, _ in rows]
+    serials = _serials(session, tenant, keys)
+    _keep_places(session, application, keys)
+    for table in (AppleRegistrationRow, GoogleMessageRow):
+        session.execute(delete(table).where(table.tenant == tenant, table.serial.in_(serials)))
+    for kind in _OF_PASS:
+        columns = kind.__table__.c
+        session.execute(
+            delete(kind).where(columns.tenant == tenant, tuple_(columns.type_id, columns.number).in_(keys))
+        )
+    events = [
+        AuditEvent("delete", subject(type_id, number), {"status": status}) for type_id, number, status in rows
+    ]
+    audit.append(session, tenant, events, now, ACTOR)
+    return len(keys)
+
+
+def _last_day(application: Application) -> date:
+    """A pass that ended on this day or earlier has been kept for long enough."""
+    return berlin_day(application.now()) - timedelta(days=application.config.retention.passes_after_end)
+
+
+def _serials(session: Session, tenant: str, keys: Sequence[Key]) -> list[str]:
+    found: set[str] = set()
+    for table in (RevisionRow, WalletPassRow):
+        found |= set(
+            session.scalars(
+                select(table.serial).where(
+                    table.tenant == tenant, tuple_(table.type_id, table.number).in_(keys)
+                )
+            )
+        )
+    return sorted(found)
+
+
+def _keep_places(session: Session, application: Application, keys: Sequence[Key]) -> None:
+    tenant, now = application.tenant, application.now()
+    places = session.execute(
+        select(RevisionRow.list_number, RevisionRow.list_index, RevisionRow.status_value).where(
+            RevisionRow.tenant == tenant,
+            tuple_(RevisionRow.type_id, RevisionRow.number).in_(keys),
+            RevisionRow.list_number.is_not(None),
+        )
+    ).all()
+    if not places:
+        return
+    noted = {
+        (number, index)
+        for number, index in session.execute(
+            select(WithdrawnPlaceRow.list_number, WithdrawnPlaceRow.list_index).where(
+                WithdrawnPlaceRow.tenant == tenant
+            )
+        )
+    }
+    fresh: list[dict[str, Any]] = [
+        {"tenant": tenant, "list_number": number, "list_index": index, "status_value": value, "at": now}
+        for number, index, value in places
+        if value and (number, index) not in noted
+    ]
+    if fresh:
+        session.execute(insert(WithdrawnPlaceRow), fresh)
+    session.execute(
+        update(StatusListRow)
+        .where(StatusListRow.tenant == tenant, StatusListRow.number.in_({number for number, *_ in places}))
+        .values(used=StatusListRow.capacity)
+    )

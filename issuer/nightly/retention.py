@@ -1,0 +1,257 @@
+"""Deleting what is no longer needed, by rules that can be shown before and proven afterwards.
+
+Each rule counts what it would delete and deletes it in chunks; both go by the same condition. What is deleted leaves
+only its number in the night's report. Other tenants' rows are never looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, tuple_
+from sqlalchemy.orm import Session
+
+from issuer.list_content import KEPT
+from issuer.models import Base, HolderRow, PassRow, StatusListRow, WithdrawnPlaceRow
+from issuer.models_access import (
+    AccessTokenRow,
+    IdempotencyRow,
+    JobRow,
+    LetterCodeRow,
+    PickupLinkRow,
+    VisitRow,
+)
+from issuer.models_delivery import (
+    AppleDeviceRow,
+    AppleLogRow,
+    AppleRegistrationRow,
+    GoogleMessageRow,
+    GoogleNonceRow,
+    LetterRow,
+    MailRow,
+    NightlyRunRow,
+    ReminderRow,
+    WebhookDeliveryRow,
+)
+from issuer.nightly import removals
+from issuer.nightly.reports import Report
+from issuer.status_allocation import half_year
+from passes.periods import berlin_day
+
+if TYPE_CHECKING:
+    from issuer.application import Application
+    from issuer.background.engine import Engine
+
+NAME: Final = "retention"
+CHUNK: Final = 500
+# As long as the API promises.
+_IDEMPOTENCY: Final = timedelta(hours=24)
+# A person who was imported just now may get a pass in the next transaction.
+_HOLDER_GRACE: Final = timedelta(days=1)
+# The proof of a deletion is asked for in audits, which look back three years.
+_PROOF: Final = timedelta(days=3 * 366)
+_MAIL_FILE: Final = re.compile(r"([0-9]{8}T[0-9]{6})Z-[0-9a-f]{32}\.eml")
+
+Condition = Callable[["Application"], Sequence[ColumnElement[bool]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What is deleted from ``table``, under a name that stands in reports."""
+
+    name: str
+    table: type[Base]
+    condition: Condition
+
+    def count(self, session: Session, application: Application) -> int:
+        """How many rows the rule would delete now."""
+        query = select(func.count()).select_from(self.table).where(*self._where(application))
+        return session.scalar(query) or 0
+
+    def delete_some(self, session: Session, application: Application) -> int:
+        """Delete up to `CHUNK` rows; says how many that were."""
+        key = tuple(self.table.__table__.primary_key)
+        chosen = session.execute(select(*key).where(*self._where(application)).limit(CHUNK)).all()
+        if chosen:
+            session.execute(delete(self.table).where(tuple_(*key).in_([tuple(one) for one in chosen])))
+        return len(chosen)
+
+    def _where(self, application: Application) -> Sequence[ColumnElement[bool]]:
+        return (self.table.__table__.c.tenant == application.tenant, *self.condition(application))
+
+
+def preview(application: Application, session: Session) -> dict[str, int]:
+    """How much each rule would delete now; rules with nothing to do are left out."""
+    counts = {
+        "withdrawn_from_wallets": removals.count_to_withdraw(session, application),
+        "passes": removals.count_to_delete(session, application),
+        **{rule.name: rule.count(session, application) for rule in (*FIRST, *LAST)},
+        "mail_files": len(_old_mail_files(application)),
+    }
+    return {name: count for name, count in counts.items() if count}
+
+
+def run(application: Application, report: Report, engine: Engine | None = None) -> None:
+    """Delete by every rule, in short transactions; ended tasks of ``engine`` as well, where one runs here."""
+    _repeat(application, report, "withdrawn_from_wallets", removals.CHUNK, removals.withdraw_some)
+    for rule in FIRST:
+        _repeat(application, report, rule.name, CHUNK, rule.delete_some)
+    _repeat(application, report, "passes", removals.CHUNK, removals.delete_some)
+    for rule in LAST:
+        _repeat(application, report, rule.name, CHUNK, rule.delete_some)
+    old = _old_mail_files(application)
+    for file in old:
+        file.unlink(missing_ok=True)
+    pruned = 0
+    if engine is not None:
+        # The engine goes by the real clock, whatever clock the service was given.
+        limit = datetime.now(UTC) - timedelta(days=application.config.retention.finished_work)
+        pruned = engine.prune(limit)
+    if old or pruned:
+        with application.writing() as session:
+            report.add(session, {"mail_files": len(old), "finished_work": pruned})
+
+
+def _repeat(
+    application: Application,
+    report: Report,
+    name: str,
+    chunk: int,
+    some: Callable[[Session, Application], int],
+) -> None:
+    while True:
+        with application.writing() as session:
+            count = some(session, application)
+            report.add(session, {name: count})
+        if count < chunk:
+            return
+
+
+def _before(application: Application, **step: float) -> datetime:
+    return application.now() - timedelta(**step)
+
+
+def _holders(application: Application) -> Sequence[ColumnElement[bool]]:
+    """Holders all of whose passes are gone, or go in the same run."""
+    kept = exists().where(
+        PassRow.tenant == HolderRow.tenant,
+        PassRow.holder_ref == HolderRow.ref,
+        ~and_(*removals.to_delete(application)),
+    )
+    return (~kept, HolderRow.updated_at < application.now() - _HOLDER_GRACE)
+
+
+def _devices(application: Application) -> Sequence[ColumnElement[bool]]:
+    """Devices that nobody can reach any more, and those all of whose passes are gone or go in the same run."""
+    gone = removals.serials_to_delete(application)
+    kept = exists().where(
+        AppleRegistrationRow.tenant == AppleDeviceRow.tenant,
+        AppleRegistrationRow.device_id == AppleDeviceRow.device_id,
+        AppleRegistrationRow.serial.not_in(gone),
+    )
+    limit = _before(application, days=application.config.retention.failing_devices)
+    # A device that registers now has its row a moment before its registration.
+    alone = and_(~kept, AppleDeviceRow.updated_at < _before(application, days=1))
+    return (or_(AppleDeviceRow.failing_since < limit, alone),)
+
+
+def _sent_before(application: Application, *times: Any, days: int) -> Sequence[ColumnElement[bool]]:
+    return (func.coalesce(*times) < _before(application, days=days),)
+
+
+def _places_of_old_lists(application: Application) -> Sequence[ColumnElement[bool]]:
+    """Places in lists that are no longer published: those of half-years that ended longer ago than lists are kept."""
+    running = half_year(berlin_day(application.now() - KEPT))
+    old_list = exists().where(
+        StatusListRow.tenant == WithdrawnPlaceRow.tenant,
+        StatusListRow.number == WithdrawnPlaceRow.list_number,
+        StatusListRow.half_year < running,
+    )
+    return (old_list, WithdrawnPlaceRow.at < application.now() - KEPT)
+
+
+# Before the passes, which take their own rows of these tables with them: so what was previewed is what is reported.
+FIRST: Final[tuple[Rule, ...]] = (
+    Rule(
+        "apple_logs",
+        AppleLogRow,
+        lambda one: (AppleLogRow.at < _before(one, days=one.config.retention.logs),),
+    ),
+    Rule("google_nonces", GoogleNonceRow, lambda one: (GoogleNonceRow.expires_at < one.now(),)),
+    # Ids of messages keep one from being sent twice, and none is tried for longer than some days.
+    Rule(
+        "google_messages",
+        GoogleMessageRow,
+        lambda one: (GoogleMessageRow.sent_at < _before(one, days=one.config.retention.logs),),
+    ),
+    # An old link still leads to the page that sends a new one.
+    Rule(
+        "pickup_links",
+        PickupLinkRow,
+        lambda one: (PickupLinkRow.expires_at < _before(one, days=one.config.retention.logs),),
+    ),
+    Rule("letter_codes", LetterCodeRow, lambda one: (LetterCodeRow.expires_at < one.now(),)),
+    Rule("visits", VisitRow, lambda one: (VisitRow.expires_at < one.now(),)),
+    Rule("access_tokens", AccessTokenRow, lambda one: (AccessTokenRow.expires_at < one.now(),)),
+    Rule(
+        "idempotency_keys",
+        IdempotencyRow,
+        lambda one: (IdempotencyRow.created_at < one.now() - _IDEMPOTENCY,),
+    ),
+    # A job that nobody has finished for so long will not be finished any more.
+    Rule(
+        "jobs",
+        JobRow,
+        lambda one: _sent_before(one, JobRow.finished_at, JobRow.created_at, days=one.config.retention.jobs),
+    ),
+    Rule(
+        "mails",
+        MailRow,
+        lambda one: _sent_before(one, MailRow.sent_at, MailRow.failed_at, days=one.config.retention.mails),
+    ),
+    Rule(
+        "letters",
+        LetterRow,
+        lambda one: (LetterRow.printed_at < _before(one, days=one.config.retention.mails),),
+    ),
+    Rule(
+        "webhook_deliveries",
+        WebhookDeliveryRow,
+        lambda one: _sent_before(
+            one,
+            WebhookDeliveryRow.delivered_at,
+            WebhookDeliveryRow.failed_at,
+            days=one.config.retention.webhook_deliveries,
+        ),
+    ),
+    Rule(
+        "reminders",
+        ReminderRow,
+        lambda one: (
+            ReminderRow.period_last < berlin_day(_before(one, days=one.config.retention.passes_after_end)),
+        ),
+    ),
+    Rule("withdrawn_places", WithdrawnPlaceRow, _places_of_old_lists),
+    Rule("nightly_runs", NightlyRunRow, lambda one: (NightlyRunRow.day < berlin_day(one.now() - _PROOF),)),
+)
+
+# After the passes: those who had no other.
+LAST: Final[tuple[Rule, ...]] = (
+    Rule("holders", HolderRow, _holders),
+    Rule("apple_devices", AppleDeviceRow, _devices),
+)
+
+
+def _old_mail_files(application: Application) -> list[Path]:
+    """Mails that were written into the folder for want of a server, and are as old as mails may get."""
+    folder = application.workspace.folder / application.config.mail.folder
+    if not folder.is_dir():
+        return []
+    limit = f"{_before(application, days=application.config.retention.mails).astimezone(UTC):%Y%m%dT%H%M%S}"
+    found = ((file, _MAIL_FILE.fullmatch(file.name)) for file in folder.iterdir())
+    return sorted(file for file, name in found if name is not None and name[1] < limit)
