@@ -24,11 +24,16 @@ _LONGEST_NUMBER: Final = 40
 _MINUTE: Final = 60
 
 
-@route(["/", "/p"], http_method=_READS, sync_to_thread=True)
+@route("/", http_method=_READS, sync_to_thread=True)
+def front(request: AnyRequest) -> Response[Any]:
+    """The same as `start`, for those who type the city's address."""
+    return reader_of(request)[1].page("start.html")
+
+
+@route("/p", http_method=_READS, sync_to_thread=True)
 def start(request: AnyRequest) -> Response[Any]:
     """What this is, and the ways in."""
-    _, reader = reader_of(request)
-    return reader.page("start.html")
+    return reader_of(request)[1].page("start.html")
 
 
 @route("/p/l/{token:str}", http_method=_READS, sync_to_thread=True)
@@ -169,6 +174,7 @@ def _send_link(session: Session, application: Application, type_id: str, number:
 
 
 HANDLERS: Final = [
+    front,
     start,
     link,
     use_link,

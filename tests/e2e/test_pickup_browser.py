@@ -1,0 +1,365 @@
+"""The holder's pages in a real browser: automated accessibility checks, narrow screens, keyboard, no JavaScript.
+
+Needs Debian's chromium; without it the tests are skipped. Every request of the browser goes to the service under
+test, or is answered here.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import zxingcpp
+from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from uvicorn import Config, Server
+
+from issuer import google_wallet, lifecycle
+from issuer.application import Application
+from issuer.lifecycle import Actor
+from issuer.models import PassRow
+from issuer.pickup.codes import create_letter_code, grouped
+from issuer.pickup.links import create_link
+from issuer.settings import load_settings, save_settings
+from issuer.web.app import create_app
+from tests.service import CARD, PERMIT, TODAY, City, running_numbers
+
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = Path(__file__).parents[1] / "data" / "axe" / "axe.min.js"
+ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36"
+IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Mobile Safari/604.1"
+NARROW = {"width": 320, "height": 640}
+PHONE = {"width": 390, "height": 844}
+DESKTOP = {"width": 1200, "height": 900}
+SAVE = "https://pay.google.com/gp/v/save/demo"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    pytest.mark.parametrize("city", ["sqlite"], indirect=True),
+]
+
+
+@dataclass
+class Site:
+    """A running service."""
+
+    application: Application
+    url: str
+
+    def link(self, number: str, type_id: str = PERMIT) -> str:
+        with self.application.writing() as session:
+            return create_link(session, self.application, type_id, number, "mail")
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=str(CHROMIUM),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def site(city: City, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """The city's service on a free port; Google says yes without being asked."""
+    monkeypatch.setenv("STADTPASS_SERVICE_REQUESTS_PER_MINUTE", "0")
+    monkeypatch.setattr(google_wallet, "is_offered", lambda application, session: True)
+    monkeypatch.setattr(google_wallet, "save_link", lambda application, type_id, number: SAVE)
+    application = city.open()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://localhost:{port}"
+    with application.writing() as session:
+        settings = msgspec.structs.replace(load_settings(session, application.tenant), base_url=url)
+        save_settings(session, application.tenant, settings)
+    server = Server(Config(create_app(application), port=port, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    for _ in range(200):
+        if server.started:
+            break
+        time.sleep(0.05)
+    assert server.started
+    yield Site(application, url)
+    server.should_exit = True
+    thread.join(timeout=20)
+
+
+def context(chromium: Browser, **options: Any) -> BrowserContext:
+    """A fresh browser profile that can reach nothing but the service and the stand-in for Google."""
+    made = chromium.new_context(**{"viewport": PHONE, "locale": "de-DE", **options})
+    made.set_default_timeout(15_000)
+
+    def answer(route: Route) -> None:
+        if route.request.url.startswith("https://pay.google.com/"):
+            route.fulfill(body="<!doctype html><title>Google</title>saved", content_type="text/html")
+        elif re.match(r"http://localhost:\d+/", route.request.url):
+            route.continue_()
+        else:
+            route.abort()
+
+    made.route("**/*", answer)
+    return made
+
+
+def open_pass(page: Page, site: Site, number: str, type_id: str = PERMIT) -> None:
+    page.goto(site.link(number, type_id))
+    page.locator("form button[type=submit]").click()
+    page.wait_for_url("**/p/pass")
+
+
+def faults(page: Page) -> list[str]:
+    """What axe-core finds wrong, by rule and place."""
+    # A tool's script, put in past the page's own policy.
+    page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate(
+        "() => axe.run(document, {runOnly: ['wcag2a','wcag2aa','wcag21a','wcag21aa','wcag22aa','best-practice']})"
+    )
+    return [f"{one['id']}: {node['html'][:120]}" for one in found["violations"] for node in one["nodes"]]
+
+
+def is_wider_than_screen(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+def check(page: Page, what: str, language: str) -> None:
+    """A page as it is now: no findings, no sideways scrolling, the right language, a title, one heading."""
+    assert faults(page) == [], what
+    assert not is_wider_than_screen(page), what
+    assert page.locator("html").get_attribute("lang") == language, what
+    assert page.locator("h1").count() == 1, what
+    assert page.title(), what
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_and_state(chromium: Browser, site: Site, language: str, scheme: str) -> None:
+    numbers = running_numbers(site.application)
+    locale = {"de": "de-DE", "en": "en-GB"}[language]
+    with context(chromium, viewport=NARROW, locale=locale, color_scheme=scheme) as browser:
+        page = browser.new_page()
+        complaints: list[str] = []
+        page.on(
+            "console", lambda one: complaints.append(one.text) if "Content Security" in one.text else None
+        )
+        for path in (
+            "/",
+            "/p",
+            "/p/code",
+            "/p/new",
+            "/p/new/sent",
+            "/p/ended",
+            "/p/pass",
+            "/p/l/" + "x" * 22,
+        ):
+            page.goto(site.url + path)
+            check(page, path, language)
+        page.goto(site.url + "/p/code")
+        page.fill("#code", "abcd")
+        page.locator("form button").click()
+        check(page, "code with errors", language)
+        page.goto(site.url + "/p/new")
+        page.locator("form button").click()
+        check(page, "new link with errors", language)
+        page.goto(site.link(numbers[0]))
+        check(page, "link", language)
+        open_pass(page, site, numbers[0])
+        for path in ("/p/pass", "/p/pass/phone", "/p/pass/wallets", "/p/pass/devices", "/p/pass/data"):
+            page.goto(site.url + path)
+            check(page, path, language)
+        page.goto(site.url + "/p/pass/phone")
+        page.locator("main form button").click()
+        page.locator("main img").wait_for()
+        check(page, "code to scan", language)
+        page.goto(site.url + "/p/pass")
+        page.locator("#offer-phone button").click()
+        page.locator("#phone-code img").wait_for()
+        check(page, "code to scan in the page", language)
+        page.goto(site.url + "/p/pass/wallets")
+        page.locator("main form button").click()
+        page.wait_for_url("**done=removed")
+        check(page, "withdrawn", language)
+        page.goto(site.url + "/p/pass/apple.pkpass")
+        check(page, "not offered", language)
+        page.goto(site.url + "/p/pass/devices")
+        page.locator("main form button").click()
+        page.wait_for_url("**done=dropped")
+        check(page, "dropped", language)
+        with site.application.writing() as session:
+            lifecycle.suspend(
+                session, site.application.tenant, PERMIT, numbers[0], actor=Actor("t", TODAY, "Test")
+            )
+        page.goto(site.url + "/p/pass")
+        check(page, "suspended", language)
+        assert complaints == []
+
+
+def test_wide_screen_and_library_card(chromium: Browser, site: Site) -> None:
+    number = running_numbers(site.application, CARD)[0]
+    with context(chromium, viewport=DESKTOP) as browser:
+        page = browser.new_page()
+        open_pass(page, site, number, CARD)
+        check(page, "card", "de")
+
+
+def test_forced_colours(chromium: Browser, site: Site) -> None:
+    number = running_numbers(site.application)[0]
+    with context(chromium, forced_colors="active") as browser:
+        page = browser.new_page()
+        open_pass(page, site, number)
+        check(page, "forced colours", "de")
+
+
+def test_text_twice_as_large_needs_no_sideways_scrolling(chromium: Browser, site: Site) -> None:
+    number = running_numbers(site.application)[0]
+    with context(chromium, viewport={"width": 640, "height": 800}) as browser:
+        page = browser.new_page()
+        open_pass(page, site, number)
+        page.evaluate("document.documentElement.style.fontSize = '200%'")
+        assert not is_wider_than_screen(page)
+
+
+def test_without_javascript_everything_works(chromium: Browser, site: Site) -> None:
+    number = running_numbers(site.application)[0]
+    with context(chromium, java_script_enabled=False, user_agent=ANDROID, accept_downloads=True) as browser:
+        page = browser.new_page()
+        page.goto(site.link(number))
+        page.get_by_role("button", name="Ausweis öffnen").click()
+        page.wait_for_url("**/p/pass")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="PDF herunterladen").click()
+        assert Path(download.value.path()).read_bytes().startswith(b"%PDF-")
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Zu Apple Wallet hinzufügen").click()
+        assert Path(download.value.path()).read_bytes().startswith(b"PK")
+        page.get_by_role("button", name="Code anzeigen").click()
+        assert page.get_by_role("img").get_attribute("src", timeout=5000).startswith("data:image/png;base64,")
+        page.get_by_role("link", name="Zurück zum Ausweis").click()
+        page.get_by_role("button", name="Zu Google Wallet hinzufügen").click()
+        # The policy for forms lets the redirect to Google through.
+        page.wait_for_url(SAVE)
+        page.goto(site.url + "/p/pass")
+        page.get_by_role("button", name="Besuch beenden").click()
+        page.wait_for_url("**/p/ended")
+
+
+def test_keyboard_alone(chromium: Browser, site: Site) -> None:
+    number = running_numbers(site.application)[0]
+    with site.application.writing() as session:
+        code = create_letter_code(session, site.application, PERMIT, number)
+    with site.application.reading() as session:
+        row = session.get(PassRow, (site.application.tenant, PERMIT, number))
+        assert row is not None
+        last = row.period_last
+    with context(chromium, viewport=DESKTOP) as browser:
+        page = browser.new_page()
+        page.goto(site.url + "/p")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Zum Inhalt springen"
+        page.keyboard.press("Enter")
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent.trim()") == "Code eingeben"
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/p/code")
+        tab_to(page, "code")
+        page.keyboard.type(grouped(code).lower())
+        page.keyboard.press("Enter")
+        # The summary of errors has the focus, and its links lead to the fields.
+        page.locator("#errors").wait_for()
+        assert page.evaluate("document.activeElement.id") == "errors"
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        assert page.evaluate("document.activeElement.id") == "day"
+        assert page.locator("#code").input_value() == grouped(code)
+        for part in (last.day, last.month, last.year):
+            page.keyboard.type(str(part))
+            page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.type") == "submit"
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/p/pass")
+
+
+def tab_to(page: Page, identifier: str) -> None:
+    for _ in range(15):
+        if page.evaluate("document.activeElement.id") == identifier:
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{identifier} cannot be reached")
+
+
+@pytest.mark.parametrize(("agent", "first"), [(IPHONE, "apple"), (ANDROID, "google"), (None, "print")])
+def test_the_device_decides_what_comes_first(
+    chromium: Browser, site: Site, agent: str | None, first: str
+) -> None:
+    number = running_numbers(site.application)[0]
+    options = {"user_agent": agent} if agent else {}
+    with context(chromium, **options) as browser:
+        page = browser.new_page()
+        open_pass(page, site, number)
+        offers = [one.get_attribute("id") for one in page.locator("section[id^=offer-]").all()]
+        assert offers[0] == f"offer-{first}"
+        assert sorted(map(str, offers)) == ["offer-apple", "offer-google", "offer-phone", "offer-print"]
+
+
+def test_buttons_are_large_enough_to_hit(chromium: Browser, site: Site) -> None:
+    number = running_numbers(site.application)[0]
+    with context(chromium) as browser:
+        page = browser.new_page()
+        open_pass(page, site, number)
+        for one in page.locator("main button, main a").all():
+            box = one.bounding_box()
+            # WCAG 2.2, 2.5.8
+            assert box is not None
+            assert box["height"] >= 24, one.inner_text()
+
+
+def test_the_scanned_code_opens_the_pass_once(chromium: Browser, site: Site, tmp_path: Path) -> None:
+    number = running_numbers(site.application)[0]
+    with context(chromium, viewport=DESKTOP) as desktop, context(chromium, user_agent=IPHONE) as phone:
+        page = desktop.new_page()
+        open_pass(page, site, number)
+        page.locator("#offer-phone button").click()
+        source = page.locator("#phone-code img").get_attribute("src")
+        assert source is not None
+        assert page.url.endswith("/p/pass")
+        picture = tmp_path / "code.png"
+        picture.write_bytes(base64.b64decode(source.partition(",")[2]))
+        with Image.open(picture) as image:
+            [read] = zxingcpp.read_barcodes(image)
+        other = phone.new_page()
+        other.goto(read.text)
+        other.get_by_role("button", name="Ausweis öffnen").click()
+        other.wait_for_url("**/p/pass")
+        assert number in other.locator("main").inner_text()
+        assert other.goto(read.text).status == 410
+
+
+@pytest.mark.skipif(shutil.which("pdfinfo") is None, reason="needs pdfinfo (apt install poppler-utils)")
+def test_stored_data_can_be_printed(chromium: Browser, site: Site, tmp_path: Path) -> None:
+    number = running_numbers(site.application)[0]
+    with context(chromium) as browser:
+        page = browser.new_page()
+        open_pass(page, site, number)
+        page.goto(site.url + "/p/pass/data")
+        page.pdf(path=tmp_path / "data.pdf", format="A4")
+    told = subprocess.run(
+        ["pdftotext", "-layout", tmp_path / "data.pdf", "-"], capture_output=True, text=True, check=True
+    ).stdout
+    assert number in told
+    assert "Alles als Datei" not in told
