@@ -7,6 +7,7 @@ best it can, some twice and some late, so each nonce counts once, and a state th
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any, Final
 
 from litestar import Request, Response, post
@@ -20,7 +21,6 @@ from issuer.google_root_keys import root_keys_of
 from issuer.google_signature import LARGEST, Callback, CallbackRefused, verified
 from issuer.models_delivery import GoogleNonceRow, WalletPassRow
 from issuer.outgoing import EventName, PassEvent
-from issuer.web.problems import problem
 from keys.errors import Refusal
 
 PATH: Final = "/google/callback"
@@ -43,23 +43,33 @@ def receive(request: Request[Any, Any, Any], body: bytes) -> Response[bytes]:
     with application.reading() as session:
         issuer_id = application.settings(session).google_issuer_id
     if not application.config.google.enabled or not issuer_id:
-        raise problem(404, "NOT_FOUND")
+        return _answer(404)
     now = application.now()
     roots = root_keys_of(application).holding(now)
     if not roots:
-        raise problem(503, "GOOGLE_KEYS_MISSING", headers={"Retry-After": "60"})
+        return _answer(503, {"Retry-After": "60"})
     try:
         callback = verified(body, roots, issuer_id, now)
     except CallbackRefused as refused:
         _log.warning("google callback refused", extra={"reason": refused.reason})
-        raise problem(400, "GOOGLE_CALLBACK_REFUSED") from refused
+        return _answer(400)
     if not _apply(application, issuer_id, callback):
         _log.warning("google callback refused", extra={"reason": "object-unknown"})
-        raise problem(404, "GOOGLE_CALLBACK_UNKNOWN")
-    return Response(b"", status_code=200, media_type="text/plain", headers={"Cache-Control": "no-store"})
+        return _answer(404)
+    return _answer(200)
 
 
 HANDLERS: list[ControllerRouterHandler] = [receive]
+
+
+def _answer(status: int, headers: Mapping[str, str] | None = None) -> Response[bytes]:
+    """Nobody reads more than the status, and who sends forged callbacks need not learn what was wrong."""
+    return Response(
+        b"",
+        status_code=status,
+        media_type="text/plain",
+        headers={"Cache-Control": "no-store", **(headers or {})},
+    )
 
 
 def _apply(application: Application, issuer_id: str, callback: Callback) -> bool:
