@@ -23,6 +23,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.exceptions import NotFoundException
+from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import delete as delete_from
 from sqlalchemy import func, or_, select, update
@@ -77,7 +78,9 @@ class _Logs(msgspec.Struct):
     include_in_schema=False,
     request_max_body_size=_REGISTER_BYTES,
 )
-def register(request: _Request, device: str, kind: str, serial: str, body: bytes) -> Response[bytes]:
+def register(
+    request: _Request, device: FromPath[str], kind: FromPath[str], serial: FromPath[str], body: RawBody
+) -> Response[bytes]:
     """Register a pass on a device: 201 if it is new there, 200 if it was known, 400, 401.
 
     More devices than the city allows for a pass get 401 as well: of all refusals that is the one after which a
@@ -96,7 +99,7 @@ def register(request: _Request, device: str, kind: str, serial: str, body: bytes
 
 
 @get(_REGISTRATIONS, sync_to_thread=True, include_in_schema=False)
-def changed(request: _Request, device: str, kind: str) -> Response[bytes]:
+def changed(request: _Request, device: FromPath[str], kind: FromPath[str]) -> Response[bytes]:
     """The serials of a device's passes that changed since a tag: 200, or 204 if there is none.
 
     Apple sends no credentials here; the device id is what a phone has to know. A tag that is none of ours is
@@ -134,7 +137,7 @@ def changed(request: _Request, device: str, kind: str) -> Response[bytes]:
 
 
 @get("/apple/v1/passes/{kind:str}/{serial:str}", sync_to_thread=True, include_in_schema=False)
-def fetch(request: _Request, kind: str, serial: str) -> Response[bytes]:
+def fetch(request: _Request, kind: FromPath[str], serial: FromPath[str]) -> Response[bytes]:
     """The newest version of a pass: 200, 304 if it is not newer than the phone's, 401."""
     _check_names("-", serial)
     application = _application(request)
@@ -157,7 +160,9 @@ def fetch(request: _Request, kind: str, serial: str) -> Response[bytes]:
 
 
 @delete(_REGISTRATIONS + "/{serial:str}", status_code=200, sync_to_thread=True, include_in_schema=False)
-def unregister(request: _Request, device: str, kind: str, serial: str) -> Response[bytes]:
+def unregister(
+    request: _Request, device: FromPath[str], kind: FromPath[str], serial: FromPath[str]
+) -> Response[bytes]:
     """Take a pass off a device: 200, also if it was not there any more, 401."""
     _check_names(device, serial)
     application = _application(request)
@@ -175,7 +180,7 @@ def unregister(request: _Request, device: str, kind: str, serial: str) -> Respon
     include_in_schema=False,
     request_max_body_size=_LOG_BYTES,
 )
-def log(request: _Request, body: bytes) -> Response[bytes]:
+def log(request: _Request, body: RawBody) -> Response[bytes]:
     """Keep what phones complain about, for days and in small numbers: 200, 400.
 
     Anybody can call this, so there is a limit to how often something is written, and beyond it nothing is.
