@@ -23,7 +23,7 @@ from issuer.tariffs import zones
 from issuer.web.problems import ProblemRefusal, misplaced, problem
 from keys.errors import Refusal
 from passes.errors import PassRefusal
-from passes.periods import parse_time
+from passes.periods import BERLIN, parse_time
 from passes.plates import Plate, PlateAmbiguous, correct_lookalikes, parse_with_season
 from verifier.common import same_zone
 
@@ -181,7 +181,7 @@ def _described(plate: Plate, found: PlateFinding, at: datetime) -> PlateAnswer:
         valid=found.finding is Finding.VALID,
         reason=found.finding.value,
         plate=plate.canonical,
-        at=at,
+        at=at.astimezone(BERLIN),
         valid_until=found.valid_until,
         suggestions=[one.canonical for one in found.others],
     )
