@@ -19,9 +19,7 @@ def new_client(
     application: Application, *scopes: Scope, kind: str = KEY, name: str = "portal", **more: object
 ) -> Issued:
     with application.writing() as session:
-        return add_client(
-            session, application, name, scopes or list(Scope), kind=kind, actor="test", **more
-        )
+        return add_client(session, application, name, scopes or list(Scope), kind=kind, actor="test", **more)
 
 
 def bearer(token: str) -> dict[str, str]:

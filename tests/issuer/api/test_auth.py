@@ -34,7 +34,15 @@ def test_no_credentials(http: Http) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    ["Bearer", "Bearer ", "Basic eDp5", "Bearer x", "Bearer spk_", "Bearer spt_" + "a" * 43, "Bearer " + "a" * 9000],
+    [
+        "Bearer",
+        "Bearer ",
+        "Basic eDp5",
+        "Bearer x",
+        "Bearer spk_",
+        "Bearer spt_" + "a" * 43,
+        "Bearer " + "a" * 9000,
+    ],
 )
 def test_credentials_that_do_not_hold(http: Http, header: str) -> None:
     response = http.post(CHECK, json=QUESTION, headers={"Authorization": header})
@@ -142,7 +150,12 @@ def test_every_step_is_in_the_audit_trail_without_secrets(application: Applicati
         entries = audit.history(session, application.tenant, f"client/{made.id}")
         assert audit.verify(session, application.tenant).fault is None
     assert [one.action for one in entries] == ["add-client", "rotate-client", "revoke-client"]
-    assert entries[0].after == {"name": "portal", "kind": "key", "scopes": ["checks:read"], "expires_at": None}
+    assert entries[0].after == {
+        "name": "portal",
+        "kind": "key",
+        "scopes": ["checks:read"],
+        "expires_at": None,
+    }
     assert not any(secret.rpartition("_")[2] in repr(entries) for secret in (made.secret, rotated.secret))
 
 

@@ -156,7 +156,9 @@ def test_revoking_a_client_ends_its_tokens_and_secret(application: Application, 
     with application.writing() as session:
         revoke_client(session, application, made.id, actor="test")
     assert http.post(CHECK, json=QUESTION, headers=bearer(token)).status_code == 401
-    assert http.post(TOKEN, data=GRANT, headers=basic(made.id, made.secret)).json()["error"] == "invalid_client"
+    assert (
+        http.post(TOKEN, data=GRANT, headers=basic(made.id, made.secret)).json()["error"] == "invalid_client"
+    )
 
 
 def test_expired_client_gets_no_token_and_its_tokens_end(
