@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from datetime import datetime
 
 from issuer.application import Application
 from issuer.commands.common import add_data_argument, say, tell, tell_json, tell_table
@@ -61,33 +62,37 @@ def run_nightly(arguments: argparse.Namespace) -> ExitCode:
 def _report(arguments: argparse.Namespace, application: Application) -> ExitCode:
     with application.reading() as session:
         rows = reports.newest(session, application.tenant, _SHOWN)
-    told = [
-        {
-            "day": row.day.isoformat(),
-            "part": row.name,
-            "started_at": row.started_at.astimezone(BERLIN).isoformat(timespec="seconds"),
-            "finished_at": row.finished_at
-            and row.finished_at.astimezone(BERLIN).isoformat(timespec="seconds"),
-            "counts": row.report,
-        }
-        for row in rows
-    ]
     if arguments.json:
-        tell_json(told)
+        tell_json(
+            [
+                {
+                    "day": row.day.isoformat(),
+                    "part": row.name,
+                    "started_at": _time(row.started_at),
+                    "finished_at": _time(row.finished_at) or None,
+                    "counts": row.report,
+                }
+                for row in rows
+            ]
+        )
         return ExitCode.GREEN
     headers = [say(arguments, f"NIGHTLY_{name}") for name in ("DAY", "PART", "STARTED", "FINISHED", "COUNT")]
     cells = [
         [
-            one["day"],
-            one["part"],
-            one["started_at"],
-            one["finished_at"] or "",
-            " ".join(f"{name}={count}" for name, count in one["counts"].items()),
+            row.day.isoformat(),
+            row.name,
+            _time(row.started_at),
+            _time(row.finished_at),
+            " ".join(f"{name}={count}" for name, count in row.report.items()),
         ]
-        for one in told
+        for row in rows
     ]
     tell_table(headers, cells)
     return ExitCode.GREEN
+
+
+def _time(at: datetime | None) -> str:
+    return at.astimezone(BERLIN).isoformat(timespec="seconds") if at is not None else ""
 
 
 def _of_today(application: Application) -> dict[str, dict[str, int]]:

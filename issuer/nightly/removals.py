@@ -113,7 +113,7 @@ def to_delete(application: Application) -> Sequence[ColumnElement[bool]]:
     return (*over, or_(PassRow.period_last <= last_day - LONGEST_WAIT, ~still_at_google))
 
 
-def serials_to_delete(application: Application) -> Select[tuple[str]]:
+def serials_to_delete(application: Application) -> Select[str]:
     """The serials by which wallets know the passes that `delete_some` has to do with."""
     return (
         select(WalletPassRow.serial)
