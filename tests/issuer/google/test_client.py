@@ -16,7 +16,6 @@ import pytest
 from issuer.application import Application
 from issuer.background.tasks import RetryLater
 from issuer.delivery.google_quota import quota_of
-from issuer.delivery.google_token import load_account
 from issuer.models_delivery import RateSlotRow
 from tests.google_server import GoogleServer
 from tests.issuer.google.conftest import opened, point_at
@@ -131,16 +130,7 @@ def test_faults_of_the_token_endpoint_pass(
     assert wallet_row(application, serial).google_tag > 0
 
 
-def test_the_key_signs_for_its_account_alone(application: Application, google: GoogleServer) -> None:
-    with application.reading() as session:
-        account = load_account(application, session)
-    assert account is not None
-    assert account.kid.hex() not in repr(google.seen)
-
-
-def test_two_workers_with_sixty_objects_keep_googles_limit(
-    city: City, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_two_workers_keep_googles_limit_and_use_it(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     with GoogleServer(clock=city.clock, limit=20) as google:
         point_at(google, monkeypatch, rate=14)
         one = opened(city, google)
