@@ -11,7 +11,7 @@ import logging
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, timedelta
 from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any, Final
 
@@ -187,7 +187,7 @@ def _claimed(application: Application, identity: str) -> _Prepared | None:
             return None
         row.attempts += 1
         row.sending_until = now + timedelta(seconds=_ANSWERS * config.timeout_seconds)
-        return _Prepared(message, recipient, f"{now:%Y%m%dT%H%M%SZ}-{identity}")
+        return _Prepared(message, recipient, f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{identity}")
 
 
 def _to_holder(

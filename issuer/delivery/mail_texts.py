@@ -76,7 +76,8 @@ def _message(
     message["Message-ID"] = f"<{frame.identity}@{domain}>"
     # RFC 3834: nobody's out-of-office note shall answer.
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = language
     text = "\n\n".join(block.strip() for block in blocks if block) + "\n"
     message.set_content(text, cte="quoted-printable")
+    # Setting the content removes what stood there before about it.
+    message["Content-Language"] = language
     return message
