@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from litestar import Request, Response, post
+from litestar.params import RawBody
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import delete
 from sqlalchemy.orm import Session
@@ -35,7 +36,7 @@ _log = logging.getLogger("stadtpass.google")
     request_max_body_size=LARGEST,
     include_in_schema=False,
 )
-def receive(request: Request[Any, Any, Any], body: bytes) -> Response[bytes]:
+def receive(request: Request[Any, Any, Any], body: RawBody) -> Response[bytes]:
     """Take one callback: 200 also for one that was there before, 400 for what is not Google's or not for us,
     404 for an object of nobody here, 503 while Google's keys cannot be had.
     """
