@@ -9,6 +9,7 @@ begun to read, and it began to read after that. Whoever goes by sequences, as de
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,16 +19,17 @@ from sqlalchemy.orm import Session
 from issuer import keyring
 from issuer.database import writing
 from issuer.models import AuditHeadRow, SequenceRow
-from issuer.register import plate_entries
+from issuer.plate_table import PlateTable, table_since, whole_table
 from issuer.sequences import next_sequence
 from issuer.settings import Settings, load_settings
 from issuer.status_allocation import last_touched, not_valid, status_entries
-from issuer.trust_bundle import BundlePlan, plan_bundle
+from issuer.trust_bundle import BundlePlan, p256, plan_bundle
+from keys.errors import Refusal
 from keys.lifecycle import KeyRecord, Purpose
 from keys.store import KeyManager
 from passes.pass_types import PassTypes
 from passes.periods import berlin_day
-from passes.plate_list import PlateEntry
+from passes.plate_list import PlateList, read_plate_list, verified_plate_list
 from passes.status_list import Status
 
 # A list is kept this long after its last seal has expired, and after the last seal that it got or lost:
@@ -38,11 +40,20 @@ _RUNS = "index"
 
 
 @dataclass(frozen=True, slots=True)
+class PublishedPlates:
+    """The plate list that is out, and the newest audit entry whose change it holds."""
+
+    data: bytes
+    audit_sequence: int
+
+
+@dataclass(frozen=True, slots=True)
 class ListContent:
     """What a run publishes. ``statuses`` has the entries of each list that are not valid.
 
     ``audit_sequence`` is the newest audit entry of the state that was read: the lists hold every change up to it.
-    ``plates`` is None where the plate list was not asked for.
+    ``plates`` is None where the plate list stays as it was published before; ``plates_renew_at`` is when (seconds)
+    everything in it has to be read again.
     """
 
     tenant: str
@@ -53,7 +64,8 @@ class ListContent:
     list_key: KeyRecord
     bundle: BundlePlan
     statuses: Mapping[int, Sequence[tuple[int, Status]]]
-    plates: Sequence[PlateEntry] | None
+    plates: PlateTable | None
+    plates_renew_at: int
     epoch_keys: Mapping[int, bytes]
     unpublished: frozenset[bytes]
 
@@ -85,35 +97,60 @@ def read_content(
     manager: KeyManager,
     number: int,
     at: datetime,
-    *,
-    plates: bool = True,
+    plates_before: PublishedPlates | None = None,
 ) -> ListContent | None:
     """What the run ``number`` of the aware time ``at`` publishes; None if another has begun since.
 
-    ``session`` must be one of `issuer.database.reading` that was begun after the number was taken. Raises
-    IssuerRefusal NO_SIGNING_KEY, KeyRefusal where the list key may not sign now.
+    ``session`` must be one of `issuer.database.reading` that was begun after the number was taken. From
+    ``plates_before`` only what has changed is read. Raises IssuerRefusal NO_SIGNING_KEY, KeyRefusal where the list
+    key may not sign now.
     """
     if not is_newest(session, tenant, number):
         return None
     settings = load_settings(session, tenant)
     head = session.scalar(select(AuditHeadRow.sequence).where(AuditHeadRow.tenant == tenant))
+    list_key = keyring.signing_record(session, tenant, Purpose.LIST, at)
+    epoch_keys = keyring.epoch_keys(session, tenant, manager)
+    now, half = int(at.timestamp()), renew_after(settings.list_ttl, settings.plate_list_expiry)
+    plates: PlateTable | None = None
+    old = _readable(plates_before, list_key) if plates_before is not None else None
+    if old is not None and plates_before is not None and old.epoch_keys == epoch_keys:
+        read_at = old.frame.expires - int(settings.plate_list_expiry.total_seconds())
+        if old.frame.ttl == settings.list_ttl.total_seconds() and read_at <= now < read_at + half:
+            plates = table_since(session, tenant, pass_types, old, plates_before.audit_sequence, at)
+    plates = plates or whole_table(session, tenant, settings, at)
     return ListContent(
         tenant=tenant,
         number=number,
         at=at,
         audit_sequence=head or 0,
         settings=settings,
-        list_key=keyring.signing_record(session, tenant, Purpose.LIST, at),
+        list_key=list_key,
         bundle=plan_bundle(session, tenant, pass_types, settings),
         statuses=_statuses(session, tenant, at),
-        plates=_plates(session, tenant, settings, at) if plates else None,
-        epoch_keys=keyring.epoch_keys(session, tenant, manager) if plates else {},
+        plates=None
+        if old is not None and (plates.lines, plates.expires) == (old.table, old.frame.expires)
+        else plates,
+        plates_renew_at=plates.expires - int(settings.plate_list_expiry.total_seconds()) + half,
+        epoch_keys=epoch_keys,
         unpublished=frozenset(
             one.kid
             for one in keyring.records(session, tenant)
             if one.purpose in keyring.PUBLISHED and one.published_at is None
         ),
     )
+
+
+def renew_after(ttl: timedelta, life: timedelta) -> int:
+    """After how many seconds a list is signed anew; if that fails, it is neither stale nor expired for as long."""
+    return int(min(ttl, life).total_seconds()) // 2
+
+
+def _readable(plates: PublishedPlates, list_key: KeyRecord) -> PlateList | None:
+    """The list, if the key that signs now has signed it."""
+    with suppress(Refusal):
+        return verified_plate_list(read_plate_list(plates.data), p256(list_key))
+    return None
 
 
 def _statuses(session: Session, tenant: str, at: datetime) -> dict[int, list[tuple[int, Status]]]:
@@ -132,9 +169,3 @@ def _statuses(session: Session, tenant: str, at: datetime) -> dict[int, list[tup
         if number in statuses:
             statuses[number].append((index, Status(value)))
     return statuses
-
-
-def _plates(session: Session, tenant: str, settings: Settings, at: datetime) -> list[PlateEntry]:
-    # A permit that starts at the moment of expiry is none of this list's.
-    until = at + settings.plate_list_expiry - timedelta(microseconds=1)
-    return list(plate_entries(session, tenant, at, until))

@@ -10,7 +10,7 @@ leaves as it is was compared with that state. Numbers rise with the state also w
 (`issuer.list_content`), and they follow the clock, so that a restored register does not fall behind the devices.
 
 All lists are stored in one transaction: a run that dies leaves the old set, whole. That only one worker publishes at
-a time spares work and nothing more; it takes a lease for a few seconds, and who comes late is refused as above.
+a time spares work and nothing more; it takes a lease for half a minute, and who comes late is refused as above.
 
 A new pass type or a restored register leaves no audit entry, so the first run of a process signs everything anew.
 """
@@ -30,8 +30,8 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Engine, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from issuer.list_content import ListContent, next_number, read_content
-from issuer.models import AuditEntryRow, AuditHeadRow, TenantRow
+from issuer.list_content import ListContent, PublishedPlates, next_number, read_content
+from issuer.models import AuditHeadRow, TenantRow
 from issuer.models_delivery import PublicationRow, PublishedListRow
 from issuer.publish import SignedLists, mark_published, sign_lists
 from issuer.trust_bundle import SignedBundle, current_bundle
@@ -49,7 +49,7 @@ _BUNDLE_FILES: Final = (ROOT, BUNDLE)
 
 _NEVER: Final = -1
 # Longer than a run takes; when a worker dies in one, others wait as long.
-_LEASE: Final = timedelta(seconds=10)
+_LEASE: Final = timedelta(seconds=30)
 _WAIT_AFTER_FAILURE: Final = timedelta(seconds=5)
 _LONGEST_WAIT: Final = timedelta(minutes=1)
 _LOOK_FOR_ROOT: Final = timedelta(minutes=1)
@@ -81,17 +81,26 @@ class _Before:
     """What is stored, and its version; ``everything``: nothing of it may stay."""
 
     version: _Version
-    audit_sequence: int
     lists: Mapping[str, bytes]
-    plates_at: datetime | None
     everything: bool
+
+    @property
+    def plates(self) -> PublishedPlates | None:
+        """The plate list, if it may be built on."""
+        if self.everything or PLATES not in self.lists:
+            return None
+        return PublishedPlates(self.lists[PLATES], self.version.audit_sequence)
 
 
 class _Version(NamedTuple):
-    """The number of the run that has stored lists last, and the sequence of the bundle; 0 for none."""
+    """The number of the run that has stored lists last, the sequence of the bundle, and how far the lists go.
+
+    A run that found nothing to sign moves only the last of them.
+    """
 
     number: int
     bundle: int
+    audit_sequence: int
 
 
 def publish_due(application: Application) -> bool:
@@ -176,7 +185,7 @@ def _run(application: Application, memory: _Memory, number: int, at: datetime) -
             application.keys,
             number,
             at,
-            plates=_plates_due(application, session, before, at),
+            before.plates,
         )
     if content is None:
         return False
@@ -193,59 +202,30 @@ def _run(application: Application, memory: _Memory, number: int, at: datetime) -
     stored = _store(application, content, bundle, signed, before)
     if stored is None:
         return False
-    plates_at = at if signed.plates is not None else before.plates_at or at
-    _note(memory, bundle, signed, at, plates_at + content.settings.list_ttl / 2)
+    _note(memory, bundle, min(signed.renew_at, content.plates_renew_at), at)
     return stored
 
 
 def _before(session: Session, tenant: str, *, everything: bool) -> _Before:
-    audit_sequence = session.scalar(
-        select(PublicationRow.audit_sequence).where(PublicationRow.tenant == tenant)
-    )
     rows = session.execute(
-        select(PublishedListRow.name, PublishedListRow.data).where(
-            PublishedListRow.tenant == tenant, PublishedListRow.name != PLATES
-        )
-    )
-    plates_at = session.scalar(
-        select(PublishedListRow.published_at).where(
-            PublishedListRow.tenant == tenant, PublishedListRow.name == PLATES
-        )
+        select(PublishedListRow.name, PublishedListRow.data).where(PublishedListRow.tenant == tenant)
     )
     return _Before(
         version=_version(session, tenant),
-        audit_sequence=_NEVER if audit_sequence is None else audit_sequence,
         lists=dict(rows.tuples().all()),
-        plates_at=plates_at,
         everything=everything,
     )
 
 
 def _version(session: Session, tenant: str) -> _Version:
     is_bundle = PublishedListRow.name.in_(_BUNDLE_FILES)
-    numbers = select(func.max(PublishedListRow.sequence)).where(PublishedListRow.tenant == tenant)
+    highest = select(func.max(PublishedListRow.sequence)).where(PublishedListRow.tenant == tenant)
+    reached = select(PublicationRow.audit_sequence).where(PublicationRow.tenant == tenant)
     return _Version(
-        session.scalar(numbers.where(~is_bundle)) or 0, session.scalar(numbers.where(is_bundle)) or 0
+        session.scalar(highest.where(~is_bundle)) or 0,
+        session.scalar(highest.where(is_bundle)) or 0,
+        session.scalars(reached).one(),
     )
-
-
-def _plates_due(application: Application, session: Session, before: _Before, at: datetime) -> bool:
-    """Whether the plate list is old, or something has changed that might concern it."""
-    if before.everything or before.plates_at is None:
-        return True
-    half = application.settings(session).list_ttl / 2
-    if not before.plates_at <= at < before.plates_at + half:
-        return True
-    # Passes of types without plates are the one thing that cannot; of all else it is assumed.
-    harmless = [
-        one.id for one in application.pass_types if all(spec.kind != "plates" for spec in one.spec.attributes)
-    ]
-    changed = select(AuditEntryRow.sequence).where(
-        AuditEntryRow.tenant == application.tenant,
-        AuditEntryRow.sequence > before.audit_sequence,
-        *(~AuditEntryRow.subject.startswith(f"{name}/", autoescape=True) for name in harmless),
-    )
-    return session.scalar(changed.limit(1)) is not None
 
 
 def _store(
@@ -299,16 +279,12 @@ def _store(
     return bool(rows)
 
 
-def _note(
-    memory: _Memory, bundle: SignedBundle, signed: SignedLists, at: datetime, plates_until: datetime
-) -> None:
+def _note(memory: _Memory, bundle: SignedBundle, renew_at: int, at: datetime) -> None:
     """Remember when to look again, and say once that the root is needed."""
-    lists_until = datetime.fromtimestamp(signed.renew_at, UTC)
+    lists_until = datetime.fromtimestamp(renew_at, UTC)
     bundle_until = datetime.fromtimestamp(bundle.young_until, UTC)
     memory.looked_at = at
-    memory.look_at = min(
-        lists_until, plates_until, at + _LOOK_FOR_ROOT if bundle.root_missing else bundle_until
-    )
+    memory.look_at = min(lists_until, at + _LOOK_FOR_ROOT if bundle.root_missing else bundle_until)
     if bundle.root_missing != memory.root_missing:
         memory.root_missing = bundle.root_missing
         if bundle.root_missing:

@@ -12,8 +12,8 @@ import fcntl
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -23,7 +23,7 @@ from issuer import keyring
 from issuer.database import reading, writing
 from issuer.errors import IssuerRefusal
 from issuer.files import remove_leftovers, write_atomically
-from issuer.list_content import ListContent, read_content, take_number
+from issuer.list_content import ListContent, read_content, renew_after, take_number
 from issuer.trust_bundle import BUNDLE_FILE, current_bundle, p256
 from issuer.workspace import Workspace
 from keys import lifecycle
@@ -32,7 +32,7 @@ from keys.errors import Refusal
 from keys.signed_list import ListFrame
 from keys.store import Signer
 from passes.list_index import IndexedList, digest, read_index, sign_index, verified_index
-from passes.plate_list import sign_plate_list
+from passes.plate_list import count_of, sign_plate_table
 from passes.status_list import Status, pack, read_status_list, sign_status_list, verified_status_list
 
 _TRIES = 20
@@ -54,8 +54,8 @@ class Published:
 class SignedLists:
     """What a run has signed anew: None, or not in ``statuses``, is what stays as it was published before.
 
-    ``numbers`` are the status lists that the index names. ``renew_at`` is when (seconds) the oldest of the status
-    lists and the index will have used up half of its ttl.
+    ``numbers`` are the status lists that the index names. ``renew_at`` is when (seconds) the oldest of status lists
+    and index has to be signed anew.
     """
 
     statuses: Mapping[int, bytes]
@@ -95,7 +95,7 @@ def publish(workspace: Workspace, out: Path, at: datetime, progress: Progress = 
         # Only what stands in a bundle that was written counts as published.
         with writing(workspace.engine) as session:
             mark_published(session, content)
-    plates = len(content.plates or ())
+    plates = count_of(content.plates.lines) if content.plates is not None else 0
     return Published(bundle.frame.sequence, len(signed.numbers), plates, root_missing=bundle.root_missing)
 
 
@@ -127,13 +127,14 @@ def sign_lists(
         index, frame = sign_index(signer, content.list_key.kid, wanted, named), wanted
     plates = None
     if content.plates is not None:
-        life = content.settings.plate_list_expiry
-        plates = sign_plate_list(
-            signer, content.list_key.kid, signing.frame("plates", life), content.plates, content.epoch_keys
+        plates = sign_plate_table(
+            signer,
+            content.list_key.kid,
+            replace(signing.frame("plates"), expires=content.plates.expires),
+            content.plates.lines,
+            content.epoch_keys,
         )
-    return SignedLists(
-        statuses, frozenset(named), index, plates, min(oldest, frame.issued_at) + wanted.ttl // 2
-    )
+    return SignedLists(statuses, frozenset(named), index, plates, min(oldest, frame.issued_at) + signing.half)
 
 
 def mark_published(session: Session, content: ListContent) -> None:
@@ -152,14 +153,19 @@ class _Signing:
     def issued_at(self) -> int:
         return int(self.content.at.timestamp())
 
-    def frame(self, subject: str, expiry: timedelta | None = None) -> ListFrame:
+    @property
+    def half(self) -> int:
+        """The age in seconds at which status lists and the index are signed anew."""
+        return renew_after(self.content.settings.list_ttl, self.content.settings.list_expiry)
+
+    def frame(self, subject: str) -> ListFrame:
         settings = self.content.settings
         return ListFrame(
             subject=subject,
             sequence=self.content.number,
             issued_at=self.issued_at,
             ttl=int(settings.list_ttl.total_seconds()),
-            expires=self.issued_at + int((expiry or settings.list_expiry).total_seconds()),
+            expires=self.issued_at + int(settings.list_expiry.total_seconds()),
         )
 
     def kept_status_list(
@@ -188,7 +194,7 @@ class _Signing:
         alike = (old.subject, old.ttl, old.expires - old.issued_at) == (
             wanted.subject, wanted.ttl, wanted.expires - wanted.issued_at,
         )  # fmt: skip
-        return alike and old.issued_at <= wanted.issued_at < old.issued_at + old.ttl // 2
+        return alike and old.issued_at <= wanted.issued_at < old.issued_at + self.half
 
 
 def _write_lists(out: Path, signed: SignedLists) -> None:

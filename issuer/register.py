@@ -216,10 +216,18 @@ def content_of(
 
 
 def plate_entries(
-    session: Session, tenant: str, from_at: datetime, until_at: datetime
+    session: Session,
+    tenant: str,
+    from_at: datetime,
+    until_at: datetime,
+    *,
+    only: tuple[str, Sequence[str]] | None = None,
 ) -> Iterator[PlateEntry]:
-    """The plates of every active pass valid at any moment from ``from_at`` to ``until_at``, both aware."""
-    rows = session.execute(
+    """The plates of every active pass valid at any moment from ``from_at`` to ``until_at``, both aware.
+
+    ``only`` are a type id and the numbers, a few hundred at most, to which this is limited.
+    """
+    query = (
         select(PassRow.period_first, PassRow.period_last, RevisionRow.attributes)
         .join(
             RevisionRow,
@@ -236,6 +244,9 @@ def plate_entries(
         )
         .execution_options(yield_per=5000)
     )
+    if only is not None:
+        query = query.where(PassRow.type_id == only[0], PassRow.number.in_(only[1]))
+    rows = session.execute(query)
     for first, last, attributes in rows:
         zone = attributes.get("zone")
         for key, season in attributes.get("plates") or ():

@@ -7,7 +7,7 @@ asked for. A city of 40,000 permits makes 1.6 MB; while it is checked, a list is
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -40,22 +40,41 @@ class PlateEntry:
 
 @dataclass(frozen=True, slots=True)
 class PlateList:
-    """A verified plate list. ``epoch_keys`` let the device check rotating codes; they are secrets."""
+    """A verified plate list. ``epoch_keys`` let the device check rotating codes; they are secrets.
+
+    ``table`` holds the entries as `plate_table` makes them.
+    """
 
     frame: ListFrame
-    _table: bytes
+    table: bytes
     epoch_keys: Mapping[int, bytes]
 
     def find(self, plate: Plate) -> list[PlateEntry]:
         """All entries of ``plate``. Raises PassRefusal PLATE_LIST_FORM for a line that is none."""
         wanted = f"\n{plate.key}\t".encode()
         entries = []
-        start = self._table.find(wanted)
+        start = self.table.find(wanted)
         while start >= 0:
-            end = self._table.find(b"\n", start + 1)
-            entries.append(_entry(self._table[start + 1 : end]))
-            start = self._table.find(wanted, end)
+            end = self.table.find(b"\n", start + 1)
+            entries.append(_entry(self.table[start + 1 : end]))
+            start = self.table.find(wanted, end)
         return entries
+
+
+def plate_table(entries: Iterable[PlateEntry]) -> bytes:
+    """The lines of ``entries``."""
+    return _joined(_line(entry).encode() for entry in entries)
+
+
+def changed_table(table: bytes, keys: Container[bytes], entries: Iterable[PlateEntry]) -> bytes:
+    """``table`` with ``entries`` in place of all lines of the plates whose compare keys are in ``keys``."""
+    kept = (line for line in table.split(b"\n") if line and line[: line.index(b"\t")] not in keys)
+    return _joined([*kept, *(_line(entry).encode() for entry in entries)])
+
+
+def count_of(table: bytes) -> int:
+    """The number of entries in ``table``."""
+    return table.count(b"\n") - 1
 
 
 def sign_plate_list(
@@ -66,8 +85,17 @@ def sign_plate_list(
     epoch_keys: Mapping[int, bytes] | None = None,
 ) -> bytes:
     """The signed list of ``entries``."""
-    lines = sorted(_line(entry) for entry in entries)
-    table = "\n".join(["", *lines, ""]).encode() if lines else b"\n"
+    return sign_plate_table(signer, kid, frame, plate_table(entries), epoch_keys)
+
+
+def sign_plate_table(
+    signer: cose.Es256Signer,
+    kid: bytes,
+    frame: ListFrame,
+    table: bytes,
+    epoch_keys: Mapping[int, bytes] | None = None,
+) -> bytes:
+    """The signed list of what `plate_table` or `changed_table` gave."""
     return sign_list(signer, kid, TYP, frame, {_PLATES: table, _EPOCH_KEYS: dict(epoch_keys or {})})
 
 
@@ -91,6 +119,12 @@ def verified_plate_list(unverified: UnverifiedList, public_key: ec.EllipticCurve
             raise PassRefusal("PLATE_LIST_FORM")
         keys[number] = key
     return PlateList(unverified.frame, table, keys)
+
+
+def _joined(lines: Iterable[bytes]) -> bytes:
+    # By bytes: UTF-8 sorts as its code points do.
+    ordered = sorted(lines)
+    return b"\n".join([b"", *ordered, b""]) if ordered else b"\n"
 
 
 def _line(entry: PlateEntry) -> str:
