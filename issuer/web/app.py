@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from litestar import Litestar, Request, Response
+from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 
@@ -38,7 +38,9 @@ def create_app(application: Application, worker: Worker | None = None) -> Litest
         *api.HANDLERS,
     ]
     app = Litestar(
-        route_handlers=handlers,
+        # One router for all: given to the application one by one, a handler whose path gets another method later is
+        # wrapped for its thread a second time (Litestar 2.25), and answers with a coroutine.
+        route_handlers=[Router(path="/", route_handlers=handlers)],
         state=State({"application": application, "worker": worker}),
         openapi_config=description.openapi_config(),
         exception_handlers={Exception: _fault, HTTPException: _fault, Refusal: _fault},

@@ -6,6 +6,7 @@ newest pass.
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 import threading
@@ -26,7 +27,7 @@ from tests.google_server import Fault as GoogleFault
 from tests.google_server import GoogleServer
 from tests.service import new_database
 
-CHANGES = 2_000
+CHANGES = int(os.environ.get("CRASH", "2000"))
 PERMITS, PHONES, CLERKS = 60, 40, 4
 SEED = 20261120
 
