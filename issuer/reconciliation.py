@@ -218,10 +218,8 @@ def _published_lists(run: _Run, folder: Path) -> Iterator[tuple[int, StatusList]
 
 
 def _take_over(run: _Run, number: int, found: StatusList) -> None:
-    for index in range(CAPACITY):
-        value = found[index]
-        if value is not Status.VALID:
-            _take_over_place(run, (number, index), value)
+    for index, value in found.not_valid():
+        _take_over_place(run, (number, index), value)
 
 
 def _take_over_place(run: _Run, place: tuple[int, int], value: Status) -> None:

@@ -7,7 +7,7 @@ significant bits up, the whole compressed with zlib (RFC 1950).
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -51,6 +51,14 @@ class StatusList:
         if not 0 <= index < len(self._raw) * 4:
             raise IndexError(index)
         return Status(self._raw[index >> 2] >> (index & 3) * BITS & 3)
+
+    def not_valid(self) -> Iterator[tuple[int, Status]]:
+        """Every entry that is not valid, in order: (index, status)."""
+        for place, byte in enumerate(self._raw):
+            if byte:
+                for entry in range(4):
+                    if value := byte >> entry * BITS & 3:
+                        yield place * 4 + entry, Status(value)
 
     def holds(self, raw: bytes) -> bool:
         """Whether its entries are those of ``raw``, as `pack` gives them."""
