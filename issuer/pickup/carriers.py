@@ -123,7 +123,7 @@ def phone_code(request: AnyRequest, data: FormData) -> Response[Any]:
             seconds = rates.LINKS_OF_VISIT.seconds
             return guest.reader.problem(429, "TOO_OFTEN", retry_after=seconds, minutes=1)
         address = create_link(session, application, guest.visit.type_id, guest.visit.number, Channel.SCREEN)
-        note(session, application, guest.visit.key, "pickup-link")
+        note(session, application, guest.visit.key, "screen-link")
     picture = base64.b64encode(link_png(address)).decode()
     return guest.page("phone_code.html" if guest.reader.is_partial else "phone.html", picture=picture)
 

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from issuer import audit
 from issuer.application import Application
 from issuer.audit import AuditEntry
-from issuer.models import Base, HolderRow, PassRow, RevisionRow
+from issuer.models import Base, HolderRow, PassRow, PassTermRow, RevisionRow
 from issuer.models_access import LetterCodeRow, PickupLinkRow, VisitRow
 from issuer.models_delivery import (
     AppleDeviceRow,
@@ -26,6 +27,7 @@ from issuer.models_delivery import (
     MailRow,
     ReminderRow,
     WalletPassRow,
+    WebhookDeliveryRow,
 )
 from issuer.pickup.visits import ACTOR
 from issuer.register import subject
@@ -36,6 +38,7 @@ Record = dict[str, Any]
 _LEFT_OUT: Final = frozenset({"tenant", "token_hash", "code_hash", "visit_hash", "apple_token", "record"})
 _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
     "revisions": RevisionRow,
+    "pass_terms": PassTermRow,
     "wallet_passes": WalletPassRow,
     "mails": MailRow,
     "letters": LetterRow,
@@ -75,6 +78,7 @@ def stored_data(session: Session, application: Application, type_id: str, number
         GoogleMessageRow.tenant == tenant, GoogleMessageRow.serial.in_(serials)
     )
     found["google_messages"] = [_plain(one) for one in session.scalars(messages)]
+    found["webhook_deliveries"] = _deliveries(session, tenant, type_id, number)
     found["history"] = [_entry(one) for one in audit.history(session, tenant, subject(type_id, number))]
     found["secrets"] = (
         "Links, letter codes, visits and the phone's token are stored as keyed hashes or as tokens that only "
@@ -104,6 +108,17 @@ def _registrations(session: Session, tenant: str, serials: Iterable[str]) -> Seq
         }
         for registration, device in rows
     ]
+
+
+def _deliveries(session: Session, tenant: str, type_id: str, number: str) -> Sequence[Record]:
+    """What specialist systems were told: a pass stands only inside the message, so the messages are read."""
+    rows = session.scalars(
+        select(WebhookDeliveryRow).where(
+            WebhookDeliveryRow.tenant == tenant, WebhookDeliveryRow.payload.contains(number, autoescape=True)
+        )
+    )
+    about = {"type": type_id, "number": number}
+    return [_plain(row) for row in rows if msgspec.json.decode(row.payload).get("data") == about]
 
 
 def _plain(row: Base | None) -> Record:

@@ -10,6 +10,7 @@ from issuer import lifecycle
 from issuer.application import Application
 from issuer.lifecycle import Actor, Changes
 from issuer.models import Base, HolderRow, PassRow
+from issuer.models_delivery import WebhookEndpointRow
 from issuer.pickup.codes import create_letter_code
 from issuer.pickup.stored_data import stored_data
 from tests.issuer.pickup.browser import browser, new_link, send, visit
@@ -28,11 +29,35 @@ def test_everything_by_pass_or_holder_is_there(city: City, application: Applicat
     told = {"passes": "pass", "holders": "holder", "audit_entries": "history"}
     for table in Base.metadata.sorted_tables:
         names = {column.name for column in table.columns}
-        if {"type_id", "number"} <= names or ("serial" in names and table.name != "revisions"):
+        # A status list has a number of its own.
+        if ({"type_id", "number"} <= names and table.name != "status_lists") or (
+            "serial" in names and table.name != "revisions"
+        ):
             key = told.get(table.name, table.name)
             assert key in found, table.name
     assert len(found["apple_registrations"]) == 1
     assert len(found["letter_codes"]) == 1
+    assert found["pass_terms"]
+
+
+def test_what_specialist_systems_were_told(application: Application) -> None:
+    number, other = running_numbers(application)[:2]
+    with application.writing() as session:
+        session.add(
+            WebhookEndpointRow(
+                tenant=application.tenant,
+                id="e" * 32,
+                url="https://example.org/hook",
+                events=["pass.suspended"],
+                created_at=application.now(),
+            )
+        )
+        session.flush()
+        for one in (number, other):
+            actor = Actor("clerk", application.now(), "Test")
+            lifecycle.suspend(session, application.tenant, PERMIT, one, actor=actor)
+        [told] = stored_data(session, application, PERMIT, number)["webhook_deliveries"]
+    assert number in told["payload"]
 
 
 def test_the_file(application: Application) -> None:
