@@ -21,7 +21,7 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final
 
 import msgspec
-from litestar import Request, Response, delete, get, post
+from litestar import Request, Response, Router, delete, get, post
 from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, RawBody
 from litestar.types import ControllerRouterHandler
@@ -61,7 +61,7 @@ _MAIL: Final = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]{1,255}")
 _NOT_STORED: Final = {"Cache-Control": "no-store"}
 
 _Request = Request[Any, Any, Any]
-_REGISTRATIONS: Final = "/apple/v1/devices/{device:str}/registrations/{kind:str}"
+_REGISTRATIONS: Final = "/devices/{device:str}/registrations/{kind:str}"
 
 
 class _Registration(msgspec.Struct):
@@ -136,7 +136,7 @@ def changed(request: _Request, device: FromPath[str], kind: FromPath[str]) -> Re
     return Response(msgspec.json.encode(answer), media_type="application/json", headers=_NOT_STORED)
 
 
-@get("/apple/v1/passes/{kind:str}/{serial:str}", sync_to_thread=True, include_in_schema=False)
+@get("/passes/{kind:str}/{serial:str}", sync_to_thread=True, include_in_schema=False)
 def fetch(request: _Request, kind: FromPath[str], serial: FromPath[str]) -> Response[bytes]:
     """The newest version of a pass: 200, 304 if it is not newer than the phone's, 401."""
     _check_names("-", serial)
@@ -174,7 +174,7 @@ def unregister(
 
 
 @post(
-    "/apple/v1/log",
+    "/log",
     status_code=200,
     sync_to_thread=True,
     include_in_schema=False,
@@ -188,7 +188,7 @@ def log(request: _Request, body: RawBody) -> Response[bytes]:
     application = _application(request)
     try:
         lines = msgspec.json.decode(body, type=_Logs).logs
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise problem(400, "REQUEST_UNREADABLE") from None
     kept = application.config.apple.logs_kept
     wanted = [_harmless(line) for line in lines[:_LOG_LINES]][:kept]
@@ -203,7 +203,10 @@ def log(request: _Request, body: RawBody) -> Response[bytes]:
     return _empty(200)
 
 
-HANDLERS: list[ControllerRouterHandler] = [register, changed, fetch, unregister, log]
+# In one router: the framework wraps handlers that share a path and come one by one twice, and they break.
+HANDLERS: list[ControllerRouterHandler] = [
+    Router(path="/apple/v1", route_handlers=[register, changed, fetch, unregister, log])
+]
 
 
 def _application(request: _Request) -> Application:
@@ -240,7 +243,7 @@ def _is_allowed(request: _Request, application: Application, kind: str, serial: 
 def _push_token(body: bytes) -> str:
     try:
         token = msgspec.json.decode(body, type=_Registration).push_token
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise problem(400, "REQUEST_UNREADABLE") from None
     if _PUSH_TOKEN.fullmatch(token) is None:
         raise problem(400, "REQUEST_UNREADABLE")

@@ -169,7 +169,7 @@ def _answer(status: int, content: bytes, retry_after: str) -> Answer:
     if content:
         try:
             told = msgspec.json.decode(content, type=_Told)
-        except (msgspec.DecodeError, RecursionError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             told = _Told("Unreadable")
     # It goes into logs and metrics: words of Apple's only.
     reason = told.reason if _REASON.fullmatch(told.reason) else ""
