@@ -82,7 +82,8 @@ class JobRow(Base):
     done: Mapped[int] = mapped_column(default=0, server_default="0")
     refused: Mapped[int] = mapped_column(default=0, server_default="0")
     params: Mapped[dict[str, Any]]
-    input: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # Megabytes: read only by whoever asks for it.
+    input: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     report: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     started_at: Mapped[datetime | None]
