@@ -41,7 +41,7 @@ _LOG = logging.getLogger("issuer.web")
 _UNPROCESSABLE: Final = 422
 # Everything that is not here is a value that was not acceptable: 422.
 _STATUS_OF_CODE: Final[Mapping[str, int]] = {
-    **dict.fromkeys(("NUMBER_UNKNOWN", "TYPE_UNKNOWN"), 404),
+    **dict.fromkeys(("NUMBER_UNKNOWN", "TYPE_UNKNOWN", "WEBHOOK_UNKNOWN", "DELIVERY_UNKNOWN"), 404),
     **dict.fromkeys(
         (
             "NUMBER_AMBIGUOUS",
@@ -54,6 +54,9 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
             "PASS_NOT_SUSPENDED",
             "PASS_APPROVED",
             "RENEWAL_TOO_EARLY",
+            "WEBHOOK_DISABLED",
+            "WEBHOOKS_TOO_MANY",
+            "DELIVERY_UNDER_WAY",
             "CARD_TAKEN",
             "DUPLICATE_ID",
             "DUPLICATE_CARD",
