@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 from weakref import WeakKeyDictionary
 
 from litestar import HttpMethod, Request, Response, route
-from litestar.params import Parameter
+from litestar.params import PathParameter
 from litestar.types import ControllerRouterHandler
 from sqlalchemy import Engine, select
 
@@ -67,7 +67,7 @@ def serve_index(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @route("/status/{number:int}", http_method=_METHODS, sync_to_thread=True, include_in_schema=False)
 def serve_status_list(
-    request: Request[Any, Any, Any], number: Annotated[int, Parameter(ge=0, le=_HIGHEST)]
+    request: Request[Any, Any, Any], number: Annotated[int, PathParameter(ge=0, le=_HIGHEST)]
 ) -> Response[bytes]:
     """A status list."""
     return _answer(request, status_name(number), STATUS_LIST_TYPE)
