@@ -120,6 +120,7 @@ class Rig:
             "STADTPASS_GOOGLE_KEYS_URL": f"{self.google.url}/gp/m/issuer/keys",
             "STADTPASS_GOOGLE_REQUESTS_PER_SECOND": "200",
             "STADTPASS_SERVICE_REQUESTS_PER_MINUTE": "0",
+            "STADTPASS_SERVICE_TRUSTED_PROXIES": "127.0.0.1/32",
             "STADTPASS_BACKGROUND_POLLING_SECONDS": "0.1",
             "STADTPASS_BACKGROUND_HEARTBEAT_SECONDS": "0.5",
             "STADTPASS_BACKGROUND_DEAD_AFTER_SECONDS": "3",
@@ -171,6 +172,10 @@ class Rig:
             base_url=f"{self.url}/api/v1", headers={"Authorization": f"Bearer {self.key}"}, timeout=30
         )
 
+    def browser(self) -> httpx.Client:
+        """A browser on the city's public address, behind the reverse proxy that ends TLS."""
+        return httpx.Client(transport=_Proxy(self.url), timeout=30)
+
     def wallets(self) -> dict[str, tuple[str, str]]:
         """Serial and token of each permit's current revision, by number."""
         with Application.open(self.data, self.now) as application, application.reading() as session:
@@ -188,6 +193,25 @@ class Rig:
                 row = session.get(WalletPassRow, (application.tenant, serial))
                 assert row is not None
                 row.google_wanted = True
+
+
+class _Proxy(httpx.BaseTransport):
+    """A reverse proxy: every https address is the service."""
+
+    def __init__(self, url: str) -> None:
+        self._url = httpx.URL(url)
+        self._inner = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        assert request.url.scheme == "https", request.url
+        inner = request.url.copy_with(scheme="http", host=self._url.host, port=self._url.port)
+        headers = {**request.headers, "X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
+        return self._inner.handle_request(
+            httpx.Request(request.method, inner, headers=headers, stream=request.stream)
+        )
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 @dataclass
@@ -272,8 +296,8 @@ class QuickPhone:
 
 
 def hidden_fields(page: str, action: str) -> Json:
-    """The hidden inputs of the form on ``page`` that posts to ``action``."""
-    form = re.search(rf'<form[^>]*action="{re.escape(action)}"[^>]*>(.*?)</form>', page, re.DOTALL)
+    """The hidden inputs of the form on ``page`` that posts to ``action``, with or without a query."""
+    form = re.search(rf'<form[^>]*action="{re.escape(action)}[^"]*"[^>]*>(.*?)</form>', page, re.DOTALL)
     assert form is not None, page
     inputs = re.findall(r"<input[^>]*>", form[1])
     pairs = [(re.search(r'name="([^"]*)"', one), re.search(r'value="([^"]*)"', one)) for one in inputs]
