@@ -172,7 +172,11 @@ class _Session(socketserver.StreamRequestHandler):
             case "DATA":
                 if self.sender is None or not self.recipients:
                     state.broken.append("DATA without MAIL and RCPT")
-                return self._answer("data", "354 go on") and self._take()
+                refusal = state.fault("data")
+                if refusal is not None:
+                    self.wfile.write(f"{refusal}\r\n".encode())
+                    return True
+                return self._answer("data-ok", "354 go on") and self._take()
             case "RSET":
                 self._reset()
                 return self._answer("rset", "250 ok")

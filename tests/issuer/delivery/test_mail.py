@@ -45,7 +45,7 @@ def server(city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
             "USER": "stadtpass",
             "PASSWORD_FILE": "smtp-password",
             "SENDER": "stadtpass@musterstadt.example",
-            "TIMEOUT_SECONDS": "2",
+            "TIMEOUT_SECONDS": "1",
         }.items():
             monkeypatch.setenv(f"STADTPASS_MAIL_{key}", str(value))
         monkeypatch.setenv("SSL_CERT_FILE", str(started.ca_file))
@@ -188,7 +188,7 @@ def test_a_claim_of_a_dead_worker_runs_out(city: City, server: SmtpServer) -> No
         ("data", "451 4.3.0 disk full", "smtp-451"),
         ("dot", "452 4.3.1 disk full", "smtp-452"),
         ("dot", "drop", "smtp-SMTPServerDisconnected"),
-        ("rcpt-ok", "silence 3", "smtp-SMTPServerDisconnected"),
+        ("rcpt-ok", "silence 1.5", "smtp-SMTPServerDisconnected"),
     ],
 )
 def test_what_may_pass_is_tried_again(
