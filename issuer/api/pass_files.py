@@ -38,6 +38,7 @@ _pdf: list[PdfFactory] = []
     "/passes/{type_id:str}/{number:str}/files/{name:str}",
     sync_to_thread=True,
     guards=[require(Scope.PASSES_READ)],
+    opt={"produces": ("application/vnd.apple.pkpass", "application/pdf", "image/png")},
     operation_id="getPassFile",
     tags=["Passes"],
     summary="Fetch a file of a pass",
