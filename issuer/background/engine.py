@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from issuer.background.queue import SCHEMA
 from issuer.background.tasks import Json, Queue, RetryLater, Task, all_tasks
+from issuer.counters import TASKS
 from issuer.database import BUSY_TIMEOUT_SECONDS
 
 if TYPE_CHECKING:
@@ -233,15 +234,19 @@ def _attempt(task: str, payload: Json, attempt: int, first_ms: int) -> float | N
         kind.run(running.application, payload)
     except RetryLater as later:
         wait, reason = later.seconds, later.reason
+        TASKS.labels(task, "postponed").inc()
     except Exception as fault:
         # Whatever goes wrong is tried again; its text may name people, so only its kind is logged.
         wait, reason = None, type(fault).__name__
+        TASKS.labels(task, "failed").inc()
         _log.debug("task failed", exc_info=fault, extra={"task": task})
     else:
+        TASKS.labels(task, "done").inc()
         return None
     tried_for = timedelta(milliseconds=_now_ms() - first_ms)
     _log.warning("task postponed", extra={"task": task, "attempt": attempt, "reason": reason})
     if tried_for > kind.patience:
+        TASKS.labels(task, "given-up").inc()
         if kind.give_up is not None:
             kind.give_up(running.application, payload)
         _log.error("task given up", extra={"task": task, "attempt": attempt, "reason": reason})

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from issuer import keyring
 from issuer.application import Application, Json
 from issuer.background.tasks import Queue, RetryLater, Task
+from issuer.counters import PUSHES
 from issuer.delivery import apns_client
 from issuer.delivery.apns_client import Answer, ApnsClient, ProviderToken
 from issuer.errors import IssuerRefusal
@@ -92,6 +93,8 @@ def run(application: Application, payload: Json) -> None:
                 _log.error("apple push takes no device token at all", extra={"reason": answers[0].reason})
                 left.note(answers[0].reason, slowly)
                 break
+            for answer in answers:
+                PUSHES.labels(_result(answer)).inc()
             with application.writing() as session:
                 _record(session, application, list(zip(chunk, answers, strict=True)), at, left)
             if refused := next(filter(_is_about_us, answers), None):
@@ -221,6 +224,14 @@ def _record(
     session.flush()
     _mark(session, tenant, taken)
     _drop(session, tenant, gone, now)
+
+
+def _result(answer: Answer) -> str:
+    if answer.status == 200:
+        return "taken"
+    if _is_gone(answer):
+        return "gone"
+    return f"status-{answer.status}" if answer.status else "unreachable"
 
 
 def _is_gone(answer: Answer) -> bool:

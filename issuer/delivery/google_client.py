@@ -17,6 +17,7 @@ import httpx
 import msgspec
 
 from issuer.background.tasks import RetryLater
+from issuer.counters import GOOGLE_CALLS
 from issuer.delivery.google_answers import Answer, later, read_answer, unreachable
 from issuer.delivery.google_quota import LONGEST_WAIT_SECONDS, quota_of
 from issuer.delivery.google_token import Account, access_token, forget_token
@@ -133,7 +134,9 @@ class GoogleClient:
             request = self._http.build_request(method, self._base + path, headers=headers, content=content)
             answer = read_answer(self._http, request)
         except httpx.HTTPError as fault:
+            GOOGLE_CALLS.labels("unreachable").inc()
             raise unreachable(fault) from fault
+        GOOGLE_CALLS.labels(f"status-{answer.status}").inc()
         if answer.status == 401:
             forget_token(application, account, token)
         return answer

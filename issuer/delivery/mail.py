@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from issuer import letters
 from issuer.background.tasks import Json, Queue, RetryLater, Task
+from issuer.counters import MAILS
 from issuer.delivery import mail_texts, smtp
 from issuer.delivery.smtp import NotNowError, RefusedError
 from issuer.models import HolderRow, PassRow
@@ -115,6 +116,7 @@ def run(application: Application, payload: Json) -> None:
             _note_sent(application, identity)
     except NotNowError as fault:
         _release(application, identity)
+        MAILS.labels("postponed").inc()
         raise RetryLater(fault.reason) from None
     except RefusedError as fault:
         _fail(application, identity, fault.reason)
@@ -230,6 +232,7 @@ def _note_sent(application: Application, identity: str) -> None:
         row = session.get(MailRow, (application.tenant, identity))
         if row is not None:
             row.sent_at, row.sending_until = application.now(), None
+    MAILS.labels("sent").inc()
 
 
 def _release(application: Application, identity: str) -> None:
@@ -250,4 +253,5 @@ def _fail(application: Application, identity: str, reason: str) -> None:
             there = session.get(PassRow, (row.tenant, row.type_id, row.number))
             if there is not None and is_due(row.kind, row.params, there):
                 letters.add(session, application, row.kind, row.type_id, row.number, row.params)
+    MAILS.labels("failed").inc()
     _log.warning("mail not delivered", extra={"id": identity, "reason": reason})

@@ -18,13 +18,13 @@ from issuer import counters, keyring
 from issuer.application import Application
 from issuer.background.queue import SCHEMA, is_ready
 from issuer.background.tasks import Queue
+from issuer.delivery import apple_push, google_objects
 from issuer.models import AuditHeadRow
 from issuer.models_delivery import (
     AppleDeviceRow,
     AppleRegistrationRow,
     MailRow,
     PublicationRow,
-    WalletPassRow,
     WebhookDeliveryRow,
     WorkerRow,
 )
@@ -95,28 +95,14 @@ def _wallets(application: Application, session: Session) -> Iterator[_Figure]:
     tenant = application.tenant
     devices = session.scalar(select(func.count()).where(AppleDeviceRow.tenant == tenant))
     registrations = session.scalar(select(func.count()).where(AppleRegistrationRow.tenant == tenant))
-    behind = session.scalar(
-        select(func.count())
-        .select_from(AppleRegistrationRow)
-        .join(
-            WalletPassRow,
-            (WalletPassRow.tenant == AppleRegistrationRow.tenant)
-            & (WalletPassRow.serial == AppleRegistrationRow.serial),
-        )
-        .where(
-            AppleRegistrationRow.tenant == tenant, AppleRegistrationRow.pushed_tag < WalletPassRow.update_tag
-        )
-    )
-    wanted = (WalletPassRow.tenant == tenant) & WalletPassRow.google_wanted.is_(True)
-    objects = session.scalar(select(func.count()).where(wanted))
-    objects_behind = session.scalar(
-        select(func.count()).where(wanted, WalletPassRow.google_tag < WalletPassRow.update_tag)
-    )
+    google = google_objects.counts(session, tenant)
+    behind = apple_push.count_outstanding(session, tenant)
     yield "apple_devices", "Phones that have registered", {}, devices or 0
     yield "apple_registrations", "Passes on phones", {}, registrations or 0
-    yield "apple_outstanding", "Passes on phones that have no push for the newest change yet", {}, behind or 0
-    yield "google_objects", "Passes that are wanted at Google", {}, objects or 0
-    yield "google_outstanding", "Passes whose newest change Google has not", {}, objects_behind or 0
+    yield "apple_outstanding", "Passes on phones that have no push for the newest change yet", {}, behind
+    yield "google_objects", "Passes that are wanted at Google", {}, google["wanted"]
+    yield "google_outstanding", "Passes whose newest change Google has not", {}, google["outstanding"]
+    yield "google_refused", "Passes that Google refuses as they are", {}, google["refused"]
 
 
 def _deliveries(application: Application, session: Session) -> Iterator[_Figure]:
