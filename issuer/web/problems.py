@@ -41,7 +41,9 @@ _LOG = logging.getLogger("issuer.web")
 _UNPROCESSABLE: Final = 422
 # Everything that is not here is a value that was not acceptable: 422.
 _STATUS_OF_CODE: Final[Mapping[str, int]] = {
-    **dict.fromkeys(("NUMBER_UNKNOWN", "TYPE_UNKNOWN", "WEBHOOK_UNKNOWN", "DELIVERY_UNKNOWN"), 404),
+    **dict.fromkeys(
+        ("NUMBER_UNKNOWN", "TYPE_UNKNOWN", "WEBHOOK_UNKNOWN", "DELIVERY_UNKNOWN", "DEVICE_UNKNOWN"), 404
+    ),
     **dict.fromkeys(
         (
             "NUMBER_AMBIGUOUS",
