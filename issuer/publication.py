@@ -212,7 +212,7 @@ def _before(session: Session, tenant: str, *, everything: bool) -> _Before:
     )
     return _Before(
         version=_version(session, tenant),
-        lists=dict(rows.tuples().all()),
+        lists=dict(rows.all()),
         everything=everything,
     )
 
