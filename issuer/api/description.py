@@ -26,12 +26,13 @@ from issuer.api.auth import require
 from issuer.api.idempotency import HEADER, LONGEST_KEY
 from issuer.api.scopes import DESCRIPTIONS
 from issuer.web.problems import MEDIA_TYPE, Fault, Problem, ProblemRefusal, problem_of, status_of
+from issuer.web.static_files import static_url
 from keys.errors import Refusal
 
 API: Final = "/api/v1"
 DESCRIPTION_PATH: Final = "/api/openapi.json"
 PAGE_PATH: Final = "/api/docs"
-SCRIPT_PATH: Final = "/static/scalar/standalone.js"
+SCRIPT: Final = "scalar/standalone.js"
 
 # Scalar writes its styles into the page, so they cannot be named one by one; nothing else is let loose.
 PAGE_POLICY: Final = (
@@ -48,6 +49,7 @@ _SCALAR: Final[Mapping[str, Any]] = {
     "hideClientButton": True,
     "showDeveloperTools": "never",
     "persistAuth": False,
+    "defaultOpenAllTags": True,
     "theme": "none",
 }
 _PAGE: Final = """<!doctype html>
@@ -80,12 +82,16 @@ requests take an `Idempotency-Key`, for 24 hours. Lists have pages: pass `next` 
 following request. Days are those of Europe/Berlin, times are RFC 3339.
 """
 _VERBS: Final = ("get", "put", "post", "delete", "patch")
-_ALWAYS: Final = (ProblemRefusal(500, "INTERNAL"), ProblemRefusal(503, "SERVICE_UNAVAILABLE"))
+_ALWAYS: Final = (
+    ProblemRefusal(429, "TOO_MANY_REQUESTS"),
+    ProblemRefusal(500, "INTERNAL"),
+    ProblemRefusal(503, "SERVICE_UNAVAILABLE"),
+)
 _WITH_INPUT: Final = (
     ProblemRefusal(400, "REQUEST_UNREADABLE"),
     ProblemRefusal(422, "REQUEST_INVALID", faults=[Fault("VALUE_REQUIRED", {}, pointer="#/reason")]),
 )
-_WITH_BODY: Final = (ProblemRefusal(413, "BODY_TOO_LARGE"), ProblemRefusal(415, "MEDIA_TYPE_UNSUPPORTED"))
+_TOO_LARGE: Final = ProblemRefusal(413, "BODY_TOO_LARGE")
 _WITH_KEY: Final = (
     ProblemRefusal(400, "IDEMPOTENCY_KEY_FORM", limit=LONGEST_KEY),
     ProblemRefusal(409, "IDEMPOTENCY_CONFLICT"),
@@ -115,7 +121,7 @@ class _PagePlugin(OpenAPIRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: dict[str, Any]) -> bytes:  # noqa: ARG002
         configuration = html.escape(msgspec.json.encode(_SCALAR).decode())
-        return _PAGE.format(configuration=configuration, script=SCRIPT_PATH).encode()
+        return _PAGE.format(configuration=configuration, script=static_url(SCRIPT)).encode()
 
 
 def openapi_config() -> OpenAPIConfig:
@@ -167,9 +173,22 @@ def finished(app: Litestar, description: dict[str, Any]) -> dict[str, Any]:
         operation = done["paths"].get(path, {}).get(verb)
         if operation is not None:
             done["paths"][path][verb] = _completed(dict(operation), verb, handler)
-    schemas = dict(done.get("components", {}).get("schemas", {}))
-    done["components"] = {**done.get("components", {}), "schemas": schemas}
-    return done
+    portable: dict[str, Any] = _portable(done)
+    return portable
+
+
+def _portable(value: Any) -> Any:
+    """``value`` with the patterns of its schemas as ECMA-262 writes them, which JSON Schema demands."""
+    if isinstance(value, list):
+        return [_portable(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: one.replace("\\A", "^").replace("\\Z", "$")
+        if key == "pattern" and isinstance(one, str)
+        else _portable(one)
+        for key, one in value.items()
+    }
 
 
 def _operations(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:
@@ -184,6 +203,8 @@ def _operations(app: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:
 def _completed(operation: dict[str, Any], verb: str, handler: HTTPRouteHandler) -> dict[str, Any]:
     guard = next((one for one in _guards(handler) if isinstance(one, require)), None)
     refusals: list[Refusal] = [*_ALWAYS]
+    if operation.get("requestBody"):
+        refusals.append(_TOO_LARGE)
     if guard is not None:
         operation["security"] = [{"oauth": [guard.scope.value]}, {"apiKey": []}]
         refusals += [
@@ -194,12 +215,28 @@ def _completed(operation: dict[str, Any], verb: str, handler: HTTPRouteHandler) 
         if operation.get("parameters") or operation.get("requestBody"):
             refusals += _WITH_INPUT
         if operation.get("requestBody"):
-            refusals += _WITH_BODY
+            refusals.append(ProblemRefusal(415, "MEDIA_TYPE_UNSUPPORTED"))
         if verb == "post" and handler.opt.get("idempotent", True):
             refusals += _WITH_KEY
             operation["parameters"] = [*operation.get("parameters", ()), _key_parameter()]
-    operation["responses"] = _with_refusals(operation["responses"], refusals)
+    responses = _with_own_examples(operation["responses"], handler)
+    if files := handler.opt.get("produces"):
+        success = dict(responses[str(handler.status_code)])
+        responses[str(handler.status_code)] = {**success, "content": {kind: {} for kind in files}}
+    operation["responses"] = _with_refusals(responses, refusals)
     return operation
+
+
+def _with_own_examples(responses: Mapping[str, Any], handler: HTTPRouteHandler) -> dict[str, Any]:
+    """``responses`` with the handler's examples as they are: the framework drops their nulls."""
+    done = dict(responses)
+    for status, spec in (handler.responses or {}).items():
+        for kind, content in done.get(str(status), {}).get("content", {}).items():
+            told = {
+                one.id: {"summary": one.summary, "value": one.value} for one in spec.examples or () if one.id
+            }
+            done[str(status)] = {**done[str(status)], "content": {kind: {**content, "examples": told}}}
+    return done
 
 
 def _guards(handler: HTTPRouteHandler) -> Iterator[object]:
@@ -217,7 +254,7 @@ def _with_refusals(responses: dict[str, Any], refusals: list[Refusal]) -> dict[s
             continue
         described = dict(content[MEDIA_TYPE])
         example = {"summary": refusal.code, "value": msgspec.to_builtins(value)}
-        described["examples"] = {**described.get("examples", {}), refusal.code: example}
+        described["examples"] = {refusal.code: example, **described.get("examples", {})}
         done[status] = {
             "description": value.title,
             **done.get(status, {}),
