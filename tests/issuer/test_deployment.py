@@ -1,0 +1,94 @@
+"""The examples for systemd and nginx are accepted by those who read them, and fit the program."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from issuer.cli import build_parser
+from issuer.web.limits import LARGEST_BODY, MIB
+
+ROOT = Path(__file__).parents[2]
+SYSTEMD = ROOT / "deploy" / "systemd"
+UNITS = sorted(one for one in SYSTEMD.iterdir() if one.suffix in (".service", ".timer"))
+NGINX = (ROOT / "deploy" / "nginx" / "stadtpass.conf").read_text()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd")
+@pytest.mark.parametrize("unit", UNITS, ids=lambda one: one.name)
+def test_units(unit: Path, tmp_path: Path) -> None:
+    program = tmp_path / "stadtpass"
+    program.touch(0o755)
+    for one in UNITS:
+        text = one.read_text().replace("/opt/stadtpass/bin/stadtpass", str(program))
+        (tmp_path / one.name.replace("@", "@2")).write_text(text)
+    checked = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", tmp_path / unit.name.replace("@", "@2")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = [line for line in checked.stderr.splitlines() if "stadtpass" in line]
+    assert (checked.returncode, found) == (0, [])
+
+
+@pytest.mark.parametrize("unit", [one for one in UNITS if one.suffix == ".service"], ids=lambda one: one.name)
+def test_the_commands_in_units_exist(unit: Path) -> None:
+    text = unit.read_text().replace("%H", "host").replace("%i", "2").replace("%%", "%")
+    (command,) = re.findall(r"stadtpass/bin/stadtpass ([^'\n]+)", text)
+    words = [word.strip('"') for word in re.sub(r"\$\([^)]*\)", "now", command).split()]
+    arguments = build_parser(words[0]).parse_args(words)
+    assert arguments.data == Path("/var/lib/stadtpass/data")
+
+
+@pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx")
+def test_nginx_takes_the_example(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "pass.musterstadt.example")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now)
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    (tmp_path / "fullchain.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (tmp_path / "privkey.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+    )
+    site = NGINX.replace("/etc/ssl/stadtpass", str(tmp_path)).replace("/var/log/nginx", str(tmp_path))
+    (tmp_path / "site.conf").write_text(site)
+    (tmp_path / "nginx.conf").write_text(
+        f"pid {tmp_path}/pid;\nerror_log {tmp_path}/log;\nevents {{}}\nhttp {{ include {tmp_path}/site.conf; }}\n"
+    )
+    checked = subprocess.run(
+        ["nginx", "-t", "-p", tmp_path, "-c", tmp_path / "nginx.conf"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stderr
+    assert "warn" not in checked.stderr
+
+
+def test_nginx_lets_through_what_the_service_takes() -> None:
+    assert f"client_max_body_size {LARGEST_BODY // MIB}m;" in NGINX
+    # The caller must not be able to add to it.
+    assert "X-Forwarded-For $remote_addr" in NGINX
+    assert "$proxy_add_x_forwarded_for" not in NGINX
+    assert not re.search(r"\$request\b|\$request_uri(?!;)|\$remote_addr [^;]*'", NGINX.split("upstream")[0])
