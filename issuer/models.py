@@ -278,6 +278,7 @@ class WithdrawnPlaceRow(Base):
     """A place in a status list that is not valid although no revision here has it.
 
     After the restore of a backup: the pass was issued after the backup and its right had ended before the restore.
+    And after the deletion of a pass, as long as its list is published (`issuer.nightly.removals`).
     """
 
     __tablename__ = "withdrawn_places"

@@ -85,7 +85,7 @@ def last_touched(session: Session, tenant: str, numbers: Sequence[int]) -> dict[
 def not_valid(session: Session, tenant: str) -> Iterator[tuple[int, int, int]]:
     """Every entry of a status list that is not valid: (list number, index, value 1 to 3).
 
-    Places that no revision has, but that a restore has found to be withdrawn, are among them.
+    Places that no revision has any more are among them; see `WithdrawnPlaceRow`.
     """
     withdrawn = select(
         WithdrawnPlaceRow.list_number, WithdrawnPlaceRow.list_index, WithdrawnPlaceRow.status_value
@@ -101,11 +101,6 @@ def not_valid(session: Session, tenant: str) -> Iterator[tuple[int, int, int]]:
     for number, index, value in rows:
         if number is not None and index is not None:
             yield number, index, value
-    withdrawn = select(
-        WithdrawnPlaceRow.list_number, WithdrawnPlaceRow.list_index, WithdrawnPlaceRow.status_value
-    )
-    for place in session.execute(withdrawn.where(WithdrawnPlaceRow.tenant == tenant)):
-        yield place[0], place[1], place[2]
 
 
 def _entries(session: Session, tenant: str, one: StatusListRow) -> Iterator[tuple[int, int]]:
