@@ -24,15 +24,16 @@ BODY_LIMITS: Final[tuple[tuple[str, int], ...]] = (
     ("/apple/", 8 * KIB),
     ("/google/", 64 * KIB),
     ("/p", 16 * KIB),
-    ("/api/v1/jobs", 64 * MIB),
+    ("/api/v1/jobs/imports", 64 * MIB),
     ("/api/", 1 * MIB),
 )
 LARGEST_BODY: Final = 64 * MIB
 _OTHER_LIMIT: Final = 16 * KIB
 _LONGEST_PATH: Final = 1024
 _LONGEST_QUERY: Final = 8 * KIB
-# A body that takes longer than this comes from a line too slow for anything, or from an attack.
-_BODY_SECONDS: Final = 60.0
+# A body that comes slower than this comes from a line too slow for anything, or from an attack.
+_BODY_SECONDS: Final = 30.0
+_BYTES_PER_SECOND: Final = 100_000
 _REPLACED: Final = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -68,7 +69,7 @@ class RequestLimits:
     def _counted(self, receive: Receive, limit: int) -> Receive:
         received = 0
         complete = False
-        until = time.monotonic() + self._seconds
+        until = time.monotonic() + self._seconds + limit / _BYTES_PER_SECOND
 
         async def counted() -> HTTPReceiveMessage:
             nonlocal received, complete

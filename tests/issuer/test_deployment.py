@@ -8,6 +8,7 @@ import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -15,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from issuer.cli import build_parser
+from issuer.configuration import Config
 from issuer.web.limits import LARGEST_BODY, MIB
 
 ROOT = Path(__file__).parents[2]
@@ -92,3 +94,22 @@ def test_nginx_lets_through_what_the_service_takes() -> None:
     assert "X-Forwarded-For $remote_addr" in NGINX
     assert "$proxy_add_x_forwarded_for" not in NGINX
     assert not re.search(r"\$request\b|\$request_uri(?!;)|\$remote_addr [^;]*'", NGINX.split("upstream")[0])
+
+
+def test_every_setting_is_in_the_manual_with_its_default() -> None:
+    def shown(value: object) -> str:
+        if isinstance(value, bool):
+            return str(value).lower()
+        if isinstance(value, str):
+            return f'"{value}"'
+        return "[]" if value == () else f"{value:g}" if isinstance(value, float) else str(value)
+
+    wanted = {}
+    for field in msgspec.structs.fields(Config):
+        if isinstance(field.default, msgspec.Struct):
+            for name in field.default.__struct_fields__:
+                wanted[f"{field.name}.{name}"] = shown(getattr(field.default, name))
+        else:
+            wanted[field.name] = shown(field.default)
+    manual = (ROOT / "docs" / "operation.md").read_text().split("## Configuration")[1].split("\n## ")[0]
+    assert dict(re.findall(r"^\| `([a-z_.]+)` \| `([^`]*)` \| \S", manual, re.MULTILINE)) == wanted

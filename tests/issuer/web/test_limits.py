@@ -68,7 +68,7 @@ def test_a_body_is_counted_as_it_comes(folder: Path) -> None:
 
 def test_limits_by_path() -> None:
     assert body_limit("/p/code") < body_limit("/apple/v1/log") < body_limit("/api/v1/passes")
-    assert body_limit("/api/v1/passes") < body_limit("/api/v1/jobs")
+    assert body_limit("/api/v1/passes") < body_limit("/api/v1/jobs/imports")
     assert body_limit("/anything") == 16 * 1024
 
 
