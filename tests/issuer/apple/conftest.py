@@ -1,21 +1,26 @@
-"""A city's web service for phones, and phones."""
+"""A city's web service for phones, phones, and a stand-in for Apple's push service."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from litestar.testing import TestClient
 
 from issuer import lifecycle, wallet_passes
 from issuer.application import Application
+from issuer.delivery.apple_push import close_clients
 from issuer.lifecycle import Actor
 from issuer.setup import DEMO_ROOT
 from issuer.wallet_passes import WalletPass
 from issuer.web.app import create_app
+from tests.apns_server import ApnsServer
 from tests.apple_phone import Phone
+from tests.issuer.apple.pushing import Start
 from tests.service import PERMIT, City, running_numbers
 
 
@@ -97,3 +102,20 @@ def other_desk(city: City) -> Iterator[Desk]:
     application = city.open(city.other_folder)
     with TestClient(create_app(application)) as web:
         yield Desk(application, city.other_folder, web)
+
+
+@pytest.fixture
+def start(city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    """Starts a stand-in and a service that pushes to it."""
+    with ExitStack() as stack:
+
+        def started(folder: Path | None = None, **how: Any) -> tuple[ApnsServer, Application]:
+            root = ((folder or city.folder) / DEMO_ROOT).read_bytes()
+            server = stack.enter_context(ApnsServer(tmp_path, **{"client_root": root, **how}))
+            for name, value in server.environment().items():
+                monkeypatch.setenv(name, value)
+            monkeypatch.setenv("STADTPASS_APPLE_TIMEOUT_SECONDS", "2")
+            return server, city.open(folder)
+
+        yield started
+        close_clients()
