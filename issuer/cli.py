@@ -73,7 +73,7 @@ def build_parser(command: str | None = None) -> Parser:
         epilog="Every command has its own --help.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    if command in ("verify", "check-plate"):
+    if command in ("verify", "check-plate", "sync"):
         verifier.cli.add_commands(commands)
         return parser
     if find_spec("sqlalchemy") is None:

@@ -70,7 +70,7 @@ def chosen_time(arguments: argparse.Namespace) -> datetime:
 
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
-    """Add ``verify`` and ``check-plate`` to a command line."""
+    """Add ``verify``, ``check-plate`` and ``sync`` to a command line."""
     verify = commands.add_parser(
         "verify",
         help="check seals: pictures, texts, files, or - for lines of standard input",
@@ -90,6 +90,21 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     plate.add_argument("plates", nargs="+", metavar="PLATE", help="number plate, for example 'D-AB 123'")
     _add_common(plate)
     plate.set_defaults(run=run_check_plate, type=None)
+    fetch = commands.add_parser("sync", help="fetch the lists from the city's service into the trust folder")
+    fetch.add_argument(
+        "--from", metavar="URL", dest="address", required=True, help="the service's https address"
+    )
+    fetch.add_argument("--trust", metavar="DIR", type=Path, required=True, help="folder for the lists")
+    fetch.add_argument("--root", metavar="FILE", type=Path, help="trust only this root key (root.pub)")
+    fetch.add_argument("--state", metavar="FILE", type=Path, help="memory (default: .state.json in DIR)")
+    fetch.add_argument(
+        "--token-file",
+        metavar="FILE",
+        type=Path,
+        help="token of an enrolled device: fetches the plate list too",
+    )
+    add_language_argument(fetch)
+    fetch.set_defaults(run=run_sync)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -128,6 +143,28 @@ def run_check_plate(arguments: argparse.Namespace) -> ExitCode:
     trust = _open_trust(arguments)
     verdicts = (check_plate(plate, trust, at, settings, arguments.lang) for plate in arguments.plates)
     return _report(verdicts, trust, arguments)
+
+
+def run_sync(arguments: argparse.Namespace) -> ExitCode:
+    """Fetch the lists; nothing is replaced by what a check would not accept."""
+    from verifier.sync import SyncRefused, read_token, sync  # noqa: PLC0415 - checks need no network
+
+    token = None
+    try:
+        if arguments.token_file is not None:
+            token = read_token(arguments.token_file)
+        arguments.trust.mkdir(parents=True, exist_ok=True)
+        state = load_state(_state_file(arguments))
+        done = sync(arguments.address, arguments.trust, state, arguments.root, token)
+        save_state(_state_file(arguments), state)
+    except StateFileError as fault:
+        raise UsageError("STATE_DAMAGED", file=fault) from None
+    except OSError as fault:
+        raise UsageError("FILE_UNREADABLE", file=fault.filename or arguments.trust) from None
+    if not done.enrolled:
+        raise SyncRefused("SYNC_NOT_ENROLLED")
+    _print(texts("verifier", arguments.lang)("SYNC_DONE", fetched=done.fetched, unchanged=done.unchanged))
+    return ExitCode.GREEN
 
 
 def _zone(arguments: argparse.Namespace) -> str | None:

@@ -149,7 +149,7 @@ def save_state(path: Path, state: State) -> None:
     Raises OSError where the folder cannot be written or stays locked, StateFileError where another has
     damaged the file meanwhile.
     """
-    with _locked(path.parent):
+    with locked(path.parent):
         if path.exists():
             stored = load_state(path)
             state.add_to(stored)
@@ -162,8 +162,11 @@ def save_state(path: Path, state: State) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder's lock, where the system and the file system have locks: no file is left by it."""
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock, where the system and the file system have locks: no file is left by it.
+
+    Raises OSError where it stays taken for some seconds.
+    """
     try:
         import fcntl  # noqa: PLC0415
     except ImportError:
