@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -112,9 +113,13 @@ def restore(request: RestoreRequest) -> RestoreReport:
     _check_folder(request.folder)
     request.folder.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     _clear(request.folder)
-    write_atomically(request.folder / PENDING, b"", mode=FILE_MODE)
+    mark = hashlib.sha256(f"{contents.manifest}\n{config_text}".encode()).hexdigest().encode()
+    pending = request.folder / PENDING
+    # The same restore, interrupted: its rows may be in the database already, all of them or none.
+    again = pending.is_file() and pending.read_bytes() == mark
+    write_atomically(pending, mark, mode=FILE_MODE)
     try:
-        report = _restore(request, contents, config_text, log)
+        report = _restore(request, contents, config_text, log, again=again)
     except BaseException:
         _clear(request.folder)
         (request.folder / PENDING).unlink(missing_ok=True)
@@ -122,7 +127,9 @@ def restore(request: RestoreRequest) -> RestoreReport:
     return report
 
 
-def _restore(request: RestoreRequest, contents: _Contents, config_text: str, log: bytes) -> RestoreReport:
+def _restore(
+    request: RestoreRequest, contents: _Contents, config_text: str, log: bytes, *, again: bool
+) -> RestoreReport:
     folder = request.folder
     config = _config_of(folder, config_text)
     report = RestoreReport(datetime.fromisoformat(contents.manifest["created_at"]), files=len(contents.files))
@@ -134,7 +141,11 @@ def _restore(request: RestoreRequest, contents: _Contents, config_text: str, log
     engine = connect_register(url)
     try:
         with writing(engine) as session:
-            _fill(session, request, contents, report)
+            if again and _has_tenant(session, config.tenant):
+                report.rows = sum(contents.counts.values())
+            else:
+                _fill(session, request, contents, report)
+            # Applied a second time, it changes nothing that is withdrawn already.
             report.reconciled = reconciliation.reconcile(
                 session, config.tenant, request.at, request.actor, log, request.published
             )
@@ -158,7 +169,7 @@ def _fill(session: Session, request: RestoreRequest, contents: _Contents, report
     if found is None:
         # An older backup comes into the schema of its time, and is then brought up to date.
         upgrade(connection, schema)
-    elif session.scalar(select(TenantRow.tenant).where(TenantRow.tenant == tenant)) is not None:
+    elif _has_tenant(session, tenant):
         raise IssuerRefusal("RESTORE_TENANT_EXISTS", tenant=tenant)
     tables = _tables(session)
     with _opened(request) as archive:
@@ -169,6 +180,12 @@ def _fill(session: Session, request: RestoreRequest, contents: _Contents, report
             report.rows += len(rows)
     if found is None and schema != HEAD:
         upgrade(connection)
+
+
+def _has_tenant(session: Session, tenant: str) -> bool:
+    if version_of(session.connection()) is None:
+        return False
+    return session.scalar(select(TenantRow.tenant).where(TenantRow.tenant == tenant)) is not None
 
 
 def _tables(session: Session) -> Mapping[str, Table]:

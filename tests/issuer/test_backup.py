@@ -464,6 +464,35 @@ def test_a_restore_that_is_cut_short_leaves_nothing_and_can_be_repeated(
     assert not (sqlite_backup.folder / restore.PENDING).exists()
 
 
+def test_a_restore_killed_after_its_rows_were_stored_is_finished(
+    city: City, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("backup", "--data", city.folder, "--out", place.file, "--at", NOW) == 0
+    place.bring(city, "keystore.key")
+
+    class Killed(BaseException):
+        """As if the process ended here: nothing is cleared."""
+
+    written = restore.write_atomically
+
+    def killed(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+        if path.name == CONFIG:
+            raise Killed
+        written(path, data, mode=mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, "write_atomically", killed)
+        patch.setattr(restore, "_clear", lambda _folder: None)
+        patch.setattr(Path, "unlink", lambda *_a, **_k: None)
+        with pytest.raises(Killed):
+            place.restore("--accept-backup-log")
+    assert run("show", "1", "--data", place.folder) == 64
+    assert place.restore("--accept-backup-log") == 0
+    with city.open(place.folder).reading() as session:
+        assert audit.verify(session, TENANT).fault is None
+    assert running_numbers(city.open(place.folder)) == running_numbers(city.open())
+
+
 def test_only_this_citys_rows_are_taken(sqlite_backup: Place) -> None:
     assert sqlite_backup.restore("--accept-backup-log") == 0
     engine = connect_register(sqlite_backup.url)
