@@ -215,6 +215,8 @@ class RevisionRow(Base):
         ),
         # The wallets know a pass by its serial, which stays the same while the pass only changes.
         Index(None, "tenant", "serial"),
+        # What a plate had been on is found by when it was taken off.
+        Index(None, "tenant", "superseded_at"),
     )
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)

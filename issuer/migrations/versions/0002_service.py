@@ -422,6 +422,9 @@ def upgrade() -> None:
         unique=False,
     )
     op.create_index(
+        op.f("ix_revisions_tenant_superseded_at"), "revisions", ["tenant", "superseded_at"], unique=False
+    )
+    op.create_index(
         "ix_revisions_not_valid",
         "revisions",
         ["tenant", "list_number", "list_index", "status_value"],
@@ -442,6 +445,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop what the service knows: phones have to register again."""
     op.drop_column("signing_keys", "provider_key_id")
+    op.drop_index(op.f("ix_revisions_tenant_superseded_at"), table_name="revisions")
     op.drop_index("ix_revisions_not_valid", table_name="revisions")
     op.drop_index(op.f("ix_pass_terms_tenant_type_id_number"), table_name="pass_terms")
     op.drop_table("pass_terms")
