@@ -17,7 +17,7 @@ from typing import Final
 from sqlalchemy import ColumnElement, Select, bindparam, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from issuer import counters, keyring
+from issuer import keyring
 from issuer.application import Application, Json
 from issuer.background.tasks import Queue, RetryLater, Task
 from issuer.counters import PUSHES
@@ -90,13 +90,11 @@ def run(application: Application, payload: Json) -> None:
             at = application.now()
             answers = client.push_all([one.push_token for one in chunk], at)
             for answer in answers:
-                counters.PUSHES.labels(_result(answer)).inc()
+                PUSHES.labels(_result(answer)).inc()
             if _no_token_is_good(answers):
                 _log.error("apple push takes no device token at all", extra={"reason": answers[0].reason})
                 left.note(answers[0].reason, slowly)
                 break
-            for answer in answers:
-                PUSHES.labels(_result(answer)).inc()
             with application.writing() as session:
                 _record(session, application, list(zip(chunk, answers, strict=True)), at, left)
             if refused := next(filter(_is_about_us, answers), None):
@@ -234,16 +232,6 @@ def _result(answer: Answer) -> str:
     if _is_gone(answer):
         return "gone"
     return f"status-{answer.status}" if answer.status else "unreachable"
-
-
-def _result(answer: Answer) -> str:
-    if answer.status == 200:
-        return "accepted"
-    if answer.status == 0:
-        return "unanswered"
-    if _is_about_us(answer):
-        return "refused"
-    return "gone" if _is_gone(answer) else "failed"
 
 
 def _is_gone(answer: Answer) -> bool:
