@@ -6,11 +6,13 @@ found as what it is and never as a string: UE-MA 123 is not UEM-A 123.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, false, or_, select, tuple_
+from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select
+from sqlalchemy.orm import Session
 
 from issuer.models import HolderRow, PassRow, PassTermRow
 from issuer.search_terms import PLATE, ZONE
@@ -20,6 +22,8 @@ from passes.plates import Plate, PlateAmbiguous
 
 LONGEST: Final = 100
 _MOST_WORDS: Final = 8
+# A plate whose permit was renewed as a new one for decades has fewer.
+_MOST_WITH_PLATE: Final = 100
 # None, electric, vintage: a key ends with the suffix.
 SUFFIXES: Final = ("", "E", "H")
 
@@ -40,8 +44,11 @@ class PassQuery:
     by_name: bool = False
 
 
-def passes_like(tenant: str, query: PassQuery) -> Select[Any]:
-    """The passes of ``tenant`` that ``query`` describes, in no order."""
+def passes_like(session: Session, tenant: str, query: PassQuery) -> Select[Any]:
+    """The passes of ``tenant`` that ``query`` describes, in no order.
+
+    Who has a plate is looked up at once: a handful at most, by which the database then finds the passes directly.
+    """
     found = select(PassRow).where(PassRow.tenant == tenant)
     if query.type_id is not None:
         found = found.where(PassRow.type_id == query.type_id)
@@ -50,22 +57,22 @@ def passes_like(tenant: str, query: PassQuery) -> Select[Any]:
     if query.valid_on is not None:
         found = found.where(PassRow.period_first <= query.valid_on, PassRow.period_last >= query.valid_on)
     if query.plate is not None:
-        found = found.where(_with_term(tenant, PLATE, PassTermRow.value == query.plate.key))
+        found = found.where(_with_plate(session, tenant, [query.plate.key]))
     if query.zone is not None:
-        found = found.where(_with_term(tenant, ZONE, PassTermRow.value == query.zone))
+        found = found.where(_in_zone(tenant, query.zone))
     if query.text.strip():
-        found = found.where(_text(tenant, query))
+        found = found.where(_text(session, tenant, query))
     return found
 
 
-def _text(tenant: str, query: PassQuery) -> ColumnElement[bool]:
+def _text(session: Session, tenant: str, query: PassQuery) -> ColumnElement[bool]:
     text = query.text.strip()[:LONGEST]
-    ways: list[ColumnElement[bool]] = [_number(text)]
     if keys := _plate_keys(text):
-        ways.append(_with_term(tenant, PLATE, PassTermRow.value.in_(keys)))
-    if query.by_name and (name := _named(tenant, text)) is not None:
-        ways.append(name)
-    return or_(*ways)
+        return or_(_number(text), _with_plate(session, tenant, keys))
+    # With a digit and in one piece it is the number of something, not somebody's name.
+    is_number = " " not in text and any(character.isdecimal() for character in text)
+    name = _named(tenant, text) if query.by_name and not is_number else None
+    return _number(text) if name is None else or_(_number(text), name)
 
 
 def _number(text: str) -> ColumnElement[bool]:
@@ -95,28 +102,38 @@ def _named(tenant: str, text: str) -> ColumnElement[bool] | None:
     words = [sorted(search_keys(word)) for word in text.replace("-", " ").split()[:_MOST_WORDS]]
     if not any(words):
         return None
-    # Keys have letters, digits and spaces only, so that nothing in them is a wildcard.
-    conditions = [
-        or_(
-            *(
-                condition
-                for key in keys
-                for condition in (
-                    HolderRow.search_keys.like(f"{key}%"),
-                    HolderRow.search_keys.like(f"% {key}%"),
-                    HolderRow.search_keys.like(f"%\n{key}%"),
-                )
-            )
-        )
-        for keys in words
-        if keys
-    ]
+    conditions = [or_(*map(_has_word, keys)) for keys in words if keys]
     people = select(HolderRow.ref).where(HolderRow.tenant == tenant, and_(*conditions))
     return PassRow.holder_ref.in_(people)
 
 
-def _with_term(tenant: str, kind: str, condition: ColumnElement[bool]) -> ColumnElement[bool]:
-    keys = select(PassTermRow.type_id, PassTermRow.number).where(
-        PassTermRow.tenant == tenant, PassTermRow.kind == kind, condition
+def _has_word(start: str) -> ColumnElement[bool]:
+    """A word of the name begins with ``start``, which has letters, digits and spaces only: nothing is a wildcard."""
+    keys = HolderRow.search_keys
+    # The first condition is the only one that most holders are compared with.
+    return and_(
+        keys.like(f"%{start}%"),
+        or_(keys.like(f"{start}%"), keys.like(f"% {start}%"), keys.like(f"%\n{start}%")),
     )
-    return tuple_(PassRow.type_id, PassRow.number).in_(keys)
+
+
+def _with_plate(session: Session, tenant: str, keys: Sequence[str]) -> ColumnElement[bool]:
+    found = session.execute(
+        select(PassTermRow.type_id, PassTermRow.number)
+        .where(PassTermRow.tenant == tenant, PassTermRow.kind == PLATE, PassTermRow.value.in_(keys))
+        .order_by(PassTermRow.type_id, PassTermRow.number)
+        .limit(_MOST_WITH_PLATE)
+    ).all()
+    if not found:
+        return false()
+    return or_(*(and_(PassRow.type_id == type_id, PassRow.number == number) for type_id, number in found))
+
+
+def _in_zone(tenant: str, code: str) -> ColumnElement[bool]:
+    return exists().where(
+        PassTermRow.tenant == tenant,
+        PassTermRow.kind == ZONE,
+        PassTermRow.value == code,
+        PassTermRow.type_id == PassRow.type_id,
+        PassTermRow.number == PassRow.number,
+    )

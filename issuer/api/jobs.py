@@ -36,7 +36,8 @@ from passes.pass_types import PassType
 
 __all__ = ["HANDLERS", "TASKS", "outstanding"]
 
-LARGEST_FILE: Final = 64 * 1024 * 1024
+# More than 60,000 permits; checking takes some forty bytes of memory for each of the file.
+LARGEST_FILE: Final = 16 * 1024 * 1024
 MOST_NUMBERS: Final = 10_000
 MOST_OPEN: Final = 20
 _LARGEST_LIST: Final = 1024 * 1024

@@ -83,7 +83,7 @@ def find_passes(
         page = page_of(
             application,
             session,
-            passes_like(application.tenant, query),
+            passes_like(session, application.tenant, query),
             [PassRow.type_id, PassRow.number],
             name=name,
             limit=limit,

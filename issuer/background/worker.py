@@ -155,6 +155,7 @@ def sweep(application: Application) -> int:
     queued already, another does no harm: whoever comes second finds nothing to do. The same finds are queued once
     an hour at most, so that a long outage does not pile up tasks.
     """
+    from issuer.api import jobs  # noqa: PLC0415
     from issuer.delivery import apple_push, google_objects, mail, webhooks  # noqa: PLC0415
 
     hour = f"{application.now():%Y%m%d%H}"
@@ -164,6 +165,7 @@ def sweep(application: Application) -> int:
         (google_objects.TASKS[0].name, "serials", google_objects.outstanding),
         (webhooks.TASKS[0].name, "id", webhooks.outstanding),
         (mail.TASKS[0].name, "id", mail.outstanding),
+        (jobs.TASKS[0].name, "id", jobs.outstanding),
     ):
         with application.reading() as session:
             found = sorted(outstanding(session, application.tenant))
