@@ -17,7 +17,7 @@ from issuer import audit, outgoing
 from issuer.audit import AuditEvent
 from issuer.importing.record import status_word
 from issuer.models import PassRow, RevisionRow
-from issuer.nightly.reports import Report
+from issuer.nightly.reports import Report, let_others_write
 from issuer.outgoing import EventName, PassEvent
 from issuer.register import subject
 from passes.model import PassStatus
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 NAME: Final = "expiry"
 ACTOR: Final = "nightly"
 # Everybody else waits while a chunk is written.
-CHUNK: Final = 250
+CHUNK: Final = 100
 
 
 def preview(application: Application, session: Session) -> dict[str, int]:
@@ -49,6 +49,7 @@ def run(application: Application, report: Report) -> None:
             report.add(session, {"expired": count})
         if count < CHUNK:
             return
+        let_others_write()
 
 
 def expire_some(session: Session, application: Application) -> int:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, aliased
 from issuer.delivery import mail
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_delivery import ReminderRow
-from issuer.nightly.reports import Report
+from issuer.nightly.reports import Report, let_others_write
 from issuer.status_allocation import chunks
 from passes.display import day_text
 from passes.model import PassStatus
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 NAME: Final = "reminders"
 STEPS: Final = (30, 14, 3)
-CHUNK: Final = 100
+# Each takes a mail and a task or two; everybody else waits while a chunk is written.
+CHUNK: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,9 @@ def run(application: Application, report: Report) -> None:
     """Send every reminder that is due, in short transactions."""
     with application.reading() as session:
         found = due(session, application)
-    for chunk in chunks(found, CHUNK):
+    for number, chunk in enumerate(chunks(found, CHUNK)):
+        if number:
+            let_others_write()
         with application.writing() as session:
             # Looked at again: somebody may have renewed a pass, or another worker have sent it.
             still = due(session, application, [(one.type_id, one.number) for one in chunk])

@@ -6,6 +6,7 @@ what happened, neither less nor twice.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -19,6 +20,8 @@ from issuer.models_delivery import NightlyRunRow
 if TYPE_CHECKING:
     from issuer.application import Application
 
+# SQLite lets whoever waits ask again every 100 ms at most; without a gap between two chunks nobody would get a turn.
+_GAP_SECONDS = 0.1
 # The row by which a night is begun once, whoever looks at the clock.
 NIGHT = "nightly"
 
@@ -66,6 +69,11 @@ class Report:
             session.add(row)
             session.flush()
         return row
+
+
+def let_others_write() -> None:
+    """Wait a moment between two chunks, so that requests that write get their turn."""
+    time.sleep(_GAP_SECONDS)
 
 
 def newest(session: Session, tenant: str, limit: int) -> list[NightlyRunRow]:

@@ -39,7 +39,7 @@ from issuer.models_delivery import (
     WebhookDeliveryRow,
 )
 from issuer.nightly import removals
-from issuer.nightly.reports import Report
+from issuer.nightly.reports import Report, let_others_write
 from issuer.status_allocation import half_year
 from passes.periods import berlin_day
 
@@ -130,6 +130,7 @@ def _repeat(
             report.add(session, {name: count})
         if count < chunk:
             return
+        let_others_write()
 
 
 def _before(application: Application, **step: float) -> datetime:

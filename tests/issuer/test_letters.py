@@ -1,0 +1,200 @@
+"""Letters: what is on the list, what the PDFs say, and codes that open the pass."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from datetime import date
+from pathlib import Path
+
+import pytest
+from pypdf import PdfReader
+
+from issuer import letters, lifecycle
+from issuer.application import Application
+from issuer.cli import main
+from issuer.lifecycle import Actor
+from issuer.models import PassRow
+from issuer.models_delivery import LetterRow
+from issuer.pickup.codes import read_code, redeem_code
+from tests.issuer.nightly.samples import column, count, holder_of
+from tests.service import PERMIT, City, running_numbers
+
+HOLDER = {
+    "given_name": "Erika",
+    "family_name": "Mustermann",
+    "doctoral_degree": "Dr.",
+    "street": "Heidestraße",
+    "house_number": "17",
+    "postal_code": "51147",
+    "city": "Köln",
+    "language": "de",
+    "email": "",
+}
+
+
+def put(application: Application, number: str, kind: str = "pickup", **params: str) -> bool:
+    with application.writing() as session:
+        return letters.add(session, application, kind, PERMIT, number, params)
+
+
+def last_of(application: Application, number: str) -> date:
+    found: date = column(application, PassRow.period_last, number=number, type_id=PERMIT)[0]
+    return found
+
+
+def text_of(file: Path) -> str:
+    return "\n".join(page.extract_text() for page in PdfReader(io.BytesIO(file.read_bytes())).pages)
+
+
+def code_in(text: str) -> str:
+    found = re.search(r"[0-9A-Z]{4}-[0-9A-Z]{4}-[0-9A-Z]{4}", text)
+    assert found is not None
+    return read_code(found[0])
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """A folder for letters that is not there yet."""
+    return tmp_path / "letters"
+
+
+@pytest.fixture
+def number(application: Application) -> str:
+    chosen = running_numbers(application)[0]
+    holder_of(application, chosen, **HOLDER)
+    return chosen
+
+
+def test_a_letter_opens_the_pass(application: Application, number: str, out: Path) -> None:
+    assert put(application, number)
+    printed = letters.print_letters(application, out)
+    assert (printed.files, printed.dropped, printed.without_address) == (1, 0, 0)
+    (file,) = out.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    text = text_of(file)
+    for expected in ("Dr. Erika Mustermann", "Heidestraße 17", "51147 Köln", number, "/p/code", "TEST"):
+        assert expected in text
+    with application.writing() as session:
+        key = redeem_code(session, application, code_in(text), last_of(application, number))
+    assert key is not None
+    assert (key.number, key.channel) == (number, "letter")
+
+
+def test_the_address_stands_in_the_window(application: Application, number: str, out: Path) -> None:
+    """DIN 5008 form B: the address field is 20 to 105 mm from the left and 45 to 90 mm from the top."""
+    put(application, number)
+    letters.print_letters(application, out)
+    (file,) = out.iterdir()
+    places: dict[str, tuple[float, float]] = {}
+
+    def visit(text: str, cm: list[float], tm: list[float], _font: object, _size: object) -> None:
+        if text.strip():
+            x, y = tm[4], tm[5]
+            places.setdefault(text.strip(), (x * cm[0] + y * cm[2] + cm[4], x * cm[1] + y * cm[3] + cm[5]))
+
+    page = PdfReader(file).pages[0]
+    height = float(page.mediabox.height)
+    page.extract_text(visitor_text=visit)
+    millimetre = 72 / 25.4
+    for line in ("Heidestraße 17", "51147 Köln"):
+        x, y = next(place for text, place in places.items() if line in text)
+        assert 20 <= x / millimetre <= 105, line
+        assert 45 <= (height - y) / millimetre <= 90, line
+
+
+@pytest.mark.parametrize("kind", ["pickup", "reminder", "changed"])
+@pytest.mark.parametrize(("language", "word"), [("de", "Guten Tag"), ("en", "Web page")])
+def test_every_kind_in_both_languages(
+    application: Application, number: str, out: Path, kind: str, language: str, word: str
+) -> None:
+    holder_of(application, number, language=language)
+    put(application, number, kind, last=last_of(application, number).isoformat())
+    letters.print_letters(application, out)
+    (file,) = out.iterdir()
+    text = text_of(file)
+    assert word in text
+    assert "{" not in text
+    code_in(text)
+
+
+def test_two_letters_for_a_pass_have_one_code(application: Application, number: str, out: Path) -> None:
+    put(application, number, "pickup")
+    put(application, number, "reminder", last=last_of(application, number).isoformat())
+    letters.print_letters(application, out)
+    codes = {code_in(text_of(file)) for file in out.iterdir()}
+    assert len(list(out.iterdir())) == 2
+    assert len(codes) == 1
+
+
+def test_a_second_print_makes_the_first_worthless(application: Application, number: str, out: Path) -> None:
+    put(application, number)
+    letters.print_letters(application, out)
+    (file,) = out.iterdir()
+    first = code_in(text_of(file))
+    letters.print_letters(application, out)
+    second = code_in(text_of(file))
+    with application.writing() as session:
+        assert redeem_code(session, application, first, last_of(application, number)) is None
+        assert redeem_code(session, application, second, last_of(application, number)) is not None
+
+
+def test_the_same_letter_stands_on_the_list_once(application: Application, number: str) -> None:
+    assert [put(application, number), put(application, number), put(application, number, "changed")] == [
+        True,
+        False,
+        True,
+    ]
+
+
+def test_what_is_no_longer_so_is_not_printed(application: Application, number: str, out: Path) -> None:
+    put(application, number, "reminder", last="2020-01-01")
+    other = running_numbers(application)[1]
+    put(application, other, "changed")
+    with application.writing() as session:
+        actor = Actor("test", application.now(), "why")
+        lifecycle.revoke(session, application.tenant, PERMIT, other, actor=actor)
+    printed = letters.print_letters(application, out)
+    assert (printed.files, printed.dropped) == (0, 2)
+    assert count(application, LetterRow) == 0
+
+
+def test_without_an_address_nothing_is_printed(application: Application, number: str, out: Path) -> None:
+    holder_of(application, number, street="")
+    put(application, number)
+    printed = letters.print_letters(application, out)
+    assert (printed.files, printed.without_address) == (0, 1)
+    with application.reading() as session:
+        assert [one.can_be_posted for one in letters.waiting(session, application)] == [False]
+
+
+def test_another_city_sees_none_of_it(
+    application: Application, neighbour: Application, number: str, out: Path
+) -> None:
+    put(application, number)
+    assert letters.print_letters(neighbour, out).files == 0
+    (identity,) = column(application, LetterRow.id)
+    assert letters.mark_posted(neighbour, [identity]) == 0
+
+
+def test_on_the_command_line(
+    city: City, application: Application, number: str, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(application, number)
+    common = ["--data", str(city.folder), "--today", "2026-11-20"]
+    assert main(["letters", "list", "--json", *common]) == 0
+    (listed,) = json.loads(capsys.readouterr().out)
+    assert (listed["number"], listed["kind"], listed["can_be_posted"]) == (number, "pickup", True)
+    assert main(["letters", "print", "--out", str(out), *common]) == 0
+    assert str(out) in capsys.readouterr().out
+    assert main(["letters", "list", *common]) == 0
+    shown = capsys.readouterr().out
+    assert number in shown
+    assert "Mustermann" not in shown
+    assert main(["letters", "done", *common]) == 64
+    capsys.readouterr()
+    assert main(["letters", "done", "--out", str(out), "--json", *common]) == 0
+    assert json.loads(capsys.readouterr().out) == {"done": 1}
+    assert main(["letters", "list", "--json", *common]) == 0
+    assert json.loads(capsys.readouterr().out) == []
