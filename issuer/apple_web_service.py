@@ -35,6 +35,7 @@ from issuer.models_delivery import AppleDeviceRow, AppleLogRow, AppleRegistratio
 from issuer.outgoing import PUSH_TASK, SEQUENCE, EventName, PassEvent, tell
 from issuer.pickup.rates import Rate, is_free, take
 from issuer.sequences import next_sequence
+from issuer.wallet_passes import AppleAccess
 from issuer.web.problems import problem
 
 MEDIA_TYPE: Final = "application/vnd.apple.pkpass"
@@ -141,20 +142,22 @@ def fetch(request: _Request, kind: FromPath[str], serial: FromPath[str]) -> Resp
     """The newest version of a pass: 200, 304 if it is not newer than the phone's, 401."""
     _check_names("-", serial)
     application = _application(request)
-    # Before anything else, so that a date tells nobody whether a pass has changed.
-    if not _is_allowed(request, application, kind, serial):
-        return _refused()
     with application.reading() as session:
-        found = wallet_passes.find(application, session, serial)
-        if found is None:
+        # Before anything else, so that a date tells nobody whether a pass has changed.
+        access = _allowed(request, application, session, kind, serial)
+        if access is None:
             return _refused()
         headers = {
-            "Last-Modified": format_datetime(found.modified_at, usegmt=True),
+            "Last-Modified": format_datetime(access.modified_at, usegmt=True),
             "Cache-Control": "no-cache",
         }
         known = _http_date(request.headers.get("if-modified-since", ""))
-        if known is not None and found.modified_at <= known:
+        if known is not None and access.modified_at <= known:
             return Response(b"", status_code=304, headers=headers)
+        # In the same transaction, so that date and pass are of one state.
+        found = wallet_passes.find(application, session, serial)
+        if found is None:
+            return _refused()
         data = wallet_passes.apple_pass(application, session, found)
     return Response(data, media_type=MEDIA_TYPE, headers=headers)
 
@@ -228,16 +231,22 @@ def _check_names(device: str, serial: str) -> None:
         raise NotFoundException
 
 
-def _is_allowed(request: _Request, application: Application, kind: str, serial: str) -> bool:
-    """Whether the request brings the token of exactly this pass of this city."""
+def _allowed(
+    request: _Request, application: Application, session: Session, kind: str, serial: str
+) -> AppleAccess | None:
+    """The pass, if the request brings the token of exactly this pass of this city."""
     header = request.headers.get("authorization", "")[:_LONGEST_HEADER]
     brought = header[len(_SCHEME) :].strip() if header.lower().startswith(_SCHEME) else ""
-    with application.reading() as session:
-        wanted = wallet_passes.apple_token(session, application.tenant, serial)
-        ours = application.settings(session).apple_pass_type_identifier
-    same_token = hmac.compare_digest(brought.encode(), (wanted or _NO_TOKEN).encode())
+    found = wallet_passes.apple_access(session, application.tenant, serial)
+    ours = application.settings(session).apple_pass_type_identifier
+    same_token = hmac.compare_digest(brought.encode(), (found.token if found else _NO_TOKEN).encode())
     same_kind = hmac.compare_digest(kind.encode(), ours.encode())
-    return same_token & same_kind & (wanted is not None)
+    return found if same_token & same_kind else None
+
+
+def _is_allowed(request: _Request, application: Application, kind: str, serial: str) -> bool:
+    with application.reading() as session:
+        return _allowed(request, application, session, kind, serial) is not None
 
 
 def _push_token(body: bytes) -> str:

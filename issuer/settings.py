@@ -7,10 +7,11 @@ import re
 import secrets
 import unicodedata
 from datetime import datetime, timedelta
-from typing import Annotated
+from functools import lru_cache
+from typing import Annotated, Final
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from issuer.errors import IssuerRefusal
@@ -120,11 +121,17 @@ def create_tenant(session: Session, tenant: str, settings: Settings, at: datetim
 
 def load_settings(session: Session, tenant: str) -> Settings:
     """The settings of ``tenant``. Raises IssuerRefusal TENANT_UNKNOWN, SETTING_INVALID."""
-    stored = _stored(session, tenant)
-    for key in (_RECORD_KEY, *_NO_LONGER_READ):
-        stored.pop(key, None)
+    return _decoded(tenant, _stored(session, tenant))
+
+
+@lru_cache(maxsize=256)
+def _decoded(tenant: str, rows: tuple[tuple[str, str], ...]) -> Settings:
+    """What is asked for with every request is read every time, but decoded only when it has changed."""
+    unread = (_RECORD_KEY, *_NO_LONGER_READ)
     try:
-        return msgspec.convert({key: msgspec.json.decode(value) for key, value in stored.items()}, Settings)
+        return msgspec.convert(
+            {key: msgspec.json.decode(value) for key, value in rows if key not in unread}, Settings
+        )
     except (msgspec.ValidationError, msgspec.DecodeError) as fault:
         raise IssuerRefusal("SETTING_INVALID", tenant=tenant, fault=str(fault)) from fault
 
@@ -181,11 +188,19 @@ def record_key(session: Session, tenant: str) -> bytes:
 
     Raises IssuerRefusal TENANT_UNKNOWN.
     """
-    return base64.b64decode(msgspec.json.decode(_stored(session, tenant)[_RECORD_KEY], type=str))
+    return base64.b64decode(msgspec.json.decode(dict(_stored(session, tenant))[_RECORD_KEY], type=str))
 
 
-def _stored(session: Session, tenant: str) -> dict[str, str]:
-    if session.get(TenantRow, tenant) is None:
+_ROWS: Final = (
+    select(SettingRow.__table__.c.key, SettingRow.__table__.c.value)
+    .where(SettingRow.__table__.c.tenant == bindparam("tenant"))
+    .order_by(SettingRow.__table__.c.key)
+)
+
+
+def _stored(session: Session, tenant: str) -> tuple[tuple[str, str], ...]:
+    rows = tuple((key, value) for key, value in session.connection().execute(_ROWS, {"tenant": tenant}))
+    # Every tenant has had a record key from its first moment.
+    if not rows:
         raise IssuerRefusal("TENANT_UNKNOWN", tenant=tenant)
-    rows = session.execute(select(SettingRow.key, SettingRow.value).where(SettingRow.tenant == tenant))
-    return dict(rows.all())
+    return rows

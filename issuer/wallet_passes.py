@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import BindParameter, Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
@@ -40,10 +41,11 @@ class WalletPass:
         return self.content.serial
 
 
-def find(application: Application, session: Session, serial: str) -> WalletPass | None:
-    """The pass with ``serial`` in one state of the register; None for a serial of nobody here."""
-    tenant = application.tenant
-    found = session.execute(
+def _find() -> Select[WalletPassRow, RevisionRow, PassRow, HolderRow]:
+    """Made once: building a statement costs more than running this one."""
+    tenant: BindParameter[str] = bindparam("tenant")
+    serial: BindParameter[str] = bindparam("serial")
+    return (
         select(WalletPassRow, RevisionRow, PassRow, HolderRow)
         .join(RevisionRow, (RevisionRow.tenant == tenant) & (RevisionRow.serial == WalletPassRow.serial))
         .join(
@@ -56,7 +58,15 @@ def find(application: Application, session: Session, serial: str) -> WalletPass 
         .where(WalletPassRow.tenant == tenant, WalletPassRow.serial == serial)
         .order_by(RevisionRow.n.desc())
         .limit(1)
-    ).first()
+    )
+
+
+_FIND: Final = _find()
+
+
+def find(application: Application, session: Session, serial: str) -> WalletPass | None:
+    """The pass with ``serial`` in one state of the register; None for a serial of nobody here."""
+    found = session.execute(_FIND, {"tenant": application.tenant, "serial": serial}).first()
     if found is None:
         return None
     wallet, revision, row, holder = found
@@ -75,15 +85,39 @@ def find(application: Application, session: Session, serial: str) -> WalletPass 
     )
 
 
-def apple_token(session: Session, tenant: str, serial: str) -> str | None:
-    """The secret that opens the pass with ``serial`` for the phones that hold it; None for a serial of nobody."""
-    return session.scalar(
-        select(RevisionRow.apple_token)
-        .join(WalletPassRow, (WalletPassRow.tenant == RevisionRow.tenant) & (WalletPassRow.serial == serial))
-        .where(RevisionRow.tenant == tenant, RevisionRow.serial == serial)
-        .order_by(RevisionRow.n.desc())
+@dataclass(frozen=True, slots=True)
+class AppleAccess:
+    """What opens a pass for the phones that hold it, a secret, and when the pass last changed."""
+
+    token: str = field(repr=False)
+    modified_at: datetime
+
+
+def apple_access(session: Session, tenant: str, serial: str) -> AppleAccess | None:
+    """The token and time of the pass with ``serial``; None for a serial of nobody.
+
+    Asked with every request of every phone, so it reads columns and no objects.
+    """
+    found = session.connection().execute(_ACCESS, {"tenant": tenant, "serial": serial}).first()
+    return None if found is None else AppleAccess(found[0], found[1].replace(microsecond=0))
+
+
+def _access() -> Select[str, datetime]:
+    wallets, revisions = WalletPassRow.__table__.c, RevisionRow.__table__.c
+    return (
+        select(revisions.apple_token, wallets.modified_at)
+        .where(
+            wallets.tenant == bindparam("tenant"),
+            wallets.serial == bindparam("serial"),
+            revisions.tenant == wallets.tenant,
+            revisions.serial == wallets.serial,
+        )
+        .order_by(revisions.n.desc())
         .limit(1)
     )
+
+
+_ACCESS: Final = _access()
 
 
 def apple_pass(application: Application, session: Session, wallet_pass: WalletPass) -> bytes:
