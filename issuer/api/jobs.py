@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -112,6 +113,7 @@ _UNKNOWN: Final = problem(404, "JOB_UNKNOWN", id=_JOB_ID)
 _TOO_MANY: Final = problem(429, "JOBS_TOO_MANY", limit=MOST_OPEN)
 
 
+@dataclass
 class _CsvOperation(Operation):
     """An import reads its body as it comes, so the body is described here."""
 
