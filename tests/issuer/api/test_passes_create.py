@@ -137,7 +137,11 @@ def test_every_fault_has_its_place(office: Office, application: Application) -> 
     [
         ({"holder": {"ref": "H1"}}, "#/holder/family_name", "VALUE_MISSING"),
         ({"holder": {"family_name": "A"}}, "#/holder/ref", "VALUE_MISSING"),
-        ({"holder": {"ref": "H", "family_name": "A", "birth_date": "1990-01-01"}}, "#/holder/birth_date", "VALUE_NOT_KNOWN"),
+        (
+            {"holder": {"ref": "H", "family_name": "A", "birth_date": "1990-01-01"}},
+            "#/holder/birth_date",
+            "VALUE_NOT_KNOWN",
+        ),
         ({"period": {"first": "2026-12-01"}}, "#/period/last", "VALUE_REQUIRED"),
         ({"period": {"first": "2026-12-01", "last": "2026-11-30"}}, "#/period/last", "DATE_RANGE"),
         (
@@ -155,7 +159,7 @@ def test_every_fault_has_its_place(office: Office, application: Application) -> 
         ),
         ({"surprise": 1}, "#/surprise", "VALUE_NOT_KNOWN"),
     ],
-)  # fmt: skip
+)
 def test_a_fault(office: Office, more: dict[str, Any], pointer: str, code: str) -> None:
     answer = office.post(PASSES, json=permit(**more))
     assert answer.status_code == 422
