@@ -80,6 +80,17 @@ Sign in with an API key (`Authorization: Bearer spk_...`) or with an access toke
 is a problem details object (RFC 9457) with a stable `code`; `detail` follows `Accept-Language` (de, en). POST
 requests take an `Idempotency-Key`, for 24 hours. Lists have pages: pass `next` of one page as `cursor` of the
 following request. Days are those of Europe/Berlin, times are RFC 3339.
+
+| status | what it means |
+|---|---|
+| 400 | the request cannot be read: broken JSON, a header or cursor in no known form |
+| 401, 403 | no credentials that hold; credentials without the scope |
+| 404 | no such object here: also the answer for objects of other cities |
+| 409 | the state of the object forbids it, or an equal request is under way |
+| 412, 428 | the object is not the version that `If-Match` names; `If-Match` is missing |
+| 413, 415, 429 | too large; not the format that is read here; too many requests |
+| 422 | readable, but a value is not acceptable; `errors` points at the places |
+| 500, 503 | a fault of ours; not possible at the moment, see `Retry-After` |
 """
 _VERBS: Final = ("get", "put", "post", "delete", "patch")
 _ALWAYS: Final = (
