@@ -18,13 +18,14 @@ from weakref import WeakKeyDictionary
 
 from dbos import DBOS, DBOSClient, DBOSConfig, DBOSPortableJSONSerializer, EnqueueOptions
 from sqlalchemy import Engine as SqlEngine
-from sqlalchemy import create_engine, event
+from sqlalchemy import Pool, create_engine, event
 from sqlalchemy.orm import Session
 
 from issuer.background.queue import SCHEMA
 from issuer.background.tasks import Json, Queue, RetryLater, Task, all_tasks
 from issuer.counters import TASKS
 from issuer.database import BUSY_TIMEOUT_SECONDS
+from issuer.models_delivery import WorkerRow
 
 if TYPE_CHECKING:
     from issuer.application import Application
@@ -35,7 +36,7 @@ _WORKFLOW: Final = "stadtpass-task"
 _FIRST_WAIT_SECONDS: Final = 1.0
 _PAGE: Final = 500
 _log = logging.getLogger("stadtpass.background")
-_clients: WeakKeyDictionary[SqlEngine, dict[str, DBOSClient]] = WeakKeyDictionary()
+_clients: WeakKeyDictionary[Pool, dict[str, DBOSClient]] = WeakKeyDictionary()
 _running: Engine | None = None
 
 
@@ -51,7 +52,7 @@ def enqueue(
 
 
 def _client(engine: SqlEngine, tenant: str) -> DBOSClient:
-    of_engine = _clients.setdefault(engine, {})
+    of_engine = _clients.setdefault(engine.pool, {})
     if tenant not in of_engine:
         of_engine[tenant] = DBOSClient(
             system_database_engine=engine,
@@ -87,6 +88,17 @@ def _now_ms() -> int:
     return int(datetime.now(UTC).timestamp() * 1000)
 
 
+def prepare(url: str) -> None:
+    """Create the engine's tables in the database ``url``, or bring them up to date; takes seconds the first time."""
+    _quiet()
+    DBOS.migrate(_dbos_url(url), schema=SCHEMA)
+
+
+def _quiet() -> None:
+    for name in ("dbos", "dbos._logger"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 class Engine:
     """Runs the tasks of one tenant in this process; there can be one at a time."""
 
@@ -102,8 +114,7 @@ class Engine:
         if _running is not None:
             raise RuntimeError("this process runs an engine already")
         _running = self
-        for name in ("dbos", "dbos._logger"):
-            logging.getLogger(name).setLevel(logging.WARNING)
+        _quiet()
         config: DBOSConfig = {
             "name": _application_name(self.application.tenant),
             "system_database_url": _dbos_url(self.application.workspace.database_url),
@@ -114,11 +125,13 @@ class Engine:
             "serializer": DBOSPortableJSONSerializer(),
             "log_level": "WARNING",
             "enable_otlp": False,
-            "use_listen_notify": False,
+            # Nothing waits for notifications here; on SQLite listening for them would mean asking every second.
+            "use_listen_notify": not self.application.workspace.database_url.startswith("sqlite"),
             "max_executor_threads": 64,
         }
         DBOS(config=config)
         DBOS.launch()
+        self._sign_on()
         background = self.application.config.background
         widths = {Queue.DELIVERY: background.concurrency, Queue.GOOGLE: 2, Queue.JOBS: 1}
         for queue, width in widths.items():
@@ -128,6 +141,22 @@ class Engine:
                 polling_interval_sec=background.polling_seconds,
                 on_conflict="always_update",
             )
+
+    def _sign_on(self) -> None:
+        """Say that the tables are complete: from now on everybody queues (`issuer.background.queue.is_ready`)."""
+        application = self.application
+        with application.writing() as session:
+            if session.get(WorkerRow, (application.tenant, self.executor_id)) is None:
+                now = application.now()
+                session.add(
+                    WorkerRow(
+                        tenant=application.tenant,
+                        executor_id=self.executor_id,
+                        started_at=now,
+                        seen_at=now,
+                        stopped_at=None,
+                    )
+                )
 
     def stop(self, seconds: float) -> None:
         """Take no more work, wait up to ``seconds`` for what is under way, and let go."""

@@ -8,14 +8,17 @@ that every worker runs at its start finds it.
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import Connection, Engine, inspect
+from sqlalchemy import Connection, Pool, inspect, select
 from sqlalchemy.orm import Session
 
+from issuer.models_delivery import WorkerRow
+
 SCHEMA = "dbos"
-# Engines whose database has the tables; asking again would cost a query for each change.
-_ready: WeakSet[Engine] = WeakSet()
+# Databases, by their connection pools, that have the tables; asking again would cost queries for each change. The
+# engine itself is no key: one with other execution options is another object.
+_ready: WeakKeyDictionary[Pool, set[str]] = WeakKeyDictionary()
 
 
 def enqueue(
@@ -34,7 +37,7 @@ def enqueue(
     Returns whether there is a queue already; see the module's text for why False needs no care.
     """
     connection = session.connection()
-    if not is_ready(connection):
+    if not is_ready(connection, tenant):
         return False
     from issuer.background import engine  # noqa: PLC0415 - loading dbos costs a second, commands need it rarely
 
@@ -42,12 +45,19 @@ def enqueue(
     return True
 
 
-def is_ready(connection: Connection) -> bool:
-    """Whether the engine's tables are in the database."""
-    if connection.engine in _ready:
+def is_ready(connection: Connection, tenant: str) -> bool:
+    """Whether a worker of ``tenant`` has been at work in this database, so that the engine's tables are complete.
+
+    The tables alone say nothing: at the first start another process may still be making them.
+    """
+    known = _ready.setdefault(connection.engine.pool, set())
+    if tenant in known:
         return True
     schema = None if connection.dialect.name == "sqlite" else SCHEMA
-    found = inspect(connection).has_table("workflow_status", schema=schema)
-    if found:
-        _ready.add(connection.engine)
-    return found
+    if not inspect(connection).has_table("workflow_status", schema=schema):
+        return False
+    found = connection.execute(select(WorkerRow.executor_id).where(WorkerRow.tenant == tenant).limit(1))
+    if found.first() is None:
+        return False
+    known.add(tenant)
+    return True

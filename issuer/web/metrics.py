@@ -57,7 +57,7 @@ def figures(application: Application, session: Session) -> Iterator[_Figure]:
 def _queues(application: Application, session: Session) -> Iterator[_Figure]:
     depth = {queue.value: 0 for queue in Queue}
     oldest = dict.fromkeys(depth, 0.0)
-    if is_ready(session.connection()):
+    if is_ready(session.connection(), application.tenant):
         schema = None if session.connection().dialect.name == "sqlite" else SCHEMA
         tasks = table(
             "workflow_status",

@@ -149,6 +149,10 @@ def leave_soon() -> None:
 @contextmanager
 def _worker(application: Application, executor: str | None) -> Iterator[Any]:
     if executor is None:
+        from issuer.background.engine import prepare  # noqa: PLC0415
+
+        # After an upgrade this process may be the first: what it queues must fit the engine's tables.
+        prepare(application.workspace.database_url)
         yield None
         return
     from issuer.background.worker import Worker  # noqa: PLC0415 - loads the task engine
