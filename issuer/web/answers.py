@@ -21,7 +21,6 @@ _TEXTS: Final = {
     500: "Internal error",
     503: "Service unavailable",
 }
-_CODES: Final = {404: "NOT_FOUND", 413: "BODY_TOO_LARGE", 429: "TOO_MANY_REQUESTS", 500: "INTERNAL"}
 
 
 def is_api(path: str) -> bool:
@@ -36,10 +35,9 @@ def plain_text(status: int) -> str:
 
 async def answer(scope: Any, send: Send, status: int, headers: Mapping[str, str] | None = None) -> None:
     """Send the whole answer for an error ``status`` to the request of ``scope``."""
-    if is_api(scope["path"]) and status in _CODES:
+    if is_api(scope["path"]):
         language = "en" if _header(scope, b"accept-language").startswith(b"en") else "de"
-        refusal = problems.problem(status, _CODES[status])
-        body = msgspec.json.encode(problems.problem_of(refusal, language))
+        body = msgspec.json.encode(problems.http_problem(status, language))
         kind = problems.MEDIA_TYPE
     else:
         body, kind = plain_text(status).encode(), "text/plain; charset=utf-8"

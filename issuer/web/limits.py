@@ -43,7 +43,7 @@ def body_limit(path: str) -> int:
 
 
 class RequestLimits:
-    """ASGI wrapper that refuses addresses no route could mean (404, 414) and bodies too large (413) or slow."""
+    """ASGI wrapper: 404 for paths of no route, 414 for long queries, 413 for bodies too large, 408 for slow ones."""
 
     def __init__(self, app: ASGIApp, body_seconds: float = _BODY_SECONDS) -> None:
         self._app = app
@@ -55,10 +55,10 @@ class RequestLimits:
             await self._app(scope, receive, send)
             return
         path = scope["path"]
-        if len(path) > _LONGEST_PATH or len(scope["query_string"]) > _LONGEST_QUERY:
-            await answer(scope, send, 414)
-        elif not is_sane(path):
+        if len(path) > _LONGEST_PATH or not is_sane(path):
             await answer(scope, send, 404)
+        elif len(scope["query_string"]) > _LONGEST_QUERY:
+            await answer(scope, send, 414)
         elif (length := _content_length(scope)) is None:
             await answer(scope, send, 400)
         elif length > body_limit(path):

@@ -6,7 +6,7 @@ Which status a refusal gets follows from its code:
 400    the request cannot be read: broken JSON, a header or cursor in no known form
 401    no credentials, or none that hold; 403 credentials without the scope
 404    no such object here, which is also the answer for the objects of other tenants
-405, 406, 413, 415, 429  as HTTP says
+405, 406, 408, 413, 414, 415, 429  as HTTP says
 409    the state of the object forbids it, or an equal request is under way
 412    the object is another one than If-Match says; 428 without If-Match
 422    readable, but a value is not acceptable; ``errors`` points at the places
@@ -93,9 +93,12 @@ _HTTP_CODES: Final[Mapping[int, str]] = {
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
     406: "NOT_ACCEPTABLE",
+    408: "REQUEST_UNREADABLE",
     413: "BODY_TOO_LARGE",
+    414: "REQUEST_UNREADABLE",
     415: "MEDIA_TYPE_UNSUPPORTED",
     429: "TOO_MANY_REQUESTS",
+    500: "INTERNAL",
     503: "SERVICE_UNAVAILABLE",
 }
 _TITLES: Final = frozenset({400, 401, 403, 404, 405, 406, 409, 412, 413, 415, 422, 428, 429, 500, 503})
@@ -256,9 +259,8 @@ def http_fault(request: Request[Any, Any, Any], fault: HTTPException) -> Respons
         return refused(request, ProblemRefusal(_UNPROCESSABLE, "REQUEST_INVALID", faults=faults))
     if fault.status_code >= 500 and fault.status_code != 503:
         return internal_fault(request, fault)
-    code = _HTTP_CODES.get(fault.status_code, "REQUEST_UNREADABLE")
     status = fault.status_code if fault.status_code in _HTTP_CODES else 400
-    return _respond(request, _problem(status, code, _say(language, code), language), fault.headers)
+    return _respond(request, http_problem(status, language), fault.headers)
 
 
 def internal_fault(request: Request[Any, Any, Any], fault: Exception) -> Response[bytes]:
@@ -268,6 +270,12 @@ def internal_fault(request: Request[Any, Any, Any], fault: Exception) -> Respons
     _LOG.error("internal fault %s\n%s", type(fault).__name__, lines)
     language = language_of(request)
     return _respond(request, _problem(500, "INTERNAL", _say(language, "INTERNAL"), language))
+
+
+def http_problem(status: int, language: str) -> Problem:
+    """What HTTP itself refuses, in ``de`` or ``en``; ``status`` is one that outer layers or the framework give."""
+    code = _HTTP_CODES[status]
+    return _problem(status, code, _say(language, code), language)
 
 
 EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
