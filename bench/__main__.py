@@ -17,6 +17,8 @@ def main() -> int:
         ("Apple passes", "bench.apple"),
         ("Seals and verdicts", "bench.seal"),
         ("issue, the whole command", "bench.issue"),
+        ("The service", "bench.service"),
+        ("Pushes to phones", "bench.push"),
     ):
         print(f"\n== {title}", flush=True)
         worst = max(worst, subprocess.run([sys.executable, "-m", module], check=False).returncode)

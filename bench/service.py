@@ -87,7 +87,7 @@ def _client(data: Path) -> str:
          "--data", str(data)],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
-    return made.stdout
+    return str(json.loads(made.stdout)["secret"])
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def _resident_mb(port: int) -> float:
     return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
 
-def _measure(bare_port: int, port: int, phones: list[tuple[str, str, str]], _key: str) -> list[str]:
+def _measure(bare_port: int, port: int, phones: list[tuple[str, str, str]], key: str) -> list[str]:
     def rate(name: str, requests: list[bytes], *expected: int) -> str:
         bare = load.run(bare_port, [load.request("GET", "/bare")] * 2_000).only(200).per_second
         ours = load.run(port, requests).only(*expected).per_second
@@ -158,12 +158,26 @@ def _measure(bare_port: int, port: int, phones: list[tuple[str, str, str]], _key
         )
         for number in range(1, len(phones) + 1)
     ]
+    as_client = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    path = "/api/v1/passes/resident-parking-permit/B-"
+    reads = [load.request("GET", f"{path}{number:06d}", as_client) for number in range(len(phones))]
+    writes = [
+        load.request(
+            "PATCH",
+            f"{path}{number:06d}",
+            as_client | {"If-Match": "*"},
+            f'{{"plates": [{{"plate": "D-BN {number + 1}"}}]}}'.encode(),
+        )
+        for number in range(500)
+    ]
     lines = [
         rate("Apple: pass not modified (304)", unchanged, 304),
         rate("Apple: pass made and signed (200)", whole, 200),
         rate("Apple: device registered (201)", fresh, 201),
         rate("Apple: device registered again (200)", fresh, 200),
         rate("Apple: list of changed passes", lists, 200),
+        rate("API: pass read", reads, 200),
+        rate("API: plate changed (new seal, audit, queue)", writes, 200),
     ]
     before = _resident_mb(port)
     load.run(port, repeated(whole + unchanged, 10_000)).only(200, 304)
