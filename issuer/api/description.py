@@ -88,7 +88,7 @@ following request. Days are those of Europe/Berlin, times are RFC 3339.
 | 404 | no such object here: also the answer for objects of other cities |
 | 409 | the state of the object forbids it, or an equal request is under way |
 | 412, 428 | the object is not the version that `If-Match` names; `If-Match` is missing |
-| 413, 415, 429 | too large; not the format that is read here; too many requests |
+| 413, 414, 415, 429 | body too large; query too long; not the format that is read here; too many requests |
 | 422 | readable, but a value is not acceptable; `errors` points at the places |
 | 500, 503 | a fault of ours; not possible at the moment, see `Retry-After` |
 """
@@ -103,6 +103,7 @@ _WITH_INPUT: Final = (
     ProblemRefusal(422, "REQUEST_INVALID", faults=[Fault("VALUE_REQUIRED", {}, pointer="#/reason")]),
 )
 _TOO_LARGE: Final = ProblemRefusal(413, "BODY_TOO_LARGE")
+_TOO_LONG: Final = ProblemRefusal(414, "REQUEST_UNREADABLE")
 _WITH_KEY: Final = (
     ProblemRefusal(400, "IDEMPOTENCY_KEY_FORM", limit=LONGEST_KEY),
     ProblemRefusal(409, "IDEMPOTENCY_CONFLICT"),
@@ -180,12 +181,27 @@ def finished(app: Litestar, description: dict[str, Any]) -> dict[str, Any]:
     done["paths"] = {
         path: dict(item) for path, item in description.get("paths", {}).items() if path.startswith(API + "/")
     }
+    bodies: list[Any] = []
     for path, verb, handler in _operations(app):
         operation = done["paths"].get(path, {}).get(verb)
         if operation is not None:
             done["paths"][path][verb] = _completed(dict(operation), verb, handler)
+            if (field := handler.parsed_data_field) is not None:
+                bodies.append(field.annotation)
+    done["components"] = _with_strict_bodies(done["components"], bodies)
     portable: dict[str, Any] = _portable(done)
     return portable
+
+
+def _with_strict_bodies(components: Mapping[str, Any], bodies: list[Any]) -> dict[str, Any]:
+    """``components`` where the framework has left out that a body with unknown members is refused."""
+    _, known = msgspec.json.schema_components(bodies)
+    strict = {name for name, one in known.items() if one.get("additionalProperties") is False}
+    schemas = {
+        name: {**one, "additionalProperties": False} if name in strict else one
+        for name, one in components["schemas"].items()
+    }
+    return {**components, "schemas": schemas}
 
 
 def _portable(value: Any) -> Any:
@@ -216,6 +232,8 @@ def _completed(operation: dict[str, Any], verb: str, handler: HTTPRouteHandler) 
     refusals: list[Refusal] = [*_ALWAYS]
     if operation.get("requestBody"):
         refusals.append(_TOO_LARGE)
+    if any(one["in"] == "query" for one in operation.get("parameters", ())):
+        refusals.append(_TOO_LONG)
     if guard is not None:
         operation["security"] = [{"oauth": [guard.scope.value]}, {"apiKey": []}]
         refusals += [
