@@ -6,6 +6,7 @@ this process. With two cores, client and server share the machine fairly.
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess

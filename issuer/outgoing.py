@@ -101,6 +101,23 @@ def moved(session: Session, tenant: str, serials: Mapping[str, tuple[str, str]],
     enqueue_wallets(session, tenant, list(known))
 
 
+def everything_moved(session: Session, tenant: str, at: datetime) -> int:
+    """Have wallets fetch every pass that they hold, as when the city has changed what stands on all of them.
+
+    Returns how many passes that are; those in no wallet are made with the new values anyway.
+    """
+    registered = select(AppleRegistrationRow.serial).where(AppleRegistrationRow.tenant == tenant)
+    held = session.execute(
+        select(WalletPassRow.serial, WalletPassRow.type_id, WalletPassRow.number).where(
+            WalletPassRow.tenant == tenant,
+            WalletPassRow.google_wanted.is_(True) | WalletPassRow.serial.in_(registered),
+        )
+    ).all()
+    if held:
+        moved(session, tenant, {serial: (type_id, number) for serial, type_id, number in held}, at)
+    return len(held)
+
+
 def enqueue_wallets(session: Session, tenant: str, serials: Sequence[str]) -> None:
     """Queue pushes for those of ``serials`` that a phone has, and patches for those that Google has."""
     for chunk in chunks(serials, CHUNK):

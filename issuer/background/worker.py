@@ -66,10 +66,13 @@ class Worker:
 
     def stop(self, seconds: float) -> None:
         """Take no more work, give what is under way up to ``seconds``, and say goodbye."""
+        from issuer.delivery import apple_push  # noqa: PLC0415 - loaded with the first task anyway
+
         self._stopping.set()
         for thread in self._threads:
             thread.join(timeout=seconds)
         self._engine.stop(seconds)
+        apple_push.close_clients()
         with self._application.writing() as session:
             row = session.get(WorkerRow, (self._application.tenant, self._executor_id))
             if row is not None:

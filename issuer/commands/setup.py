@@ -7,12 +7,12 @@ from pathlib import Path
 
 import msgspec
 
-from issuer import audit
+from issuer import audit, outgoing
 from issuer.audit import AuditEvent
 from issuer.commands.common import actor, add_data_argument, opened, say, tell, tell_json
 from issuer.database import reading, writing
 from issuer.errors import IssuerRefusal
-from issuer.settings import Settings, load_settings, save_settings
+from issuer.settings import SHOWN_ON_PASSES, Settings, load_settings, save_settings
 from issuer.setup import DEMO_ROOT, initialise
 from issuer.tariffs import fees_from_csv, zones_from_csv
 from passes.model import DisplayMode
@@ -112,7 +112,8 @@ def run_set(arguments: argparse.Namespace) -> ExitCode:
     except msgspec.DecodeError:
         value = arguments.value
     with opened(arguments) as workspace, writing(workspace.engine) as session:
-        before = msgspec.to_builtins(load_settings(session, workspace.tenant))
+        before_settings = load_settings(session, workspace.tenant)
+        before = msgspec.to_builtins(before_settings)
         if arguments.key not in before:
             raise IssuerRefusal("SETTING_UNKNOWN", key=arguments.key, known=", ".join(sorted(before)))
         if arguments.key == "test":
@@ -128,6 +129,9 @@ def run_set(arguments: argparse.Namespace) -> ExitCode:
             before={"value": str(before[arguments.key])},
             after={"value": str(value)},
         )
-        audit.append(session, workspace.tenant, [event], chosen_time(arguments), actor())
+        at = chosen_time(arguments)
+        audit.append(session, workspace.tenant, [event], at, actor())
+        if arguments.key in SHOWN_ON_PASSES and after != before_settings:
+            outgoing.everything_moved(session, workspace.tenant, at)
     tell(say(arguments, "SETTING_SAVED", key=arguments.key))
     return ExitCode.GREEN

@@ -8,8 +8,9 @@ from sqlalchemy import select
 
 from issuer import lifecycle
 from issuer.application import Application
+from issuer.cli import main
 from issuer.lifecycle import Actor
-from issuer.models_delivery import WalletPassRow
+from issuer.models_delivery import AppleDeviceRow, AppleRegistrationRow, WalletPassRow
 from tests.service import PERMIT, City, running_numbers
 
 
@@ -82,3 +83,25 @@ def test_a_change_that_is_rolled_back_leaves_no_trace(application: Application, 
     except KeyboardInterrupt:
         pass
     assert [(row.update_tag, row.modified_at) for row in wallet_rows(application)] == before
+
+
+def test_a_setting_on_every_pass_moves_those_that_wallets_hold(application: Application, city: City) -> None:
+    held, wanted, nowhere = running_numbers(application)[:3]
+    with application.writing() as session:
+        device = {"tenant": application.tenant, "device_id": "a" * 32}
+        session.add(
+            AppleDeviceRow(**device, push_token="ab" * 32, created_at=city.clock(), updated_at=city.clock())
+        )
+        session.flush()
+        serial = wallet_row(application, held).serial
+        session.add(AppleRegistrationRow(**device, serial=serial, created_at=city.clock()))
+        key = (application.tenant, wallet_row(application, wanted).serial)
+        session.get_one(WalletPassRow, key).google_wanted = True
+    before = {number: wallet_row(application, number).update_tag for number in (held, wanted, nowhere)}
+    city.clock.forward(hours=1)
+    data = ["--data", str(application.workspace.folder), "--at", city.clock().isoformat()]
+    assert main(["config", "set", "city_name", "Neustadt", *data]) == 0
+    after = {number: wallet_row(application, number).update_tag for number in before}
+    assert [number for number in before if after[number] > before[number]] == [held, wanted]
+    assert main(["config", "set", "city_name", "Neustadt", *data]) == 0
+    assert {number: wallet_row(application, number).update_tag for number in before} == after
