@@ -31,6 +31,7 @@ from issuer.api.pass_schemas import (
 from issuer.api.scopes import Scope
 from issuer.api.versions import IfMatch, check, required
 from issuer.application import Application
+from issuer.delivery import mail
 from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.importing.check_file import check_rows
 from issuer.lifecycle import Actor, Changes
@@ -166,6 +167,9 @@ def change_pass(
             if refusal.code in _PLACE_OF_CODE:
                 raise misplaced(refusal, pointer=_PLACE_OF_CODE[refusal.code]) from None
             raise
+        if plates is not None:
+            # The print in the car is void from now on, and only the holder can exchange it.
+            mail.tell_holder(session, application, "changed", type_id, number, {})
         return respond(*pass_answer(application, session, request.user, (type_id, number)))
 
 

@@ -18,7 +18,7 @@ from sqlalchemy import select
 from issuer.application import Application
 from issuer.models import RevisionRow
 from issuer.models_access import IdempotencyRow, PickupLinkRow
-from issuer.models_delivery import MailRow, WalletPassRow
+from issuer.models_delivery import LetterRow, MailRow, WalletPassRow
 from issuer.publish import publish
 from issuer.revocation_log import FILE_NAME
 from issuer.web.app import create_app
@@ -343,3 +343,19 @@ def test_links_and_codes(office: Office, application: Application) -> None:
     nobody = office.post(f"{PASSES}/{CARD}/M9/pickup-links", json={"channel": "mail"})
     assert (nobody.status_code, nobody.json()["code"]) == (409, "HOLDER_WITHOUT_MAIL")
     assert office.post(f"{PASSES}/{PERMIT}/nothing/letter-codes").status_code == 404
+
+
+def test_holders_are_told_to_print_again_when_a_plate_changes(
+    office: Office, application: Application
+) -> None:
+    def told() -> list[tuple[str, str]]:
+        with application.reading() as session:
+            rows = [*session.scalars(select(MailRow)), *session.scalars(select(LetterRow))]
+            return [(row.kind, row.number) for row in rows if row.tenant == application.tenant]
+
+    assert office.change(NUMBER, {"zone": "BÖ"}).status_code == 200
+    assert told() == []
+    assert office.change(NUMBER, {"plates": [{"plate": "D-NE 77"}]}).status_code == 200
+    assert told() == [("changed", NUMBER)]
+    assert office.change(NUMBER, {"plates": [{"plate": "D-NE 77"}]}).status_code == 409
+    assert told() == [("changed", NUMBER)]
