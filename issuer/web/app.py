@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import State
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, SerializationException
 
 from issuer import apple_web_service, google_callback, published_lists
 from issuer.api import description
@@ -26,6 +26,18 @@ if TYPE_CHECKING:
     from issuer.background.worker import Worker
 
 
+class _Request(Request[Any, Any, Any]):
+    """A request whose body is unreadable, and no fault of ours, however its JSON is broken."""
+
+    async def json(self) -> Any:
+        """The body as JSON. Raises SerializationException."""
+        try:
+            return await super().json()
+        except (RecursionError, UnicodeDecodeError):
+            # The framework expects neither; both say the same of the body as a missing bracket.
+            raise SerializationException from None
+
+
 def create_app(application: Application, worker: Worker | None = None) -> Litestar:
     """The ASGI application of one tenant's service; ``worker`` is the one that runs in this process, if any."""
     handlers = [
@@ -41,6 +53,7 @@ def create_app(application: Application, worker: Worker | None = None) -> Litest
         # One router for all: given to the application one by one, a handler whose path gets another method later is
         # wrapped for its thread a second time (Litestar 2.25), and answers with a coroutine.
         route_handlers=[Router(path="/", route_handlers=handlers)],
+        request_class=_Request,
         state=State({"application": application, "worker": worker}),
         openapi_config=description.openapi_config(),
         exception_handlers={Exception: _fault, HTTPException: _fault, Refusal: _fault},

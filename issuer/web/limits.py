@@ -59,7 +59,7 @@ class RequestLimits:
             await answer(scope, send, 404)
         elif len(scope["query_string"]) > _LONGEST_QUERY:
             await answer(scope, send, 414)
-        elif (length := _content_length(scope)) is None:
+        elif not scope["query_string"].isascii() or (length := _content_length(scope)) is None:
             await answer(scope, send, 400)
         elif length > body_limit(path):
             await answer(scope, send, 413, {"connection": "close"})
@@ -85,6 +85,10 @@ class RequestLimits:
                 if received > limit:
                     complete = True
                     raise RequestEntityTooLarge
+            else:
+                # Gone before the end: nobody reads the answer, but it is no fault of ours either.
+                complete = True
+                raise HTTPException(status_code=400, detail="")
             return message  # type: ignore[no-any-return]
 
         return counted
@@ -93,6 +97,9 @@ class RequestLimits:
 def is_sane(path: str) -> bool:
     """Whether ``path`` has only characters and steps that an address of ours can have."""
     if not path.isprintable() or _REPLACED in path or "\\" in path:
+        return False
+    # Routing would take "//p" and "p" for "/p", but what depends on the beginning of a path would not.
+    if not path.startswith("/") or "//" in path:
         return False
     return not any(step in (".", "..") for step in path.split("/"))
 

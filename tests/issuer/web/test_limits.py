@@ -18,7 +18,19 @@ from tests.issuer.web.conftest import service
 
 @pytest.mark.parametrize(
     "path",
-    ["/a\0b", "/a\nb", "/a\x7f", "/../etc/passwd", "/static/../app.py", "/static/./x", "/a\\b", "/\ufffd"],
+    [
+        "/a\0b",
+        "/a\nb",
+        "/a\x7f",
+        "/../etc/passwd",
+        "/static/../app.py",
+        "/static/./x",
+        "/a\\b",
+        "/\ufffd",
+        "//p/code",
+        "/p//code",
+        "p/code",
+    ],
 )
 def test_paths_of_no_route(path: str) -> None:
     assert not is_sane(path)
