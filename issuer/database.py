@@ -9,6 +9,7 @@ lock: one writer at a time, short transactions, and no interleaving that only on
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ from issuer.migrations import HEAD
 FILE_NAME = "register.db"
 BUSY_TIMEOUT_SECONDS = 30
 _WRITING = "stadtpass_writing"
+_GAP_SECONDS = 0.1
 
 
 def sqlite_url(folder: Path) -> str:
@@ -80,6 +82,14 @@ def reading(engine: Engine) -> Iterator[Session]:
     """A session in one transaction that only reads: it sees one state of the register throughout."""
     with _session(engine) as session:
         yield session
+
+
+def let_others_write() -> None:
+    """Wait a moment between two writing transactions of bulk work, so that requests that write get their turn.
+
+    SQLite does not queue its writers: who asks again at once nearly always wins.
+    """
+    time.sleep(_GAP_SECONDS)
 
 
 @contextmanager
@@ -176,11 +186,14 @@ def _begin_sqlite(connection: Connection) -> None:
 
 # Any number will do, as long as nothing else in the database locks it.
 _WRITERS_LOCK = 0x57AD7A55
+_IDLE_SECONDS = 60
 
 
 def _begin_postgresql(connection: Connection) -> None:
     if connection.get_execution_options().get(_WRITING, False):
         connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT_SECONDS}s'")
+        # A writer whose process is frozen or cut off must not hold up everybody else for hours.
+        connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")
     else:
         connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")

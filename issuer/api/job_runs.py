@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session, undefer
 from issuer import lifecycle
 from issuer.application import Application
 from issuer.background.tasks import Json, Queue, RetryLater, Task
+from issuer.database import let_others_write
 from issuer.errors import RegisterRefusal
 from issuer.importing.check_file import AcceptedRow, CheckedFile, check_rows
 from issuer.importing.findings import FileRefused, Finding, Severity, of_refusal
@@ -135,6 +136,7 @@ def _import(run: _Run, job: JobRow, data: bytes) -> None:
         for chunk in chunks(checked.accepted, ROWS_AT_ONCE):
             if not _enter(run, chunk, sealer):
                 return
+            let_others_write()
     _end(application, job.id, DONE, run=run)
 
 
@@ -212,6 +214,7 @@ def _take_steps(run: _Run, job: JobRow, data: bytes) -> None:
             chunk = numbers[place : place + NUMBERS_AT_ONCE]
             if chunk:
                 _take_chunk(application, session, row, pass_type, chunk, sealer)
+        let_others_write()
         if not chunk:
             _end(application, job.id, DONE, run=run)
             return

@@ -190,6 +190,8 @@ def reissue_pass(
     def step(application: Application, session: Session, pass_type: PassType, actor: Actor) -> None:
         sealer = application.sealer(session, pass_type)
         lifecycle.reissue(session, application.tenant, pass_type, number, seal_for=sealer, actor=actor)
+        # What hangs behind the windscreen is void from now on.
+        mail.tell_holder(session, application, mail.CHANGED, type_id, number, {})
 
     return _take(request, type_id, number, data, step)
 
@@ -223,6 +225,8 @@ def renew_pass(
     def step(application: Application, session: Session, pass_type: PassType, actor: Actor) -> None:
         sealer = application.sealer(session, pass_type)
         renew(session, application.tenant, pass_type, number, renewal, seal_for=sealer, actor=actor)
+        # The print of the old term holds until its end: time enough to exchange it.
+        mail.tell_holder(session, application, mail.CHANGED, type_id, number, {})
 
     return _take(request, type_id, number, data, step)
 

@@ -169,7 +169,7 @@ def change_pass(
             raise
         if plates is not None:
             # The print in the car is void from now on, and only the holder can exchange it.
-            mail.tell_holder(session, application, "changed", type_id, number, {})
+            mail.tell_holder(session, application, mail.CHANGED, type_id, number, {})
         return respond(*pass_answer(application, session, request.user, (type_id, number)))
 
 

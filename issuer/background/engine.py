@@ -133,7 +133,13 @@ class Engine:
         DBOS.launch()
         self._sign_on()
         background = self.application.config.background
-        widths = {Queue.DELIVERY: background.concurrency, Queue.GOOGLE: 2, Queue.JOBS: 1}
+        widths = {
+            Queue.DELIVERY: background.concurrency,
+            Queue.WEBHOOKS: background.concurrency,
+            Queue.GOOGLE: 2,
+            Queue.MAIL: 2,
+            Queue.JOBS: 1,
+        }
         for queue, width in widths.items():
             DBOS.register_queue(
                 _queue_name(self.application.tenant, queue),
@@ -198,18 +204,26 @@ class Engine:
             DBOS.delete_workflows([one.workflow_id for one in ended])
             deleted += len(ended)
 
-    def waiting(self) -> dict[str, int]:
-        """How many tasks of this tenant wait or run, by queue."""
-        counts = {queue.value: 0 for queue in Queue}
-        for queue in Queue:
-            found = DBOS.list_workflows(
-                queue_name=_queue_name(self.application.tenant, queue),
+    def under_way(self) -> dict[str, list[Json]]:
+        """The payloads of this tenant's tasks that wait or run, by task."""
+        found: dict[str, list[Json]] = {}
+        offset = 0
+        while True:
+            page = DBOS.list_workflows(
                 status=["ENQUEUED", "PENDING", "DELAYED"],
-                load_input=False,
+                application_name=_application_name(self.application.tenant),
+                name=_WORKFLOW,
+                limit=_PAGE,
+                offset=offset,
                 load_output=False,
             )
-            counts[queue.value] = len(found)
-        return counts
+            for one in page:
+                if one.input is not None:
+                    task, payload, *_ = one.input["args"]
+                    found.setdefault(task, []).append(payload)
+            if len(page) < _PAGE:
+                return found
+            offset += _PAGE
 
 
 def running() -> Engine | None:

@@ -19,10 +19,15 @@ Json = dict[str, Any]
 
 
 class Queue(StrEnum):
-    """Where tasks wait; each queue has its own width, so that a bulk job does not hold up a push."""
+    """Where tasks wait; each queue has its own width, so that nothing slow holds up a push.
+
+    A webhook receiver that hangs keeps its own queue waiting and no other.
+    """
 
     DELIVERY = "delivery"
     GOOGLE = "google"
+    MAIL = "mail"
+    WEBHOOKS = "webhooks"
     JOBS = "jobs"
 
 

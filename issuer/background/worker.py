@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import delete, select
 
 from issuer.background.engine import Engine
+from issuer.database import let_others_write
 from issuer.models_delivery import WorkerRow
 from issuer.status_allocation import chunks
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 _CLOCKWORK_SECONDS: Final = 30.0
 _SWEEP_SECONDS: Final = 3600.0
-_SWEPT_AT_ONCE: Final = 500
+_SWEPT_AT_ONCE: Final = 100
 _FORGOTTEN_AFTER: Final = timedelta(days=7)
 _log = logging.getLogger("stadtpass.worker")
 
@@ -148,19 +149,20 @@ class Worker:
         enqueue_due(self._application)
 
     def _sweep(self) -> None:
-        sweep(self._application)
+        sweep(self._application, self._engine)
 
 
-def sweep(application: Application) -> int:
-    """Queue work for everything that is outstanding; says how many tasks were queued.
+def sweep(application: Application, engine: Engine) -> int:
+    """Queue work for everything that is outstanding and that no task is after; says how many tasks were queued.
 
-    Changes made before the service ran for the first time, or by a restored register, have no task. Where one is
-    queued already, another does no harm: whoever comes second finds nothing to do. The same finds are queued once
-    an hour at most, so that a long outage does not pile up tasks.
+    Changes made before the service ran for the first time, or found in a restored register, have no task. What has
+    one is left to it, however long that takes: a second chain of attempts would only double the load of an outage.
     """
     from issuer.api import jobs  # noqa: PLC0415
     from issuer.delivery import apple_push, google_objects, mail, webhooks  # noqa: PLC0415
 
+    # Read before the outstanding work: a task that ends in between has left nothing outstanding.
+    under_way = engine.under_way()
     hour = f"{application.now():%Y%m%d%H}"
     queued = 0
     for task, key, outstanding in (
@@ -170,11 +172,20 @@ def sweep(application: Application) -> int:
         (mail.TASKS[0].name, "id", mail.outstanding),
         (jobs.TASKS[0].name, "id", jobs.outstanding),
     ):
+        covered = {item for payload in under_way.get(task, []) for item in _items(payload[key])}
         with application.reading() as session:
-            found = sorted(outstanding(session, application.tenant))
-        with application.writing() as session:
-            for chunk in chunks(found, _SWEPT_AT_ONCE if key == "serials" else 1):
-                digest = hashlib.sha256("\n".join(chunk).encode()).hexdigest()[:32]
-                payload = {key: chunk if key == "serials" else chunk[0]}
-                queued += application.enqueue(session, task, payload, once=f"sweep.{hour}.{task}.{digest}")
+            left = sorted(set(outstanding(session, application.tenant)) - covered)
+        for batch in chunks(left, _SWEPT_AT_ONCE):
+            with application.writing() as session:
+                # Two workers may sweep at the same time; the same find is queued once an hour.
+                for chunk in [batch] if key == "serials" else [[one] for one in batch]:
+                    digest = hashlib.sha256("\n".join(chunk).encode()).hexdigest()[:32]
+                    payload = {key: chunk if key == "serials" else chunk[0]}
+                    once = f"sweep.{hour}.{task}.{digest}"
+                    queued += application.enqueue(session, task, payload, once=once)
+            let_others_write()
     return queued
+
+
+def _items(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value

@@ -23,6 +23,7 @@ from issuer.lifecycle import Actor, Changes
 from issuer.pass_view import PassView
 from issuer.production import carrier_maker
 from issuer.register import load_contents
+from issuer.revocation import revoke_logged
 from issuer.revocation_log import RevocationLog
 from issuer.sealing import RegisterSealer, sealer_for
 from issuer.workspace import Workspace
@@ -37,7 +38,6 @@ from verifier.cli import Parser, chosen_time
 from verifier.verdict import ExitCode
 
 _STEPS: dict[str, Callable[..., None]] = {
-    "revoke": lifecycle.revoke,
     "suspend": lifecycle.suspend,
     "resume": lifecycle.resume,
 }
@@ -141,12 +141,11 @@ def run_step(arguments: argparse.Namespace) -> ExitCode:
     with opened(arguments) as workspace, writing(workspace.engine) as session:
         type_id = lifecycle.find_type(session, workspace.tenant, arguments.number, arguments.type)
         by = Actor(actor(), at, arguments.reason)
-        _STEPS[arguments.step](session, workspace.tenant, type_id, arguments.number, actor=by)
         if arguments.step == "revoke":
-            pass_type = workspace.pass_types[type_id]
-            view = pass_view.show(session, workspace.tenant, pass_type, arguments.number)
-            place = view.revisions[-1].place
-            RevocationLog(workspace.folder).passed(workspace.tenant, type_id, arguments.number, place, at)
+            log = RevocationLog(workspace.folder)
+            revoke_logged(session, workspace.tenant, log, type_id, arguments.number, actor=by)
+        else:
+            _STEPS[arguments.step](session, workspace.tenant, type_id, arguments.number, actor=by)
     tell(say(arguments, f"PASS_{arguments.step.upper()}", number=arguments.number))
     return ExitCode.GREEN
 

@@ -127,7 +127,7 @@ def give_up(application: Application, payload: Json) -> None:
     _fail(application, payload["id"], "given-up")
 
 
-TASKS: tuple[Task, ...] = (Task(TASK, Queue.DELIVERY, run, give_up=give_up),)
+TASKS: tuple[Task, ...] = (Task(TASK, Queue.MAIL, run, give_up=give_up),)
 
 
 @dataclass(frozen=True, slots=True)

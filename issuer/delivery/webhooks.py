@@ -115,7 +115,7 @@ def signature(key: bytes, message_id: str, timestamp: int, body: bytes) -> str:
     return "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
 
 
-TASKS: tuple[Task, ...] = (Task(WEBHOOK_TASK, Queue.DELIVERY, deliver, timedelta(days=3), give_up),)
+TASKS: tuple[Task, ...] = (Task(WEBHOOK_TASK, Queue.WEBHOOKS, deliver, timedelta(days=3), give_up),)
 
 
 def _begin(application: Application, delivery_id: str) -> _Outgoing | None:

@@ -15,9 +15,10 @@ from sqlalchemy.orm import Session
 
 from issuer import audit, outgoing
 from issuer.audit import AuditEvent
+from issuer.database import let_others_write
 from issuer.importing.record import status_word
 from issuer.models import PassRow, RevisionRow
-from issuer.nightly.reports import Report, let_others_write
+from issuer.nightly.reports import Report
 from issuer.outgoing import EventName, PassEvent
 from issuer.register import subject
 from passes.model import PassStatus

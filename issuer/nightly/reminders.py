@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import ColumnElement, exists, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
+from issuer.database import let_others_write
 from issuer.delivery import mail
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_delivery import ReminderRow
-from issuer.nightly.reports import Report, let_others_write
+from issuer.nightly.reports import Report
 from issuer.status_allocation import chunks
 from passes.display import day_text
 from passes.model import PassStatus

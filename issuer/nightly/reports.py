@@ -6,7 +6,6 @@ what happened, neither less nor twice.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from issuer.application import Application
 
 # SQLite lets whoever waits ask again every 100 ms at most; without a gap between two chunks nobody would get a turn.
-_GAP_SECONDS = 0.1
 # The row by which a night is begun once, whoever looks at the clock.
 NIGHT = "nightly"
 
@@ -69,11 +67,6 @@ class Report:
             session.add(row)
             session.flush()
         return row
-
-
-def let_others_write() -> None:
-    """Wait a moment between two chunks, so that requests that write get their turn."""
-    time.sleep(_GAP_SECONDS)
 
 
 def newest(session: Session, tenant: str, limit: int) -> list[NightlyRunRow]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
+from issuer.database import let_others_write
 from issuer.list_content import KEPT
 from issuer.models import Base, HolderRow, PassRow, StatusListRow, WithdrawnPlaceRow
 from issuer.models_access import (
@@ -39,7 +40,7 @@ from issuer.models_delivery import (
     WebhookDeliveryRow,
 )
 from issuer.nightly import removals
-from issuer.nightly.reports import Report, let_others_write
+from issuer.nightly.reports import Report
 from issuer.status_allocation import half_year
 from passes.periods import berlin_day
 

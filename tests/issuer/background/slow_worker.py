@@ -27,7 +27,7 @@ def main(data: str, executor: str, file: str, seconds: str) -> None:
 
     tasks = {"slow": Task("slow", Queue.DELIVERY, run)}
     engine_module.all_tasks = lambda: tasks  # type: ignore[assignment]
-    worker_module.sweep = lambda application: 0  # type: ignore[assignment]
+    worker_module.sweep = lambda application, engine: 0  # type: ignore[assignment]
     Worker._publish = lambda self: None  # type: ignore[method-assign]
     Worker._clockwork = lambda self: None  # type: ignore[method-assign]
     with Application.open(Path(data)) as application:

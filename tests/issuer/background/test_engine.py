@@ -9,11 +9,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from issuer.application import Application
 from issuer.background import engine as engine_module
 from issuer.background.engine import Engine
 from issuer.background.tasks import Queue, RetryLater, Task
+from issuer.background.worker import sweep
+from issuer.models_delivery import AppleDeviceRow, AppleRegistrationRow, WalletPassRow
 from tests.service import City
 
 Json = dict[str, Any]
@@ -48,6 +51,7 @@ def book(monkeypatch: pytest.MonkeyPatch) -> Book:
     book = Book()
     tasks = {
         "note": Task("note", Queue.DELIVERY, book.run, give_up=book.give_up),
+        "apple-push": Task("apple-push", Queue.DELIVERY, book.run),
         "hurry": Task("hurry", Queue.JOBS, book.run, patience=timedelta(0), give_up=book.give_up),
     }
     monkeypatch.setattr(engine_module, "all_tasks", lambda: tasks)
@@ -126,9 +130,51 @@ def test_ended_work_is_pruned_and_waiting_work_is_not(running: Engine, book: Boo
     book.wait(1)
     time.sleep(0.3)
     assert running.prune(datetime.now(UTC) + timedelta(seconds=5)) == 1
-    assert running.waiting() == {"delivery": 1, "google": 0, "jobs": 0}
+    assert running.under_way() == {"note": [{"n": 2}]}
 
 
 def test_before_the_service_has_run_nothing_is_queued(application: Application, book: Book) -> None:
     with application.writing() as session:
         assert not application.enqueue(session, "note", {"n": 1})
+
+
+def test_the_sweep_leaves_alone_what_a_task_is_after(running: Engine, book: Book, city: City) -> None:
+    def fail(_: Json) -> None:
+        raise RetryLater("NOBODY_THERE", 600)
+
+    book.fail = fail
+    application = running.application
+    serials = _registered(application, city, 3)
+    assert sweep(application, running) == 1
+    book.wait(1)
+    assert book.entries == [{"serials": serials[:3]}]
+    time.sleep(0.3)
+    # An outage of hours: the chain of attempts that there is stays the only one.
+    for _ in range(3):
+        city.clock.forward(hours=1)
+        assert sweep(application, running) == 0
+    more = _registered(application, city, 4)
+    assert sweep(application, running) == 1
+    book.wait(2)
+    assert book.entries[1] == {"serials": sorted(set(more) - set(serials))}
+
+
+def _registered(application: Application, city: City, count: int) -> list[str]:
+    """Serials of ``count`` passes, sorted, each on a phone that has not been pushed to."""
+    with application.writing() as session:
+        rows = session.scalars(
+            select(WalletPassRow)
+            .where(WalletPassRow.tenant == application.tenant)
+            .order_by(WalletPassRow.serial)
+        ).all()[:count]
+        for row in rows:
+            device = {"tenant": application.tenant, "device_id": row.serial}
+            if session.get(AppleDeviceRow, tuple(device.values())) is None:
+                session.add(
+                    AppleDeviceRow(
+                        **device, push_token=row.serial, created_at=city.clock(), updated_at=city.clock()
+                    )
+                )
+                session.flush()
+                session.add(AppleRegistrationRow(**device, serial=row.serial, created_at=city.clock()))
+        return [row.serial for row in rows]
