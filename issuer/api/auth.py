@@ -79,12 +79,17 @@ class require:  # noqa: N801 - reads as a word where handlers use it
         """Let the request through, or raise."""
         token = _bearer_token(connection)
         client = await sync_to_thread(authenticate, application_of(connection), token)
-        if self.scope not in client.scopes:
-            challenge = f'Bearer realm="{REALM}", error="insufficient_scope", scope="{self.scope}"'
-            raise problem(403, "SCOPE_MISSING", headers={"WWW-Authenticate": challenge}, scope=self.scope)
+        demand(client, self.scope)
         _check_content_type(connection, handler.opt.get("content_types", JSON_TYPES))
         connection.scope["user"] = client
         connection.scope["auth"] = self.scope
+
+
+def demand(client: ApiClient, scope: Scope) -> None:
+    """Let ``client`` go on if it has ``scope``. Raises the problem 403 SCOPE_MISSING."""
+    if scope not in client.scopes:
+        challenge = f'Bearer realm="{REALM}", error="insufficient_scope", scope="{scope}"'
+        raise problem(403, "SCOPE_MISSING", headers={"WWW-Authenticate": challenge}, scope=scope)
 
 
 def authenticate(application: Application, token: str) -> ApiClient:

@@ -10,7 +10,7 @@ from litestar.params import FromPath, PathParameter
 from litestar.types import ControllerRouterHandler
 
 from issuer import wallet_passes
-from issuer.api.auth import ApiRequest, application_of, require
+from issuer.api.auth import ApiRequest, application_of, demand, require
 from issuer.api.documentation import documented
 from issuer.api.pass_answers import pass_type_of
 from issuer.api.pass_examples import NUMBER, UNKNOWN
@@ -24,6 +24,8 @@ from passes.pdf import PdfFactory
 from passes.qr import qr_png
 
 _FILES: Final = {"apple": Carrier.APPLE, "pdf": Carrier.PDF, "seal.png": Carrier.SEAL}
+# Beside passes:read: the letter has name and address; with the token in a pass, one can act as its wallet.
+_ALSO_NEEDED: Final = {"apple": Scope.PASSES_WRITE, "pdf": Scope.HOLDERS_READ}
 _TYPES: Final = {
     "apple": ("application/vnd.apple.pkpass", ".pkpass"),
     "pdf": ("application/pdf", ".pdf"),
@@ -43,8 +45,9 @@ _pdf: list[PdfFactory] = []
     tags=["Passes"],
     summary="Fetch a file of a pass",
     description=(
-        "`apple` is the signed pass, `pdf` the print with a letter that names holder and address, `seal.png` the QR "
-        "code. A pass that does not hold has its seal only, one that is not paid for has nothing."
+        "`apple` is the signed pass, which holds the secret of wallets: it needs `passes:write` as well. `pdf` is "
+        "the print with a letter that names holder and address: it needs `holders:read` as well. `seal.png` is the "
+        "QR code. A pass that does not hold has its seal only, one that is not paid for has nothing."
     ),
     responses=documented(
         None,
@@ -64,6 +67,8 @@ def get_file(
     application = application_of(request)
     if name not in _FILES:
         raise problem(404, "FILE_UNKNOWN")
+    if name in _ALSO_NEEDED:
+        demand(request.user, _ALSO_NEEDED[name])
     pass_type = pass_type_of(application, type_id)
     with application.reading() as session:
         content = next(load_contents(session, application.tenant, pass_type, [number]), None)

@@ -1,4 +1,4 @@
-"""What an API client may do; each operation asks for exactly one scope."""
+"""What an API client may do; each operation asks for one scope, files of a pass for a second."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Scope(StrEnum):
     PASSES_READ = "passes:read"
     PASSES_WRITE = "passes:write"
     PASSES_REVOKE = "passes:revoke"
-    # Beside passes:read: names and addresses in answers, and searching by name.
+    # Beside passes:read: names and addresses in answers and prints, and searching by name.
     HOLDERS_READ = "holders:read"
     JOBS_WRITE = "jobs:write"
     CHECKS_READ = "checks:read"
@@ -21,10 +21,10 @@ class Scope(StrEnum):
 
 
 DESCRIPTIONS: Final[dict[Scope, str]] = {
-    Scope.PASSES_READ: "Look at passes, their history and their files",
-    Scope.PASSES_WRITE: "Issue, change and reissue passes",
+    Scope.PASSES_READ: "Look at passes, their history and their QR codes",
+    Scope.PASSES_WRITE: "Issue, change and reissue passes, and fetch them for Apple Wallet",
     Scope.PASSES_REVOKE: "Revoke, suspend and resume passes",
-    Scope.HOLDERS_READ: "See names and addresses of holders, and search by name",
+    Scope.HOLDERS_READ: "See names and addresses of holders, also in prints, and search by name",
     Scope.JOBS_WRITE: "Start, watch and cancel bulk jobs",
     Scope.CHECKS_READ: "Ask whether a plate has a permit",
     Scope.WEBHOOKS_WRITE: "Set up webhooks and see their deliveries",

@@ -15,6 +15,7 @@ import pytest
 from litestar.testing import TestClient
 from sqlalchemy import select
 
+from issuer.api.scopes import Scope
 from issuer.application import Application
 from issuer.models import RevisionRow
 from issuer.models_access import IdempotencyRow, PickupLinkRow
@@ -320,6 +321,26 @@ def test_files(office: Office, application: Application) -> None:
     office.step(NUMBER, "revoke", {"reason": "x"})
     assert office.get(f"{PATH}/files/pdf").json()["code"] == "FILE_NOT_OF_STATUS"
     assert office.get(f"{PATH}/files/seal.png").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "more"), [("apple", Scope.PASSES_WRITE), ("pdf", Scope.HOLDERS_READ), ("seal.png", None)]
+)
+def test_who_gets_which_file(
+    office: Office, serve: Serve, application: Application, name: str, more: Scope | None
+) -> None:
+    # Whatever else a client may do does not help it.
+    others = [one for one in Scope if one is not more]
+    answer = office_of(serve, application, *others).get(f"{PATH}/files/{name}")
+    if more is None:
+        assert office_of(serve, application, Scope.PASSES_READ).get(f"{PATH}/files/{name}").status_code == 200
+        return
+    assert (answer.status_code, answer.json()["code"]) == (403, "SCOPE_MISSING")
+    assert f'scope="{more}"' in answer.headers["www-authenticate"]
+    both = office_of(serve, application, Scope.PASSES_READ, more)
+    assert both.get(f"{PATH}/files/{name}").status_code == 200
+    # It is an addition, not another way in.
+    assert office_of(serve, application, more).get(f"{PATH}/files/{name}").status_code == 403
 
 
 def test_links_and_codes(office: Office, application: Application) -> None:
