@@ -6,6 +6,7 @@ the long work of deletion begins.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from issuer.background.tasks import Json, Queue, Task
+from issuer.background.tasks import Json, Queue, RetryLater, Task
 from issuer.models_delivery import NightlyRunRow
 from issuer.nightly import certificates, expiry, reminders, retention
 from issuer.nightly.reports import NIGHT, Report
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from issuer.background.engine import Engine
 
 TASK: Final = "nightly"
+_AHEAD: Final = timedelta(days=1)
+_log = logging.getLogger("stadtpass.nightly")
 Counts = dict[str, int]
 
 
@@ -65,7 +68,8 @@ def enqueue_due(application: Application) -> bool:
     """Queue the night's work if it is time and nobody has; called every half minute by every worker.
 
     However many nights were missed, the work is caught up once: it goes by what is so now. A night of a later day
-    counts for all before it, so the hour that autumn repeats starts nothing twice.
+    counts for all before it, so the hour that autumn repeats starts nothing twice; but no later one than tomorrow,
+    which only a clock that was wrong can have begun.
     """
     day = due_day(application.now(), application.config.background.nightly_at)
     with application.reading() as session:
@@ -90,11 +94,16 @@ def enqueue_due(application: Application) -> bool:
 
 
 def run_task(application: Application, payload: Json) -> None:
-    """Do the night's work of ``payload["day"]``."""
+    """Do the night's work of ``payload["day"]``. Raises RetryLater if a part of it failed."""
     from issuer.background import engine  # noqa: PLC0415 - whoever runs tasks has loaded it
 
     day = date.fromisoformat(payload["day"])
-    run_night(application, day, engine.running())
+    try:
+        run_night(application, day, engine.running())
+    except RetryLater:
+        raise
+    except Exception as fault:
+        raise RetryLater("night-incomplete") from fault
     with application.writing() as session:
         row = session.get(NightlyRunRow, (application.tenant, day, NIGHT))
         if row is not None:
@@ -102,13 +111,25 @@ def run_task(application: Application, payload: Json) -> None:
 
 
 def run_night(application: Application, day: date | None = None, engine: Engine | None = None) -> None:
-    """Do all parts now; their reports are those of ``day``, today if None. Doing it again does what is left to do."""
+    """Do all parts now; their reports are those of ``day``, today if None. Doing it again does what is left to do.
+
+    A part that fails keeps no other from its work. Once all have had their turn, the first fault is raised.
+    """
     of_day = day or berlin_day(application.now())
+    faults: list[Exception] = []
     for part in PARTS:
-        report = Report(application, of_day, part.name)
-        report.begin()
-        part.run(application, report, engine)
-        report.end()
+        try:
+            report = Report(application, of_day, part.name)
+            report.begin()
+            part.run(application, report, engine)
+            report.end()
+        except Exception as fault:
+            # Its text may name people, so only its kind is logged.
+            _log.error("part failed", extra={"part": part.name, "fault": type(fault).__name__})
+            _log.debug("part failed", exc_info=fault, extra={"part": part.name})
+            faults.append(fault)
+    if faults:
+        raise faults[0]
 
 
 def preview(application: Application) -> dict[str, Counts]:
@@ -119,7 +140,9 @@ def preview(application: Application) -> dict[str, Counts]:
 
 def _begun(session: Session, tenant: str, day: date) -> bool:
     newest = session.scalar(
-        select(func.max(NightlyRunRow.day)).where(NightlyRunRow.tenant == tenant, NightlyRunRow.name == NIGHT)
+        select(func.max(NightlyRunRow.day)).where(
+            NightlyRunRow.tenant == tenant, NightlyRunRow.name == NIGHT, NightlyRunRow.day <= day + _AHEAD
+        )
     )
     return newest is not None and newest >= day
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
 
 from issuer.application import Application
 from issuer.background.engine import Engine
+from issuer.background.tasks import RetryLater
 from issuer.models_delivery import NightlyRunRow
 from issuer.nightly import run
 from issuer.nightly.run import due_day, enqueue_due, run_night
@@ -101,11 +103,21 @@ def test_the_hour_that_autumn_repeats_begins_nothing(city: City, queued: list[st
     assert queued == ["2026-10-24", "2026-10-25"]
 
 
-def test_a_clock_that_was_set_back_begins_nothing(city: City, queued: list[str]) -> None:
+def test_a_clock_that_was_set_back_by_a_day_begins_nothing(city: City, queued: list[str]) -> None:
     application = city.open()
     enqueue_due(application)
-    city.clock.forward(days=-3)
+    city.clock.forward(days=-1)
     assert not enqueue_due(application)
+
+
+def test_a_clock_that_was_years_ahead_ends_no_night(city: City, queued: list[str]) -> None:
+    application = city.open()
+    city.clock.at = berlin("2030-01-01 12:00")
+    assert enqueue_due(application)
+    for day in ("2026-11-21", "2026-11-22"):
+        city.clock.at = berlin(f"{day} 12:00")
+        assert [enqueue_due(application), enqueue_due(application)] == [True, False]
+    assert queued == ["2030-01-01", "2026-11-21", "2026-11-22"]
 
 
 def test_each_city_has_its_own_night(city: City, neighbour: Application, queued: list[str]) -> None:
@@ -131,6 +143,41 @@ def test_a_second_run_does_nothing_and_no_other_city_is_touched(
     differing = [name for name in first if first[name] != second[name]]
     assert differing == []
     assert snapshot(neighbour) == others
+
+
+@pytest.mark.parametrize("failing", ["expiry", "reminders", "warnings", "retention"])
+def test_a_part_that_fails_keeps_no_other_from_its_work(
+    city: City, application: Application, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("Erika Mustermann")
+
+    city.clock.forward(days=200)
+    whole = run.PARTS
+    broken = tuple(replace(part, run=fail) if part.name == failing else part for part in whole)
+    monkeypatch.setattr(run, "PARTS", broken)
+    with application.writing() as session:
+        session.add(
+            NightlyRunRow(
+                tenant=application.tenant,
+                day=city.clock.at.date(),
+                name="nightly",
+                started_at=city.clock.at,
+                finished_at=None,
+                report={},
+            )
+        )
+    payload = {"day": city.clock.at.date().isoformat()}
+    with pytest.raises(RetryLater, match="night-incomplete"):
+        run.run_task(application, payload)
+    open_parts = set(column(application, NightlyRunRow.name, finished_at=None))
+    assert open_parts == {failing, "nightly"}
+    monkeypatch.setattr(run, "PARTS", whole)
+    run.run_task(application, payload)
+    assert column(application, NightlyRunRow.name, finished_at=None) == []
+    done = snapshot(application)
+    run.run_task(application, payload)
+    assert snapshot(application) == done
 
 
 def test_the_task_runs_in_a_real_engine(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
