@@ -27,6 +27,7 @@ from issuer.models_delivery import (
     WalletPassRow,
 )
 from issuer.register import subject
+from issuer.status_allocation import chunks
 from passes.periods import berlin_day
 
 if TYPE_CHECKING:
@@ -189,18 +190,16 @@ def _keep_places(session: Session, application: Application, keys: Sequence[Key]
     ).all()
     if not places:
         return
-    noted = {
-        (number, index)
-        for number, index in session.execute(
-            select(WithdrawnPlaceRow.list_number, WithdrawnPlaceRow.list_index).where(
-                WithdrawnPlaceRow.tenant == tenant
-            )
-        )
-    }
+    invalid = {(number, index): value for number, index, value in places if value}
     fresh: list[dict[str, Any]] = [
-        {"tenant": tenant, "list_number": number, "list_index": index, "status_value": value, "at": now}
-        for number, index, value in places
-        if value and (number, index) not in noted
+        {
+            "tenant": tenant,
+            "list_number": number,
+            "list_index": index,
+            "status_value": invalid[number, index],
+            "at": now,
+        }
+        for number, index in sorted(invalid.keys() - _noted(session, tenant, sorted(invalid)))
     ]
     if fresh:
         session.execute(insert(WithdrawnPlaceRow), fresh)
@@ -209,3 +208,15 @@ def _keep_places(session: Session, application: Application, keys: Sequence[Key]
         .where(StatusListRow.tenant == tenant, StatusListRow.number.in_({number for number, *_ in places}))
         .values(used=StatusListRow.capacity)
     )
+
+
+def _noted(session: Session, tenant: str, places: Sequence[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Those of ``places`` that a restore has noted before; of all others, of which there can be many, none."""
+    found: set[tuple[int, int]] = set()
+    place = (WithdrawnPlaceRow.list_number, WithdrawnPlaceRow.list_index)
+    for chunk in chunks(places, 500):
+        rows = session.execute(
+            select(*place).where(WithdrawnPlaceRow.tenant == tenant, tuple_(*place).in_(chunk))
+        )
+        found |= {(number, index) for number, index in rows}
+    return found

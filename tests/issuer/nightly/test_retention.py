@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, event, insert, select, update
 
 from issuer import audit, lifecycle
 from issuer.application import Application
@@ -36,6 +36,7 @@ from issuer.models_delivery import (
     WebhookDeliveryRow,
 )
 from issuer.nightly import retention
+from issuer.nightly.removals import delete_some
 from issuer.nightly.reports import Report
 from issuer.register import subject
 from issuer.status_allocation import allocate, not_valid
@@ -175,6 +176,58 @@ def test_what_was_invalid_stays_invalid_as_long_as_lists_are_published(
     city.clock.at = datetime(2041, 3, 1, tzinfo=TODAY.tzinfo) + KEPT
     night(application)
     assert count(application, WithdrawnPlaceRow) == 0
+
+
+def test_places_withdrawn_before_are_not_all_read(city: City, application: Application, number: str) -> None:
+    with application.writing() as session:
+        actor = Actor("test", application.now(), "why")
+        lifecycle.revoke(session, application.tenant, PERMIT, number, actor=actor)
+        own = session.execute(
+            select(RevisionRow.list_number, RevisionRow.list_index).where(
+                RevisionRow.tenant == application.tenant,
+                RevisionRow.type_id == PERMIT,
+                RevisionRow.number == number,
+            )
+        ).one()
+        # One that a restore has noted already, and many that have nothing to do with the pass.
+        taken = {own.list_index} | {index for index in range(2000, 5000) if index != own.list_index}
+        session.execute(
+            insert(WithdrawnPlaceRow),
+            [
+                {
+                    "tenant": application.tenant,
+                    "list_number": own.list_number,
+                    "list_index": index,
+                    "status_value": 1,
+                    "at": TODAY,
+                }
+                for index in sorted(taken)
+            ],
+        )
+    city.clock.forward(days=KEPT_DAYS)
+    read: list[int] = []
+    with application.writing() as session:
+
+        def look(
+            connection: Connection,
+            _cursor: object,
+            statement: str,
+            values: Any,
+            _context: object,
+            _many: bool,
+        ) -> None:
+            if statement.startswith("SELECT") and "FROM withdrawn_places" in statement:
+                cursor = connection.connection.cursor()
+                cursor.execute(statement, values)
+                read.append(len(cursor.fetchall()))
+                cursor.close()
+
+        connection = session.connection()
+        event.listen(connection, "after_cursor_execute", look)
+        assert delete_some(session, application) == 1
+        event.remove(connection, "after_cursor_execute", look)
+    assert read == [1]
+    assert count(application, WithdrawnPlaceRow) == len(taken)
 
 
 def test_no_place_is_given_out_again(city: City, application: Application, number: str) -> None:
