@@ -38,7 +38,7 @@ _FORMS = {
 }
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z][A-Za-z0-9-]{1,62}")
 # Settings that stand on passes: when one changes, those in wallets are out of date.
-SHOWN_ON_PASSES: Final = ("city_name", "display_mode", "contact", "google_rotating_barcode")
+SHOWN_ON_PASSES: Final = ("city_name", "display_mode", "contact", "base_url", "google_rotating_barcode")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # Phones append /v1 themselves, and lists and images their own names: neither a slash nor /v1 at the end.
 _PATH = r"(?::[1-9][0-9]{0,4})?(?:/(?!\.{1,2}(?:/|\Z)|v1\Z)[A-Za-z0-9._~-]{1,60}){0,6}"
