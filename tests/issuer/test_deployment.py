@@ -43,13 +43,33 @@ def test_units(unit: Path, tmp_path: Path) -> None:
     assert (checked.returncode, found) == (0, [])
 
 
-@pytest.mark.parametrize("unit", [one for one in UNITS if one.suffix == ".service"], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "unit", [one for one in UNITS if "/bin/stadtpass " in one.read_text()], ids=lambda one: one.name
+)
 def test_the_commands_in_units_exist(unit: Path) -> None:
     text = unit.read_text().replace("%H", "host").replace("%i", "2").replace("%%", "%")
     (command,) = re.findall(r"stadtpass/bin/stadtpass ([^'\n]+)", text)
     words = [word.strip('"') for word in re.sub(r"\$\([^)]*\)", "now", command).split()]
     arguments = build_parser(words[0]).parse_args(words)
     assert arguments.data == Path("/var/lib/stadtpass/data")
+
+
+def test_a_backup_that_fails_is_told() -> None:
+    (unit,) = re.findall(
+        r"^OnFailure=(.+)$", (SYSTEMD / "stadtpass-backup.service").read_text(), re.MULTILINE
+    )
+    (mailing,) = re.findall(r"^ExecStart=/bin/sh -c '(.+)'$", (SYSTEMD / unit).read_text(), re.MULTILINE)
+    command = mailing.replace("%%", "%").replace("%H", "host").replace("/usr/sbin/sendmail -t", "cat")
+    for address, wanted in (("it@city.example", "To: it@city.example\nSubject: "), ("", "")):
+        told = subprocess.run(
+            ["/bin/sh", "-c", command],
+            env={"ALERT_MAIL": address},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert told.stdout.startswith(wanted)
+        assert bool(told.stdout) == bool(wanted)
 
 
 @pytest.mark.skipif(shutil.which("nginx") is None, reason="no nginx")
