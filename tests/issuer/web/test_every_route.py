@@ -33,6 +33,8 @@ from tests.issuer.web.hostile_requests import KINDS, sent_to
 from tests.issuer.web.raw_requests import JSON, Ask, Route, Service, Told, example_requests
 from tests.service import DATABASES, OTHER_TENANT, PERMIT, TENANT, City, new_database, running_numbers
 
+pytestmark = pytest.mark.slow
+
 SECRET = "Erika-Mustermann-0815"
 # Pages of the framework's that nobody gets to: a guard says 404.
 UNSERVED = {"/api", "/api/{path:str}"}
@@ -49,7 +51,7 @@ def _routes(app: Litestar, values: dict[str, str]) -> list[Route]:
 
 @pytest.fixture(scope="module", params=DATABASES)
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A running city with credentials for everything; one for all tests here, since nothing should happen to it."""
+    """A running city with credentials for everything, one for all tests here."""
     folder = tmp_path_factory.mktemp("every-route")
     if request.param == "sqlite":
         template: Path = request.getfixturevalue("sqlite_cities")
@@ -82,7 +84,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             "kind": "pass.example.stadtpass.demo", "serial": "0" * 32, "path": "x",
             **dict.fromkeys(("job_id", "webhook_id", "delivery_id", "device_id"), "0" * 32),
         }  # fmt: skip
-        routes = _routes(app, values | {"number": number})
+        routes = _routes(app, values)
         # A status list has a number of its own.
         routes = [
             Route(one.template, re.sub(r"^/status/.*", "/status/1", one.path), one.methods) for one in routes
