@@ -25,7 +25,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
-from sqlalchemy import Table, inspect, select
+from sqlalchemy import Table, inspect, null, select
 from sqlalchemy.orm import Session
 
 import issuer.models_access
@@ -49,6 +49,7 @@ KEYS, TYPES = "keys", "types"
 LEFT_OUT: Final = frozenset(
     {
         "access_tokens",
+        "letter_codes",
         "pickup_links",
         "visits",
         "published_lists",
@@ -57,6 +58,10 @@ LEFT_OUT: Final = frozenset(
         "rate_slots",
     }
 )
+# What a restored job, which never goes on, does not need.
+_EMPTIED: Final = frozenset({("jobs", "input")})
+# More than any city writes; a restore reads no more.
+LARGEST_LOG: Final = 1024 * 1024 * 1024
 _ROWS: Final = 1000
 _LARGEST_FILE: Final = 16 * 1024 * 1024
 _COMPRESSION: Final = 6
@@ -115,6 +120,7 @@ def _write(workspace: Workspace, file: IO[bytes], at: datetime, secret: Unlock |
             for table in tables_of_tenant():
                 counts[table.name] = _dump(archive, session, table, workspace.tenant)
         names = [_add(archive, FILES + name, data) for name, data in _files(workspace)]
+        names += _add_log(archive, workspace.folder / REVOCATIONS)
         _add(archive, END, _json({"rows": counts, "files": sorted(names)}))
     writer.close()
     return sum(counts.values()), len(names)
@@ -132,8 +138,9 @@ def _manifest(workspace: Workspace, session: Session, at: datetime) -> dict[str,
 
 def _dump(archive: tarfile.TarFile, session: Session, table: Table, tenant: str) -> int:
     key = list(inspect(table).primary_key)
+    columns = [null().label(one.name) if (table.name, one.name) in _EMPTIED else one for one in table.c]
     rows = session.execute(
-        select(table).where(table.c.tenant == tenant).order_by(*key).execution_options(yield_per=_ROWS)
+        select(*columns).where(table.c.tenant == tenant).order_by(*key).execution_options(yield_per=_ROWS)
     )
     count = 0
     for part, chunk in enumerate(rows.mappings().partitions(_ROWS), start=1):
@@ -145,7 +152,7 @@ def _dump(archive: tarfile.TarFile, session: Session, table: Table, tenant: str)
 
 def _files(workspace: Workspace) -> Iterator[tuple[str, bytes]]:
     folder = workspace.folder
-    for name in (CONFIG, SERVICE_KEY, BUNDLE_FILE, REVOCATIONS):
+    for name in (CONFIG, SERVICE_KEY, BUNDLE_FILE):
         with suppress(FileNotFoundError):
             yield name, _content(folder / name)
     scheme, _, place = workspace.config.keys.partition(":")
@@ -179,6 +186,21 @@ def _add(archive: tarfile.TarFile, name: str, data: bytes) -> str:
     entry.size, entry.mode = len(data), 0o600
     archive.addfile(entry, io.BytesIO(data))
     return name
+
+
+def _add_log(archive: tarfile.TarFile, path: Path) -> list[str]:
+    """The revocation log as long as it is now, piece by piece: it is only ever appended to."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return []
+    with file:
+        entry = tarfile.TarInfo(FILES + path.name)
+        entry.size, entry.mode = os.fstat(file.fileno()).st_size, 0o600
+        if entry.size > LARGEST_LOG:
+            raise IssuerRefusal("BACKUP_FILE_LARGE", file=path)
+        archive.addfile(entry, file)
+    return [entry.name]
 
 
 def encoded(value: Any) -> Any:

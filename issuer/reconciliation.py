@@ -5,8 +5,7 @@ Everything here only ever takes validity away.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,8 +21,9 @@ from issuer.audit import AuditEvent
 from issuer.errors import IssuerRefusal
 from issuer.lifecycle import Actor
 from issuer.models import PassRow, RevisionRow, SequenceRow, StatusListRow, WithdrawnPlaceRow
-from issuer.models_access import JobRow
-from issuer.models_delivery import WalletPassRow
+from issuer.models_access import ApiClientRow, JobRow, VerifierDeviceRow
+from issuer.models_delivery import WalletPassRow, WebhookEndpointRow
+from issuer.restored_log import LoggedRevocation
 from issuer.sequences import next_sequence
 from issuer.status_allocation import CAPACITY, NUMBERS, half_year
 from keys import lifecycle as key_lifecycle
@@ -38,6 +38,8 @@ _NUMBERS_LEFT_OUT: Final = 1000
 # A list that the register does not know is published for as long as a pass can hold.
 _UNKNOWN_LIST_YEARS: Final = 5
 _REASON: Final = "restore"
+# What a restored place has is only ever replaced by what stands further behind here.
+_STRONGER: Final = (Status.VALID, Status.SUSPENDED, Status.SUPERSEDED, Status.INVALID)
 _REVOCABLE: Final = (
     PassStatus.ACTIVE,
     PassStatus.SUSPENDED,
@@ -51,13 +53,17 @@ class Reconciled:
     """What was taken back: passes and keys revoked, passes suspended, places of passes that nobody knows.
 
     ``reissue`` are passes (type, number) whose seal was replaced after the backup: they need another one.
+    ``clients``, ``devices`` and ``webhooks`` count what was locked, since nobody knows what was since the backup.
     """
 
     passes: int = 0
     keys: int = 0
     suspended: int = 0
     places: int = 0
-    reissue: list[tuple[str, str]] = field(default_factory=list)
+    clients: int = 0
+    devices: int = 0
+    webhooks: int = 0
+    reissue: dict[tuple[str, str], None] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -74,55 +80,56 @@ class _Run:
 
 
 def reconcile(
-    session: Session, tenant: str, at: datetime, actor: str, log: bytes, published: Path | None
+    session: Session,
+    tenant: str,
+    at: datetime,
+    actor: str,
+    revoked: Sequence[LoggedRevocation],
+    published: Path | None,
+    *,
+    keep_credentials: bool,
 ) -> Reconciled:
-    """Apply the revocation ``log`` and the lists in ``published`` to the register restored in ``session``.
+    """Apply the logged revocations and the lists in ``published`` to the register restored in ``session``.
 
-    Raises IssuerRefusal RESTORE_LOG_UNREADABLE, RESTORE_REVOCATION for a line that cannot be applied,
-    RESTORE_LISTS for a list that is not this city's.
+    API clients, verifier devices and webhooks are locked unless ``keep_credentials``. Raises IssuerRefusal
+    RESTORE_REVOCATION for a revocation that cannot be applied, RESTORE_LISTS for a list that is not this city's.
     """
     run = _Run(session, tenant, at, actor)
-    _replay(run, log)
+    _replay(run, revoked)
     if published is not None:
         for number, found in _published_lists(run, published):
             _take_over(run, number, found)
     _close_lists(run)
     _let_wallets_fetch(run)
     _end_jobs(run)
+    if not keep_credentials:
+        _lock_credentials(run)
     facts: dict[str, audit.Fact] = {
         "passes_revoked": run.done.passes,
         "keys_revoked": run.done.keys,
         "suspended": run.done.suspended,
         "places": run.done.places,
+        "clients_revoked": run.done.clients,
+        "devices_locked": run.done.devices,
+        "webhooks_disabled": run.done.webhooks,
     }
     audit.append(session, tenant, [AuditEvent("restore", "register", after=facts)], at, actor)
     return run.done
 
 
-def _replay(run: _Run, log: bytes) -> None:
-    for n, line in enumerate(log.split(b"\n"), start=1):
-        # A line that was cut off was never acknowledged; the log goes on behind it on a line of its own.
-        if not line.strip() or (line.startswith(b'{"at": ') and not line.endswith(b"}")):
-            continue
+def _replay(run: _Run, revoked: Sequence[LoggedRevocation]) -> None:
+    for one in revoked:
         try:
-            entry = json.loads(line)
-            if entry["tenant"] != run.tenant:
-                continue
-            kid, name, place = entry.get("key"), entry.get("pass"), entry.get("place")
-            type_id, _, number = (name or "").partition("/")
-            if place is not None:
-                place = int(place[0]), int(place[1])
-            if kid is None and not (type_id and number):
-                raise ValueError
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-            raise IssuerRefusal("RESTORE_LOG_UNREADABLE", line=n) from None
-        try:
-            if kid is not None:
-                _revoke_key(run, str(kid))
+            if one.kid is not None:
+                _revoke_key(run, one.kid)
             else:
-                _revoke_pass(run, type_id, number, place)
+                _revoke_pass(run, one.type_id, one.number)
+                if one.place is not None:
+                    _withdraw(run, one.place, Status.INVALID, one.type_id)
         except Refusal as refusal:
-            raise IssuerRefusal("RESTORE_REVOCATION", line=n, code=refusal.code) from refusal
+            raise IssuerRefusal(
+                "RESTORE_REVOCATION", file=one.file, line=one.line, code=refusal.code
+            ) from refusal
 
 
 def _revoke_key(run: _Run, kid: str) -> None:
@@ -134,27 +141,40 @@ def _revoke_key(run: _Run, kid: str) -> None:
             run.done.keys += 1
 
 
-def _revoke_pass(run: _Run, type_id: str, number: str, place: tuple[int, int] | None) -> None:
+def _revoke_pass(run: _Run, type_id: str, number: str) -> None:
+    """Revoke the pass with every seal that still stands: after a renewal there are two."""
     row = run.session.get(PassRow, (run.tenant, type_id, number))
-    if row is not None and row.status in _REVOCABLE:
+    if row is None:
+        return
+    if row.status in _REVOCABLE:
         lifecycle.revoke(run.session, run.tenant, type_id, number, actor=run.by)
         run.done.passes += 1
-    if place is not None:
-        _withdraw(run, place, Status.INVALID, type_id)
+    for one in run.session.scalars(
+        select(RevisionRow).where(
+            RevisionRow.tenant == run.tenant,
+            RevisionRow.type_id == type_id,
+            RevisionRow.number == number,
+            RevisionRow.status_value.in_((int(Status.VALID), int(Status.SUSPENDED))),
+        )
+    ):
+        one.status_value = int(Status.INVALID)
+    run.session.flush()
 
 
-def _withdraw(run: _Run, place: tuple[int, int], value: Status, type_id: str) -> RevisionRow | None:
-    """Make sure that ``place`` is not valid; returns the revision that has it, if there is one."""
+def _withdraw(run: _Run, place: tuple[int, int], value: Status, type_id: str) -> None:
+    """Make sure that ``place`` says ``value``, or something stronger."""
     revision = _revision_at(run, place)
     if revision is not None:
-        if revision.status_value == Status.VALID:
-            revision.status_value = int(value)
-            run.session.flush()
-        return revision
-    if run.session.get(WithdrawnPlaceRow, (run.tenant, *place)) is None:
+        revision.status_value = _stronger(revision.status_value, value)
+        run.session.flush()
+        return
+    # Nobody can ever resume a pass that the register does not have.
+    kept = Status.INVALID if value is Status.SUSPENDED else value
+    row = run.session.get(WithdrawnPlaceRow, (run.tenant, *place))
+    if row is not None:
+        row.status_value = _stronger(row.status_value, kept)
+    else:
         _know_list(run, place[0], type_id)
-        # Nobody can ever resume a pass that the register does not have.
-        kept = Status.INVALID if value is Status.SUSPENDED else value
         run.session.add(
             WithdrawnPlaceRow(
                 tenant=run.tenant,
@@ -164,9 +184,12 @@ def _withdraw(run: _Run, place: tuple[int, int], value: Status, type_id: str) ->
                 at=run.at,
             )
         )
-        run.session.flush()
         run.done.places += 1
-    return None
+    run.session.flush()
+
+
+def _stronger(one: int, other: Status) -> int:
+    return int(max(Status(one), other, key=_STRONGER.index))
 
 
 def _revision_at(run: _Run, place: tuple[int, int]) -> RevisionRow | None:
@@ -224,22 +247,25 @@ def _take_over(run: _Run, number: int, found: StatusList) -> None:
 
 def _take_over_place(run: _Run, place: tuple[int, int], value: Status) -> None:
     revision = _revision_at(run, place)
-    if revision is None or revision.superseded_at is not None:
+    row = (
+        run.session.get(PassRow, (run.tenant, revision.type_id, revision.number))
+        if revision is not None
+        else None
+    )
+    if revision is None or row is None:
         _withdraw(run, place, value, "")
         return
-    row = run.session.get(PassRow, (run.tenant, revision.type_id, revision.number))
-    if row is None or revision.status_value == value:
-        return
-    if value is Status.INVALID and row.status in _REVOCABLE:
-        lifecycle.revoke(run.session, run.tenant, row.type_id, row.number, actor=run.by)
-        run.done.passes += 1
-    elif value is Status.SUSPENDED and row.status == PassStatus.ACTIVE:
+    current, stood = revision.superseded_at is None, revision.status_value != Status.SUPERSEDED
+    if value is Status.INVALID and stood:
+        # All standing seals of a pass say the same, so this one tells of the pass.
+        _revoke_pass(run, row.type_id, row.number)
+    elif value is Status.SUSPENDED and stood and row.status == PassStatus.ACTIVE:
         lifecycle.suspend(run.session, run.tenant, row.type_id, row.number, actor=run.by)
         run.done.suspended += 1
-    elif value is Status.SUPERSEDED and revision.status_value == Status.VALID:
-        revision.status_value = int(value)
-        run.session.flush()
-        run.done.reissue.append((row.type_id, row.number))
+    elif value is Status.SUPERSEDED and (current or stood) and row.status in _REVOCABLE:
+        # Both seals of a renewed pass tell of the same reissue.
+        run.done.reissue[row.type_id, row.number] = None
+    _withdraw(run, place, value, row.type_id)
 
 
 def _close_lists(run: _Run) -> None:
@@ -282,4 +308,30 @@ def _end_jobs(run: _Run) -> None:
         select(JobRow).where(JobRow.tenant == run.tenant, JobRow.state.in_(("queued", "running")))
     ):
         job.state, job.finished_at = "failed", run.at
+    session.flush()
+
+
+def _lock_credentials(run: _Run) -> None:
+    """What was revoked, locked, changed or removed since the backup must not open anything again."""
+    session, tenant = run.session, run.tenant
+    for client in session.scalars(
+        select(ApiClientRow).where(ApiClientRow.tenant == tenant, ApiClientRow.revoked_at.is_(None))
+    ):
+        client.revoked_at = run.at
+        client.previous_hash = client.previous_until = None
+        run.done.clients += 1
+    for device in session.scalars(
+        select(VerifierDeviceRow).where(
+            VerifierDeviceRow.tenant == tenant, VerifierDeviceRow.locked_at.is_(None)
+        )
+    ):
+        device.locked_at = run.at
+        run.done.devices += 1
+    for endpoint in session.scalars(
+        select(WebhookEndpointRow).where(
+            WebhookEndpointRow.tenant == tenant, WebhookEndpointRow.disabled_at.is_(None)
+        )
+    ):
+        endpoint.disabled_at = run.at
+        run.done.webhooks += 1
     session.flush()

@@ -9,6 +9,7 @@ What happened after the backup is unknown to the register, but prints and phones
   status list stays invalid.
 - What the status lists published last call invalid, suspended or superseded is taken over (``published``).
 - No place of a status list is given out again: all lists are closed, and new ones get higher numbers.
+- API clients, verifier devices and webhooks come back locked: any of them may have been locked since.
 - Sequence numbers follow the clock, so devices take the new lists, and phones fetch every pass anew.
 """
 
@@ -33,7 +34,18 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from issuer import reconciliation
-from issuer.backup import END, FILES, FORMAT, KEYS, MANIFEST, TABLES, TYPES, decoded, tables_of_tenant
+from issuer.backup import (
+    END,
+    FILES,
+    FORMAT,
+    KEYS,
+    LARGEST_LOG,
+    MANIFEST,
+    TABLES,
+    TYPES,
+    decoded,
+    tables_of_tenant,
+)
 from issuer.backup_file import BackupDamaged, BackupReader
 from issuer.configuration import Config, read_config
 from issuer.database import connect_register, sqlite_url, version_of, writing
@@ -42,6 +54,7 @@ from issuer.files import write_atomically
 from issuer.migrations import HEAD
 from issuer.models import TenantRow
 from issuer.reconciliation import Reconciled
+from issuer.restored_log import RevocationLogs, entries_of, lacks_lines_of, read_logs
 from issuer.revocation_log import FILE_NAME as REVOCATIONS
 from issuer.service_secret import FILE_NAME as SERVICE_KEY
 from issuer.trust_bundle import BUNDLE_FILE
@@ -49,7 +62,7 @@ from issuer.workspace import CONFIG, KEY_FILE
 from keys.private_files import DIRECTORY_MODE, FILE_MODE
 from keys.store import Unlock
 
-# Says that the folder belongs to a restore that has not ended.
+# Says that the folder belongs to a restore that has not ended; from just before the rows are committed on, which.
 PENDING: Final = ".restore"
 # What may lie in the folder before: it is not in the backup, and it is newer than the backup.
 _WELCOME: Final = frozenset({REVOCATIONS, KEY_FILE, "root", PENDING, "lost+found"})
@@ -57,15 +70,15 @@ _DATABASE_FILES: Final = ("register.db", "register.db-wal", "register.db-shm")
 _MADE: Final = (*_DATABASE_FILES, SERVICE_KEY, BUNDLE_FILE, KEYS, TYPES)
 _SINGLE_FILES: Final = frozenset({CONFIG, SERVICE_KEY, BUNDLE_FILE, REVOCATIONS})
 _LARGEST_MEMBER: Final = 256 * 1024 * 1024
-_LARGEST_LOG: Final = 1024 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreRequest:
     """What to restore, and what is known of the time after the backup.
 
-    ``revocations`` is the newest revocation log; None takes the one in ``folder``. Without either, only
-    ``accept_backup_log`` says that nothing was revoked since. ``published`` is a folder with the newest lists.
+    ``revocations`` are the newest revocation logs, one of each machine; the one in ``folder`` is always read.
+    Without any, only ``accept_backup_log`` says that nothing was revoked since. ``published`` is a folder with the
+    newest lists. ``keep_credentials`` leaves API clients, verifier devices and webhooks as they were.
     """
 
     folder: Path
@@ -74,9 +87,10 @@ class RestoreRequest:
     actor: str
     secret: Unlock | None
     database_url: str = ""
-    revocations: Path | None = None
+    revocations: tuple[Path, ...] = ()
     accept_backup_log: bool = False
     published: Path | None = None
+    keep_credentials: bool = False
 
 
 @dataclass(slots=True)
@@ -100,35 +114,45 @@ class _Contents:
 
 
 def restore(request: RestoreRequest) -> RestoreReport:
-    """Restore the backup. Raises IssuerRefusal and leaves nothing behind if it cannot be done as a whole.
+    """Restore the backup, or raise IssuerRefusal if it cannot be done as a whole.
 
-    Codes: RESTORE_NOT_EMPTY, RESTORE_TENANT_EXISTS, RESTORE_NO_LOG, RESTORE_LOG_OLDER, RESTORE_LOG_UNREADABLE,
-    RESTORE_SCHEMA, RESTORE_LISTS, BACKUP_DAMAGED, BACKUP_SECRET; KeyRefusal for a wrong secret; OSError.
+    Then nothing is left behind; but once the rows are in the database, the folder stays marked, and the same restore
+    again goes on from there. Codes: RESTORE_NOT_EMPTY, RESTORE_TENANT_EXISTS, RESTORE_NO_LOG, RESTORE_LOG_OLDER,
+    RESTORE_LOG_UNREADABLE, RESTORE_SCHEMA, RESTORE_LISTS, BACKUP_DAMAGED, BACKUP_SECRET; KeyRefusal for a wrong
+    secret; OSError.
     """
-    newest_log = _newest_log(request)
+    logs = _logs_at_hand(request)
     # Read once from end to end before anything is touched: whole, and from whoever has the secret.
     contents = _look(request)
     config_text = _with_database(contents.files.get(CONFIG, b""), request.database_url)
-    log = _checked_log(newest_log, contents.files.get(REVOCATIONS, b""))
+    log = _log_to_replay(logs, contents)
     _check_folder(request.folder)
     request.folder.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
     _clear(request.folder)
     mark = hashlib.sha256(f"{contents.manifest}\n{config_text}".encode()).hexdigest().encode()
     pending = request.folder / PENDING
-    # The same restore, interrupted: its rows may be in the database already, all of them or none.
-    again = pending.is_file() and pending.read_bytes() == mark
-    write_atomically(pending, mark, mode=FILE_MODE)
+    before = pending.read_bytes() if pending.is_file() else b""
+    if not before:
+        write_atomically(pending, b"", mode=FILE_MODE)
     try:
-        report = _restore(request, contents, config_text, log, again=again)
+        # The same restore, interrupted: its rows may be in the database already, all of them or none.
+        report = _restore(request, contents, config_text, log, mark=mark, again=before == mark)
     except BaseException:
         _clear(request.folder)
-        (request.folder / PENDING).unlink(missing_ok=True)
+        if not pending.read_bytes():
+            pending.unlink()
         raise
     return report
 
 
 def _restore(
-    request: RestoreRequest, contents: _Contents, config_text: str, log: bytes, *, again: bool
+    request: RestoreRequest,
+    contents: _Contents,
+    config_text: str,
+    log: RevocationLogs,
+    *,
+    mark: bytes,
+    again: bool,
 ) -> RestoreReport:
     folder = request.folder
     config = _config_of(folder, config_text)
@@ -147,10 +171,18 @@ def _restore(
                 _fill(session, request, contents, report)
             # Applied a second time, it changes nothing that is withdrawn already.
             report.reconciled = reconciliation.reconcile(
-                session, config.tenant, request.at, request.actor, log, request.published
+                session,
+                config.tenant,
+                request.at,
+                request.actor,
+                log.entries,
+                request.published,
+                keep_credentials=request.keep_credentials,
             )
             # The log lasts before the register does: nothing in it may ever be missing from it.
-            write_atomically(folder / REVOCATIONS, log, mode=FILE_MODE)
+            write_atomically(folder / REVOCATIONS, log.data, mode=FILE_MODE)
+            # Nobody can be sure of a commit that fails, so whose rows may be there is written down before it.
+            write_atomically(folder / PENDING, mark, mode=FILE_MODE)
     finally:
         engine.dispose()
     write_atomically(folder / CONFIG, config_text.encode(), mode=FILE_MODE)
@@ -266,7 +298,8 @@ def _opened(request: RestoreRequest) -> Iterator[tarfile.TarFile]:
 def _members(archive: tarfile.TarFile) -> Iterator[tuple[str, Any]]:
     for entry in archive:
         stream = archive.extractfile(entry) if entry.isfile() else None
-        if stream is None or entry.size > _LARGEST_MEMBER:
+        limit = LARGEST_LOG if entry.name == FILES + REVOCATIONS else _LARGEST_MEMBER
+        if stream is None or entry.size > limit:
             raise BackupDamaged
         yield entry.name, stream.read
 
@@ -315,26 +348,22 @@ def _clear(folder: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _newest_log(request: RestoreRequest) -> bytes | None:
-    path = request.revocations or request.folder / REVOCATIONS
-    if request.revocations is None and not path.is_file():
-        if not request.accept_backup_log:
-            raise IssuerRefusal("RESTORE_NO_LOG", file=REVOCATIONS)
-        return None
-    with path.open("rb") as file:
-        data = file.read(_LARGEST_LOG + 1)
-    if len(data) > _LARGEST_LOG:
-        raise IssuerRefusal("RESTORE_LOG_UNREADABLE", line=0)
-    return data
+def _logs_at_hand(request: RestoreRequest) -> tuple[Path, ...]:
+    own = request.folder / REVOCATIONS
+    found = (*request.revocations, own) if own.is_file() else request.revocations
+    if not found and not request.accept_backup_log:
+        raise IssuerRefusal("RESTORE_NO_LOG", file=REVOCATIONS)
+    return found
 
 
-def _checked_log(newest: bytes | None, of_backup: bytes) -> bytes:
-    """The log to replay. One that lacks what the backup's has is not the newest, whatever it is."""
-    if newest is None:
-        return of_backup
-    if set(of_backup.splitlines()) - set(newest.splitlines()):
+def _log_to_replay(files: tuple[Path, ...], contents: _Contents) -> RevocationLogs:
+    tenant, of_backup = contents.manifest["tenant"], contents.files.get(REVOCATIONS, b"")
+    if not files:
+        return RevocationLogs(of_backup, tuple(entries_of(Path(REVOCATIONS), of_backup, tenant)))
+    found = read_logs(files, tenant)
+    if lacks_lines_of(found.data, of_backup):
         raise IssuerRefusal("RESTORE_LOG_OLDER")
-    return newest
+    return found
 
 
 def _with_database(config: bytes, url: str) -> str:

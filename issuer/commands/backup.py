@@ -38,7 +38,9 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         "--revocations",
         metavar="FILE",
         type=Path,
-        help="the newest revocations.log (default: the one in DIR)",
+        action="append",
+        default=[],
+        help="the newest revocations.log, once for each machine (the one in DIR is read anyway)",
     )
     back.add_argument(
         "--accept-backup-log",
@@ -47,6 +49,11 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     back.add_argument(
         "--published", metavar="DIR", type=Path, help="folder with the status lists published last"
+    )
+    back.add_argument(
+        "--keep-credentials",
+        action="store_true",
+        help="no API client, verifier device or webhook was locked since the backup: leave them as they were",
     )
     add_data_argument(back)
     back.set_defaults(run=run_restore)
@@ -81,9 +88,10 @@ def run_restore(arguments: argparse.Namespace) -> ExitCode:
             actor=actor(),
             secret=secret,
             database_url=arguments.database_url,
-            revocations=arguments.revocations,
+            revocations=tuple(arguments.revocations),
             accept_backup_log=arguments.accept_backup_log,
             published=arguments.published,
+            keep_credentials=arguments.keep_credentials,
         )
     )
     _tell_report(arguments, report)
@@ -106,6 +114,11 @@ def _tell_report(arguments: argparse.Namespace, report: RestoreReport) -> None:
     )
     for type_id, number in done.reissue:
         warn(say(arguments, "RESTORED_REISSUE", number=number, type=type_id))
+    if arguments.keep_credentials:
+        warn(say(arguments, "RESTORED_OPEN"))
+    else:
+        locked = {"clients": done.clients, "devices": done.devices, "webhooks": done.webhooks}
+        warn(say(arguments, "RESTORED_LOCKED", **locked))
     warn(say(arguments, "RESTORED_CHECK"))
 
 

@@ -14,15 +14,22 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, select, text, update
 
-from issuer import audit, restore
+from issuer import audit, restore, verifier_devices
 from issuer.application import Application
 from issuer.backup_file import BackupDamaged, BackupReader, BackupWriter
 from issuer.cli import main
 from issuer.database import connect_register
 from issuer.errors import IssuerRefusal
-from issuer.models import Base, RevisionRow, StatusListRow, WithdrawnPlaceRow
-from issuer.models_access import JobRow, PickupLinkRow, VisitRow
-from issuer.models_delivery import WalletPassRow
+from issuer.models import Base, PassRow, RevisionRow, StatusListRow, WithdrawnPlaceRow
+from issuer.models_access import (
+    ApiClientRow,
+    JobRow,
+    LetterCodeRow,
+    PickupLinkRow,
+    VerifierDeviceRow,
+    VisitRow,
+)
+from issuer.models_delivery import WalletPassRow, WebhookEndpointRow
 from issuer.revocation_log import FILE_NAME as REVOCATIONS
 from issuer.workspace import CONFIG
 from keys.envelope import create_key_file
@@ -194,6 +201,90 @@ def test_what_was_revoked_after_the_backup_stays_revoked(
     assert max(one for (one,) in _query(restored, "SELECT number FROM status_lists")) > highest + 500
 
 
+def test_a_seal_replaced_after_a_suspension_stays_replaced(
+    city: City, place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stolen = running_numbers(city.open())[0]
+    published, again = tmp_path / "published", tmp_path / "again"
+    common = ("--type", PERMIT, "--data", city.folder, "--reason", "phone stolen")
+    assert run("suspend", stolen, *common, "--at", NOW) == 0
+    assert run("backup", "--data", city.folder, "--out", place.file, "--at", NOW) == 0
+    assert run("resume", stolen, *common, "--at", LATER) == 0
+    assert run("reissue", stolen, *common, "--at", LATER, "--out", tmp_path / "out") == 0
+    assert run("publish", "--data", city.folder, "--out", published, "--at", LATER) == 0
+    old = seals(city.open(), stolen)[0]
+
+    place.bring(city, "keystore.key", "root")
+    capsys.readouterr()
+    assert place.restore("--accept-backup-log", "--published", published, at=LAST) == 0
+    assert stolen in capsys.readouterr().err
+    restored = ("--type", PERMIT, "--data", place.folder, "--reason", "back", "--at", LAST)
+    assert run("resume", stolen, *restored) == 0
+    assert run("publish", "--data", place.folder, "--out", again, "--at", LAST) == 0
+    assert verdict(old, again, LAST, capsys) == "RED"
+    assert run("reissue", stolen, *restored, "--out", tmp_path / "o") == 0
+    assert run("publish", "--data", place.folder, "--out", again, "--at", LAST) == 0
+    assert verdict(seals(city.open(place.folder), stolen)[-1], again, LAST, capsys) == "GREEN"
+
+
+@pytest.mark.parametrize("backup", ["suspended", "renewed"])
+def test_every_seal_of_a_revoked_pass_ends(
+    city: City, place: Place, tmp_path: Path, backup: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two seals stand after a renewal; one line of the log, or one list, is enough to end both."""
+    application = city.open()
+    number = running_numbers(application)[0]
+    with application.writing() as session:
+        first = session.scalars(
+            select(RevisionRow).where(RevisionRow.tenant == TENANT, RevisionRow.number == number)
+        ).one()
+        place_of = first.list_number, first.list_index
+        if backup == "renewed":
+            values = {one.name: getattr(first, one.name) for one in RevisionRow.__table__.columns}
+            first.superseded_at = TODAY
+            session.flush()
+            session.add(RevisionRow(**(values | {"n": 2, "list_index": 999_999})))
+    if backup == "suspended":
+        common = ("--type", PERMIT, "--data", city.folder, "--reason", "case 1")
+        assert run("suspend", number, *common, "--at", NOW) == 0
+    assert run("backup", "--data", city.folder, "--out", place.file, "--at", NOW) == 0
+    line = {"at": LATER, "tenant": TENANT, "pass": f"{PERMIT}/{number}", "place": place_of}
+    (tmp_path / "log").write_text(json.dumps(line) + "\n")
+    place.bring(city, "keystore.key")
+    assert place.restore("--revocations", tmp_path / "log") == 0
+    with city.open(place.folder).reading() as session:
+        rows = session.scalars(select(RevisionRow.status_value).where(RevisionRow.number == number)).all()
+        assert rows == [1] * (2 if backup == "renewed" else 1)
+
+
+def test_logs_of_several_machines(
+    city: City, place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    application = city.open()
+    numbers = running_numbers(application)[:3]
+    lines = [
+        json.dumps({"at": LATER, "tenant": TENANT, "pass": f"{PERMIT}/{one}", "place": None})
+        for one in numbers
+    ]
+    assert run("backup", "--data", city.folder, "--out", place.file, "--at", NOW) == 0
+    place.bring(city, "keystore.key")
+    (tmp_path / "a").write_text(f"{lines[0]}\n{lines[1]}\n" + '{"at": "2026-11-2')
+    (tmp_path / "b").write_text(f"{lines[1]}\nnothing of ours\n")
+    (place.folder / REVOCATIONS).write_text(lines[2] + "\n")
+    options = ("--revocations", tmp_path / "a", "--revocations", tmp_path / "b")
+    assert place.restore(*options) == 64
+    told = capsys.readouterr().err
+    assert str(tmp_path / "b") in told
+    assert "2" in told
+    (tmp_path / "b").write_text(f"{lines[1]}\n")
+    assert place.restore(*options) == 0
+    with city.open(place.folder).reading() as session:
+        for one in numbers:
+            assert session.scalars(select(PassRow.status).where(PassRow.number == one)).all() == ["revoked"]
+    kept = (place.folder / REVOCATIONS).read_text().splitlines()
+    assert sorted(one for one in kept if one.endswith("}")) == sorted(lines)
+
+
 def _query(application: Application, statement: str) -> list[tuple[int]]:
     with application.reading() as session:
         return [(row[0],) for row in session.execute(text(statement))]
@@ -273,6 +364,17 @@ def test_used_doors_stay_shut_and_jobs_end(city: City, place: Place) -> None:
             )
         )
         session.add(
+            LetterCodeRow(
+                tenant=TENANT,
+                code_hash="d" * 64,
+                type_id=PERMIT,
+                number=number,
+                created_at=TODAY,
+                expires_at=TODAY + timedelta(days=30),
+                tries_left=5,
+            )
+        )
+        session.add(
             VisitRow(**common, visit_hash="b" * 64, started_at=TODAY, expires_at=TODAY + timedelta(hours=1))
         )
         session.add(
@@ -295,9 +397,59 @@ def test_used_doors_stay_shut_and_jobs_end(city: City, place: Place) -> None:
     assert place.restore("--accept-backup-log") == 0
     with city.open(place.folder).reading() as session:
         assert session.scalars(select(PickupLinkRow)).all() == []
+        assert session.scalars(select(LetterCodeRow)).all() == []
         assert session.scalars(select(VisitRow)).all() == []
         job = session.scalars(select(JobRow)).one()
-        assert (job.state, job.input, job.report) == ("failed", b"\x00\xff", {"a": [1]})
+        assert (job.state, job.input, job.report) == ("failed", None, {"a": [1]})
+
+
+def test_credentials_come_back_locked(
+    city: City, place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ("--data", city.folder, "--at", NOW)
+    assert run("clients", "add", "register", "--scope", "passes:read", *data) == 0
+    capsys.readouterr()
+    assert run("devices", "add", "warden 1", "--json", *data) == 0
+    device = json.loads(capsys.readouterr().out)
+    with city.open().writing() as session:
+        session.add(
+            WebhookEndpointRow(
+                tenant=TENANT,
+                id="e" * 32,
+                url="https://old.example/",
+                events=[],
+                rotated_at=None,
+                created_at=TODAY,
+                disabled_at=None,
+            )
+        )
+    assert run("backup", "--data", city.folder, "--out", place.file, "--at", NOW) == 0
+    place.bring(city, "keystore.key")
+    assert place.restore("--accept-backup-log") == 0
+    application = city.open(place.folder)
+    with application.reading() as session:
+        for column in (ApiClientRow.revoked_at, VerifierDeviceRow.locked_at, WebhookEndpointRow.disabled_at):
+            assert session.scalars(select(column)).all() == [TODAY + timedelta(hours=2)]
+    assert verifier_devices.known_device(application, f"Bearer {device['token']}") is None
+    # The office lets in again what it knows.
+    restored = ("--data", place.folder, "--at", LAST)
+    assert run("devices", "unlock", device["id"], *restored) == 0
+    assert verifier_devices.known_device(application, f"Bearer {device['token']}") is not None
+    assert run("clients", "add", "register", "--scope", "passes:read", *restored) == 0
+
+
+def test_credentials_are_kept_on_request(sqlite_backup: Place, tmp_path: Path) -> None:
+    source = tmp_path / TENANT
+    assert run("clients", "add", "register", "--scope", "passes:read", "--data", source, "--at", NOW) == 0
+    assert run("devices", "add", "warden 1", "--data", source, "--at", NOW) == 0
+    sqlite_backup.file = tmp_path / "second"
+    assert run("backup", "--data", source, "--out", sqlite_backup.file, "--at", NOW) == 0
+    assert sqlite_backup.restore("--accept-backup-log", "--keep-credentials") == 0
+    engine = connect_register(sqlite_backup.url)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT revoked_at FROM api_clients")).scalars().all() == [None]
+        assert connection.execute(text("SELECT locked_at FROM verifier_devices")).scalars().all() == [None]
+    engine.dispose()
 
 
 @pytest.fixture
@@ -491,6 +643,68 @@ def test_a_restore_killed_after_its_rows_were_stored_is_finished(
     with city.open(place.folder).reading() as session:
         assert audit.verify(session, TENANT).fault is None
     assert running_numbers(city.open(place.folder)) == running_numbers(city.open())
+
+
+def test_a_restore_that_fails_after_its_rows_were_stored_is_finished(
+    city: City, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("backup", "--data", city.folder, "--out", place.file, "--at", NOW) == 0
+    place.bring(city, "keystore.key")
+    written = restore.write_atomically
+
+    def full(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+        if path.name == CONFIG:
+            raise OSError(28, "No space left on device")
+        written(path, data, mode=mode)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, "write_atomically", full)
+        assert place.restore("--accept-backup-log") == 64
+    # Neither does a second failure, before the rows, take the mark away.
+    assert place.restore("--accept-backup-log", "--published", tmp_path) == 64
+    # Another restore is none of this one.
+    other = Place(place.folder, tmp_path / "other", place.url)
+    assert run("backup", "--data", city.folder, "--out", other.file, "--at", LATER) == 0
+    assert other.restore("--accept-backup-log") == 64
+    assert place.restore("--accept-backup-log") == 0
+    assert not (place.folder / restore.PENDING).exists()
+    assert running_numbers(city.open(place.folder)) == running_numbers(city.open())
+
+
+def test_a_running_city_is_never_taken_for_an_interrupted_restore(
+    sqlite_backup: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed before it looked: the database that the backup names is the running city's."""
+
+    class Killed(BaseException):
+        """As if the process ended here: nothing is cleared."""
+
+    def kill(*_arguments: object) -> None:
+        raise Killed
+
+    command = ("restore", "--data", tmp_path / "new", "--from", sqlite_backup.file, "--accept-backup-log")
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, "_fill", kill)
+        patch.setattr(restore, "_clear", lambda _folder: None)
+        patch.setattr(Path, "unlink", lambda *_a, **_k: None)
+        with pytest.raises(Killed):
+            run(*command)
+    before = (tmp_path / "shared.db").read_bytes()
+    assert run(*command) == 64
+    assert (tmp_path / "shared.db").read_bytes() == before
+
+
+def test_a_long_revocation_log_is_backed_up(sqlite_backup: Place, tmp_path: Path) -> None:
+    line = json.dumps(
+        {"at": NOW, "tenant": "elsewhere", "pass": f"{PERMIT}/1", "place": None, "x": "y" * 900}
+    )
+    log = f"{line}\n".encode() * 20_000
+    assert len(log) > 17 * 1024 * 1024
+    (tmp_path / TENANT / REVOCATIONS).write_bytes(log)
+    sqlite_backup.file = tmp_path / "second"
+    assert run("backup", "--data", tmp_path / TENANT, "--out", sqlite_backup.file, "--at", NOW) == 0
+    assert sqlite_backup.restore("--accept-backup-log") == 0
+    assert (sqlite_backup.folder / REVOCATIONS).read_bytes() == log
 
 
 def test_only_this_citys_rows_are_taken(sqlite_backup: Place) -> None:
