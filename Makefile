@@ -9,12 +9,13 @@ DEMO ?= demo
 PORT ?= 8000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check lint types layers bench clean system-packages
+.PHONY: help setup run test crash check lint types layers bench clean system-packages
 
 help:
 	@echo "make run     the demo city, made and checked offline in ./$(DEMO), then served on http://127.0.0.1:$(PORT)"
 	@echo "make test    every check: ruff, mypy --strict, import-linter, pytest"
 	@echo "make check   the quick inner loop, under a minute: lint, types, layers, all tests but the end-to-end ones"
+	@echo "make crash   kill -9 of the service at random moments during 2,000 changes, on both databases"
 	@echo "make bench   speed, as ratios beside openssl and py-pkpass in the same run"
 	@echo "make clean   remove the virtual environment, the demo and caches"
 
@@ -31,6 +32,9 @@ run: setup
 
 test: setup system-packages lint types layers
 	@$(BIN)/python -m pytest -n $(JOBS)
+
+crash: setup
+	@CRASH_CHANGES=2000 $(BIN)/python -m pytest tests/e2e/test_service_crash.py
 
 check: setup lint types layers
 	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow" --ignore=tests/e2e

