@@ -227,34 +227,43 @@ def test_a_seal_replaced_after_a_suspension_stays_replaced(
     assert verdict(seals(city.open(place.folder), stolen)[-1], again, LAST, capsys) == "GREEN"
 
 
-@pytest.mark.parametrize("backup", ["suspended", "renewed"])
-def test_every_seal_of_a_revoked_pass_ends(
-    city: City, place: Place, tmp_path: Path, backup: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("known_from", ["log", "lists"])
+def test_both_seals_of_a_renewed_pass_end(
+    city: City, place: Place, tmp_path: Path, known_from: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Two seals stand after a renewal; one line of the log, or one list, is enough to end both."""
-    application = city.open()
-    number = running_numbers(application)[0]
-    with application.writing() as session:
+    """Two seals stand after a renewal, in two lists; what tells of one is enough to end both."""
+    number, published = running_numbers(city.open())[0], tmp_path / "published"
+    with city.open().writing() as session:
         first = session.scalars(
             select(RevisionRow).where(RevisionRow.tenant == TENANT, RevisionRow.number == number)
         ).one()
-        place_of = first.list_number, first.list_index
-        if backup == "renewed":
-            values = {one.name: getattr(first, one.name) for one in RevisionRow.__table__.columns}
-            first.superseded_at = TODAY
-            session.flush()
-            session.add(RevisionRow(**(values | {"n": 2, "list_index": 999_999})))
-    if backup == "suspended":
-        common = ("--type", PERMIT, "--data", city.folder, "--reason", "case 1")
-        assert run("suspend", number, *common, "--at", NOW) == 0
+        values = {one.name: getattr(first, one.name) for one in RevisionRow.__table__.columns}
+        line = {"at": LATER, "tenant": TENANT, "pass": f"{PERMIT}/{number}"}
+        line["place"] = [first.list_number, first.list_index]
+        first.superseded_at = TODAY
+        session.add(
+            StatusListRow(
+                tenant=TENANT, number=900, type_id=PERMIT, half_year="2027H2", capacity=1024, used=1
+            )
+        )
+        session.flush()
+        session.add(RevisionRow(**(values | {"n": 2, "list_number": 900, "list_index": 0})))
     assert run("backup", "--data", city.folder, "--out", place.file, "--at", NOW) == 0
-    line = {"at": LATER, "tenant": TENANT, "pass": f"{PERMIT}/{number}", "place": place_of}
-    (tmp_path / "log").write_text(json.dumps(line) + "\n")
     place.bring(city, "keystore.key")
-    assert place.restore("--revocations", tmp_path / "log") == 0
+    if known_from == "log":
+        (tmp_path / "log").write_text(json.dumps(line) + "\n")
+        options: tuple[object, ...] = ("--revocations", tmp_path / "log")
+    else:
+        revoked = ("--type", PERMIT, "--data", city.folder, "--reason", "case 1", "--at", LATER)
+        assert run("revoke", number, *revoked) == 0
+        assert run("publish", "--data", city.folder, "--out", published, "--at", LATER) == 0
+        (published / "status" / "900.cwt").unlink()
+        options = ("--accept-backup-log", "--published", published)
+    assert place.restore(*options) == 0
     with city.open(place.folder).reading() as session:
+        assert session.scalars(select(PassRow.status).where(PassRow.number == number)).all() == ["revoked"]
         rows = session.scalars(select(RevisionRow.status_value).where(RevisionRow.number == number)).all()
-        assert rows == [1] * (2 if backup == "renewed" else 1)
+        assert rows == [1, 1]
 
 
 def test_logs_of_several_machines(
