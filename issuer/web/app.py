@@ -16,6 +16,7 @@ from issuer.pickup import routes as pickup
 from issuer.web import health, problems, static_files
 from issuer.web.answers import is_api, plain_text
 from issuer.web.client_address import ClientAddress
+from issuer.web.head_requests import HeadRequests
 from issuer.web.limits import LARGEST_BODY, RequestLimits
 from issuer.web.rate_limits import RateLimits
 from issuer.web.request_log import RequestLog
@@ -64,7 +65,7 @@ def create_app(application: Application, worker: Worker | None = None) -> Litest
     )
     service = application.config.service
     # From the inside out: the last one meets a request first.
-    layered = RequestLimits(app.asgi_handler)
+    layered = RequestLimits(HeadRequests(app.asgi_handler))
     limited = RateLimits(layered, service.requests_per_minute)
     logged = RequestLog(limited)
     app.asgi_handler = ClientAddress(SecurityHeaders(logged), service.trusted_proxies)
