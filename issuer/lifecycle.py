@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from issuer import attributes as stored_attributes
 from issuer import audit, outgoing
 from issuer.audit import AuditEvent, Fact
+from issuer.doors import close_doors
 from issuer.errors import RegisterRefusal
 from issuer.importing.record import attribute_columns, digest, status_word
 from issuer.models import HolderRow, PassRow, RevisionRow
@@ -144,14 +145,23 @@ def change(
 
 
 def reissue(
-    session: Session, tenant: str, pass_type: PassType, number: str, *, seal_for: SealFor, actor: Actor
+    session: Session,
+    tenant: str,
+    pass_type: PassType,
+    number: str,
+    *,
+    seal_for: SealFor,
+    actor: Actor,
+    keep_visit: str = "",
 ) -> PassContent:
     """Give the same right a new seal, serial and token, as after a lost phone; what was shown is superseded.
 
+    Links, letter codes and visits end with it, but for the visit with the stored hash ``keep_visit``.
     Raises RegisterRefusal REASON_MISSING, NUMBER_UNKNOWN, or the code of the state that forbids it.
     """
     reason = reason_of(actor)
     row, current = running(session, (tenant, pass_type.id, number), actor.at)
+    close_doors(session, tenant, pass_type.id, number, actor.at, keep_visit=keep_visit)
     attributes = stored_attributes.decode(pass_type, current.attributes)
     event = AuditEvent("reissue", subject(pass_type.id, number), None, {"revision": current.n + 1}, reason)
     following = NextRevision(attributes, event, WalletIdentity.fresh(), EventName.REISSUED)

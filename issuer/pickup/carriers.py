@@ -119,6 +119,7 @@ def phone_code(request: AnyRequest, data: FormData) -> Response[Any]:
     guest = acting_guest_of(request, data)
     application = guest.application
     with application.writing() as session:
+        guest.check(session)
         if not rates.take(session, application, rates.LINKS_OF_VISIT, guest.visit.token):
             seconds = rates.LINKS_OF_VISIT.seconds
             return guest.reader.problem(429, "TOO_OFTEN", retry_after=seconds, minutes=1)
@@ -154,7 +155,9 @@ def _apple_is_set_up(session: Session, application: Application) -> bool:
 
 
 def _fetched(guest: Guest, carrier: str) -> None:
+    """Note the fetch. What cannot be noted is not handed over: the audit trail names every one."""
     with guest.application.writing() as session:
+        guest.check(session)
         note(session, guest.application, guest.visit.key, "fetch", carrier=carrier)
 
 

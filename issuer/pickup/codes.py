@@ -11,10 +11,10 @@ import secrets
 from datetime import date, timedelta
 from typing import Final
 
-from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
+from issuer.doors import close_codes
 from issuer.models import PassRow
 from issuer.models_access import LetterCodeRow
 from issuer.pickup.links import Channel, PassKey
@@ -37,8 +37,19 @@ def create_letter_code(session: Session, application: Application, type_id: str,
 
     Returns the twelve characters without separators, which are a secret; `grouped` makes them readable.
     """
-    close_codes(session, application, type_id, number)
-    code = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    code = draw_code()
+    keep_code(session, application, type_id, number, code)
+    return code
+
+
+def draw_code() -> str:
+    """Twelve characters that open nothing before `keep_code` has them."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+
+
+def keep_code(session: Session, application: Application, type_id: str, number: str, code: str) -> None:
+    """Have ``code`` of `draw_code` open the pass, and no other, as `create_letter_code` does."""
+    close_codes(session, application.tenant, type_id, number)
     now = application.now()
     session.add(
         LetterCodeRow(
@@ -52,7 +63,6 @@ def create_letter_code(session: Session, application: Application, type_id: str,
         )
     )
     session.flush()
-    return code
 
 
 def redeem_code(session: Session, application: Application, code: str, last_day: date) -> PassKey | None:
@@ -73,17 +83,6 @@ def redeem_code(session: Session, application: Application, code: str, last_day:
         return None
     row.tries_left = 0
     return PassKey(row.type_id, row.number, Channel.LETTER)
-
-
-def close_codes(session: Session, application: Application, type_id: str, number: str) -> None:
-    """Forget every code of the pass."""
-    session.execute(
-        delete(LetterCodeRow).where(
-            LetterCodeRow.tenant == application.tenant,
-            LetterCodeRow.type_id == type_id,
-            LetterCodeRow.number == number,
-        )
-    )
 
 
 def read_code(text: str) -> str:

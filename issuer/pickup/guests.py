@@ -8,6 +8,7 @@ from typing import Any
 
 from litestar import Response
 from litestar.exceptions import HTTPException
+from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.pickup.forms import text_of
@@ -36,6 +37,14 @@ class Guest:
     reader: Reader
     visit: Visit
     held: HeldPass
+
+    def check(self, session: Session) -> None:
+        """In a writing transaction: the pass may have been issued anew since the cookie was looked at.
+
+        Raises NoVisit if the visit has ended.
+        """
+        if find_visit(session, self.application, self.visit.token) is None:
+            raise NoVisit
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response[Any]:
         """A page of the visit: as `Reader.page`, with what all of them need."""

@@ -106,20 +106,6 @@ def pass_of(session: Session, application: Application, token: str) -> PassKey |
     return PassKey(row.type_id, row.number, Channel(row.channel)) if row is not None else None
 
 
-def close_links(session: Session, application: Application, type_id: str, number: str) -> None:
-    """Use up every open link to the pass, as after a lost phone."""
-    session.execute(
-        update(PickupLinkRow)
-        .where(
-            PickupLinkRow.tenant == application.tenant,
-            PickupLinkRow.type_id == type_id,
-            PickupLinkRow.number == number,
-            PickupLinkRow.used_at.is_(None),
-        )
-        .values(used_at=application.now())
-    )
-
-
 def _row(session: Session, application: Application, token: str) -> PickupLinkRow | None:
     if _TOKEN.fullmatch(token) is None:
         return None

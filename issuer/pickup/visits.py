@@ -90,21 +90,14 @@ def end_visit(session: Session, application: Application, visit: Visit) -> None:
     session.execute(
         delete(VisitRow).where(
             VisitRow.tenant == application.tenant,
-            VisitRow.visit_hash == application.hash_secret(_PURPOSE, visit.token),
+            VisitRow.visit_hash == visit_hash(application, visit),
         )
     )
 
 
-def end_others(session: Session, application: Application, visit: Visit) -> None:
-    """End all visits of the same pass but this one, as after a lost phone."""
-    session.execute(
-        delete(VisitRow).where(
-            VisitRow.tenant == application.tenant,
-            VisitRow.type_id == visit.type_id,
-            VisitRow.number == visit.number,
-            VisitRow.visit_hash != application.hash_secret(_PURPOSE, visit.token),
-        )
-    )
+def visit_hash(application: Application, visit: Visit) -> str:
+    """What is stored of ``visit``."""
+    return application.hash_secret(_PURPOSE, visit.token)
 
 
 def note(session: Session, application: Application, key: PassKey, action: str, **facts: str) -> None:

@@ -14,13 +14,11 @@ from issuer import lifecycle, outgoing
 from issuer.application import Application
 from issuer.lifecycle import Actor
 from issuer.models_delivery import AppleRegistrationRow, WalletPassRow
-from issuer.pickup.codes import close_codes
 from issuer.pickup.forms import FormData
 from issuer.pickup.guests import Guest, NoVisit, acting_guest_of, guest_of
-from issuer.pickup.links import close_links
 from issuer.pickup.reader import AnyRequest
 from issuer.pickup.standing import HeldPass, held_pass
-from issuer.pickup.visits import ACTOR, end_others, note
+from issuer.pickup.visits import ACTOR, note, visit_hash
 from keys.errors import Refusal
 from passes.periods import berlin_day
 
@@ -99,6 +97,7 @@ def drop(request: AnyRequest, data: FormData) -> Response[Any]:
     actor = Actor(ACTOR, application.now(), _LOST_PHONE)
     try:
         with application.writing() as session:
+            guest.check(session)
             lifecycle.reissue(
                 session,
                 application.tenant,
@@ -106,10 +105,8 @@ def drop(request: AnyRequest, data: FormData) -> Response[Any]:
                 visit.number,
                 seal_for=application.sealer(session, guest.held.pass_type),
                 actor=actor,
+                keep_visit=visit_hash(application, visit),
             )
-            close_links(session, application, visit.type_id, visit.number)
-            close_codes(session, application, visit.type_id, visit.number)
-            end_others(session, application, visit)
             note(session, application, visit.key, "drop-devices")
     except Refusal:
         return guest.reader.problem(_CONFLICT, "NOT_OFFERED")
@@ -119,6 +116,7 @@ def drop(request: AnyRequest, data: FormData) -> Response[Any]:
 def _set_withdrawn(guest: Guest, *, withdrawn: bool) -> None:
     application, visit = guest.application, guest.visit
     with application.writing() as session:
+        guest.check(session)
         # Another visit may have issued the pass anew since this one looked.
         held = held_pass(session, application, visit.type_id, visit.number)
         if held is None:

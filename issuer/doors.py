@@ -1,0 +1,52 @@
+"""The ways in to a pass: links, letter codes and visits, and shutting them when the pass is issued anew.
+
+Whoever found a lost phone may hold any of them: with the right issued anew, none may lead to the new pass.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import delete, update
+from sqlalchemy.orm import Session
+
+from issuer.models_access import LetterCodeRow, PickupLinkRow, VisitRow
+
+
+def close_doors(
+    session: Session, tenant: str, type_id: str, number: str, at: datetime, *, keep_visit: str = ""
+) -> None:
+    """Use up every open link to the pass, forget its letter codes, and end its visits, in a writing transaction.
+
+    ``at`` (aware) is when; ``keep_visit`` is the stored hash of the one visit that goes on.
+    """
+    session.execute(
+        update(PickupLinkRow)
+        .where(
+            PickupLinkRow.tenant == tenant,
+            PickupLinkRow.type_id == type_id,
+            PickupLinkRow.number == number,
+            PickupLinkRow.used_at.is_(None),
+        )
+        .values(used_at=at)
+    )
+    close_codes(session, tenant, type_id, number)
+    session.execute(
+        delete(VisitRow).where(
+            VisitRow.tenant == tenant,
+            VisitRow.type_id == type_id,
+            VisitRow.number == number,
+            VisitRow.visit_hash != keep_visit,
+        )
+    )
+
+
+def close_codes(session: Session, tenant: str, type_id: str, number: str) -> None:
+    """Forget every letter code of the pass, in a writing transaction."""
+    session.execute(
+        delete(LetterCodeRow).where(
+            LetterCodeRow.tenant == tenant,
+            LetterCodeRow.type_id == type_id,
+            LetterCodeRow.number == number,
+        )
+    )
