@@ -8,6 +8,7 @@ opens nothing any more.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import re
 import secrets
@@ -23,11 +24,13 @@ import typst
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from issuer.errors import IssuerRefusal
 from issuer.files import write_atomically
 from issuer.holders import holder_of
 from issuer.models import HolderRow, PassRow
 from issuer.models_delivery import LetterRow
 from issuer.status_allocation import chunks
+from keys.errors import Refusal
 from keys.texts import texts
 from passes.display import day_text
 from passes.errors import PassRefusal
@@ -39,9 +42,10 @@ if TYPE_CHECKING:
     from issuer.settings import Settings
 
 CODE_PATH: Final = "/p/code"
-_CHUNK: Final = 50
 _FILE: Final = re.compile(r"(?P<id>[0-9a-f]{32})\.pdf")
 _STANDARDS: Final[list[typst.PDFStandard]] = ["a-2a", "ua-1"]
+_log = logging.getLogger("stadtpass.letters")
+_Due = tuple[LetterRow, PassRow, HolderRow]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +61,26 @@ class Letter:
 
 
 @dataclass(frozen=True, slots=True)
+class Faulty:
+    """A letter that could not be made, and why: PDF_LETTERS for what the fonts cannot show, else LETTERS_FAULTY."""
+
+    id: str
+    type_id: str
+    number: str
+    refusal: Refusal
+
+
+@dataclass(frozen=True, slots=True)
 class Printed:
-    """What came of printing: files written, entries dropped since they are no longer so, entries without address."""
+    """What came of printing: files written, entries dropped since they are no longer so, entries without address.
+
+    Those in ``faulty`` stay on the list; a code that was printed for them before still opens their passes.
+    """
 
     files: int
     dropped: int
     without_address: int
+    faulty: tuple[Faulty, ...] = ()
 
 
 def add(
@@ -120,7 +138,7 @@ def print_letters(application: Application, out: Path) -> Printed:
     """Write a PDF for each waiting letter into ``out``, readable by its owner alone; the list stays as it is.
 
     Every file's name is its letter's id, by which `mark_posted` finds it. What is no longer so leaves the list.
-    Raises PassRefusal PDF_LETTERS for a name that the fonts cannot show, OSError.
+    A letter that cannot be made stops no other. Raises OSError; what has been written until then is whole.
     """
     with application.reading() as session:
         rows = _open_rows(session, application.tenant)
@@ -137,17 +155,18 @@ def print_letters(application: Application, out: Path) -> Printed:
                     delete(LetterRow).where(LetterRow.tenant == application.tenant, LetterRow.id.in_(chunk))
                 )
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    keys = sorted({(there.type_id, there.number) for _, there, _ in postable})
-    codes: dict[tuple[str, str], str] = {}
-    for part in chunks(keys, _CHUNK):
-        codes |= _new_codes(application, part)
-    for row, there, holder in postable:
-        pass_type = application.pass_types[row.type_id]
-        code = codes[row.type_id, row.number]
-        data = _document(pass_type, row, there, holder, settings, code, application.now())
-        pdf = _rendered(data, row.number, application.now())
-        write_atomically(out / f"{row.id}.pdf", pdf, mode=0o600)
-    return Printed(len(postable), len(obsolete), len(due) - len(postable))
+    # One code for each pass: a second letter to the same holder must not make the first worthless.
+    passes: dict[tuple[str, str], list[_Due]] = {}
+    for one in postable:
+        passes.setdefault((one[0].type_id, one[0].number), []).append(one)
+    faulty: list[Faulty] = []
+    for (type_id, number), of_pass in passes.items():
+        try:
+            _print_pass(application, settings, of_pass, out)
+        except _FaultyError as fault:
+            _log.error("letter not made", extra={"code": fault.refusal.code, "fault": fault.kind})
+            faulty += [Faulty(row.id, type_id, number, fault.refusal) for row, _, _ in of_pass]
+    return Printed(len(postable) - len(faulty), len(obsolete), len(due) - len(postable), tuple(faulty))
 
 
 def mark_posted(application: Application, ids: Sequence[str]) -> int:
@@ -201,15 +220,44 @@ def _has_address(holder: HolderRow | None) -> bool:
     return holder is not None and bool(holder.street and (holder.postal_code or holder.city))
 
 
-def _new_codes(application: Application, keys: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    """One code for each pass: a second letter to the same holder must not make the first worthless."""
-    from issuer.pickup.codes import create_letter_code, grouped  # noqa: PLC0415
+class _FaultyError(Exception):
+    def __init__(self, refusal: Refusal, kind: str) -> None:
+        super().__init__(refusal.code)
+        self.refusal = refusal
+        self.kind = kind
 
-    with application.writing() as session:
-        return {
-            (type_id, number): grouped(create_letter_code(session, application, type_id, number))
-            for type_id, number in keys
-        }
+
+def _print_pass(application: Application, settings: Settings, of_pass: Sequence[_Due], out: Path) -> None:
+    """Write the letters of one pass, then let their code open it: until then the code of an earlier print does.
+
+    Raises _FaultyError before anything is written, OSError.
+    """
+    from issuer.pickup.codes import draw_code, grouped, keep_code  # noqa: PLC0415
+
+    code, now = draw_code(), application.now()
+    type_id, number = of_pass[0][0].type_id, of_pass[0][0].number
+    made: dict[Path, bytes] = {}
+    try:
+        pass_type = application.pass_types[type_id]
+        for row, there, holder in of_pass:
+            data = _document(pass_type, row, there, holder, settings, grouped(code), now)
+            made[out / f"{row.id}.pdf"] = _rendered(data, number, now)
+    except Refusal as fault:
+        raise _FaultyError(fault, type(fault).__name__) from fault
+    except Exception as fault:
+        kind = type(fault).__name__
+        raise _FaultyError(IssuerRefusal("LETTERS_FAULTY", number=number, fault=kind), kind) from fault
+    try:
+        for file, pdf in made.items():
+            write_atomically(file, pdf, mode=0o600)
+        with application.writing() as session:
+            keep_code(session, application, type_id, number, code)
+    except BaseException:
+        # A letter whose code opens nothing must not be posted.
+        for file, pdf in made.items():
+            if file.is_file() and file.read_bytes() == pdf:
+                file.unlink()
+        raise
 
 
 def _document(

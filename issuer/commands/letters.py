@@ -80,27 +80,35 @@ def run_list(arguments: argparse.Namespace) -> ExitCode:
 
 
 def run_print(arguments: argparse.Namespace) -> ExitCode:
-    """Write the PDFs."""
+    """Write the PDFs. GREY if some could not be made."""
     with _application(arguments) as application:
         printed = letters.print_letters(application, arguments.out)
+    ended = ExitCode.GREY if printed.faulty else ExitCode.GREEN
     if arguments.json:
         tell_json(
             {
                 "files": printed.files,
                 "dropped": printed.dropped,
                 "without_address": printed.without_address,
+                "faulty": [
+                    {"id": one.id, "type": one.type_id, "number": one.number, "code": one.refusal.code}
+                    for one in printed.faulty
+                ],
             }
         )
-        return ExitCode.GREEN
+        return ended
     if printed.files:
         tell(say(arguments, "LETTERS_PRINTED", files=printed.files, folder=arguments.out))
-    else:
+    elif not printed.faulty:
         tell(say(arguments, "LETTERS_NONE"))
     if printed.dropped:
         tell(say(arguments, "LETTERS_DROPPED", count=printed.dropped))
     if printed.without_address:
         tell(say(arguments, "LETTERS_WITHOUT_ADDRESS", count=printed.without_address))
-    return ExitCode.GREEN
+    # Two letters of one pass have the same fault.
+    for sentence in dict.fromkeys(one.refusal.sentence(arguments.lang) for one in printed.faulty):
+        tell(sentence)
+    return ended
 
 
 def run_done(arguments: argparse.Namespace) -> ExitCode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import re
@@ -15,11 +16,12 @@ from issuer import letters, lifecycle
 from issuer.application import Application
 from issuer.cli import main
 from issuer.lifecycle import Actor
-from issuer.models import PassRow
+from issuer.models import HolderRow, PassRow
 from issuer.models_delivery import LetterRow
+from issuer.pickup import codes
 from issuer.pickup.codes import read_code, redeem_code
 from tests.issuer.nightly.samples import column, count, holder_of
-from tests.service import PERMIT, City, running_numbers
+from tests.service import CARD, PERMIT, City, running_numbers
 
 HOLDER = {
     "given_name": "Erika",
@@ -138,6 +140,91 @@ def test_a_second_print_makes_the_first_worthless(application: Application, numb
     with application.writing() as session:
         assert redeem_code(session, application, first, last_of(application, number)) is None
         assert redeem_code(session, application, second, last_of(application, number)) is not None
+
+
+def opens(application: Application, file: Path, number: str) -> bool:
+    with application.writing() as session:
+        last = last_of(application, number)
+        return redeem_code(session, application, code_in(text_of(file)), last) is not None
+
+
+def test_a_name_that_cannot_be_shown_stops_no_other(
+    city: City, application: Application, out: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    numbers = running_numbers(application)[:3]
+    for one in numbers:
+        holder_of(application, one, **HOLDER)
+        put(application, one)
+    letters.print_letters(application, out)
+    before = {row: out / f"{row}.pdf" for row in column(application, LetterRow.id)}
+    (faulty_id,) = column(application, LetterRow.id, number=numbers[1])
+    first = before[faulty_id].read_bytes()
+    holder_of(application, numbers[1], family_name="漢字")
+    common = ["--data", str(city.folder), "--today", "2026-11-20", "--out", str(out)]
+    assert main(["letters", "print", "--json", *common]) == 3
+    said = json.loads(capsys.readouterr().out)
+    assert said["files"] == 2
+    assert said["faulty"] == [{"id": faulty_id, "type": PERMIT, "number": numbers[1], "code": "PDF_LETTERS"}]
+    assert main(["letters", "print", *common]) == 3
+    assert numbers[1] in capsys.readouterr().out
+    assert before[faulty_id].read_bytes() == first
+    # The last print of the others holds, and of the faulty one that which could be made.
+    files = {column(application, LetterRow.number, id=row)[0]: file for row, file in before.items()}
+    assert [opens(application, files[one], one) for one in numbers] == [True, True, True]
+
+
+def test_a_letter_of_a_type_that_is_gone_stops_no_other(
+    application: Application, number: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(application, number)
+    card = column(application, PassRow.number, type_id=CARD)[0]
+    (ref,) = column(application, PassRow.holder_ref, type_id=CARD, number=card)
+    with application.writing() as session:
+        session.query(HolderRow).filter_by(tenant=application.tenant, ref=ref).update(HOLDER)
+        letters.add(session, application, "pickup", CARD, card, {})
+    kept = {PERMIT: application.pass_types[PERMIT]}
+    monkeypatch.setattr(Application, "pass_types", kept)
+    printed = letters.print_letters(application, out)
+    assert (printed.files, [one.refusal.code for one in printed.faulty]) == (1, ["LETTERS_FAULTY"])
+    assert card in printed.faulty[0].refusal.sentence("de")
+
+
+def test_a_full_disk_leaves_no_letter_without_its_code(
+    application: Application, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = running_numbers(application)[:2]
+    for one in numbers:
+        holder_of(application, one, **HOLDER)
+        put(application, one)
+    letters.print_letters(application, out)
+    real, written = letters.write_atomically, []
+
+    def full(path: Path, data: bytes, *, mode: int) -> None:
+        if written:
+            raise OSError(errno.ENOSPC, "full")
+        real(path, data, mode=mode)
+        written.append(path)
+
+    monkeypatch.setattr(letters, "write_atomically", full)
+    with pytest.raises(OSError, match="full"):
+        letters.print_letters(application, out)
+    files = {row: out / f"{row}.pdf" for row in column(application, LetterRow.id)}
+    there = {column(application, LetterRow.number, id=row)[0]: file for row, file in files.items()}
+    assert sorted(there) == numbers
+    assert all(opens(application, file, one) for one, file in there.items())
+
+
+def test_a_letter_whose_code_could_not_be_stored_is_not_left_there(
+    application: Application, number: str, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no register")
+
+    put(application, number)
+    monkeypatch.setattr(codes, "keep_code", fail)
+    with pytest.raises(RuntimeError):
+        letters.print_letters(application, out)
+    assert list(out.iterdir()) == []
 
 
 def test_the_same_letter_stands_on_the_list_once(application: Application, number: str) -> None:
