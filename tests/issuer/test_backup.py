@@ -20,6 +20,7 @@ from issuer.backup_file import BackupDamaged, BackupReader, BackupWriter
 from issuer.cli import main
 from issuer.database import connect_register
 from issuer.errors import IssuerRefusal
+from issuer.files import write_atomically
 from issuer.models import Base, PassRow, RevisionRow, StatusListRow, WithdrawnPlaceRow
 from issuer.models_access import (
     ApiClientRow,
@@ -238,7 +239,7 @@ def test_both_seals_of_a_renewed_pass_end(
             select(RevisionRow).where(RevisionRow.tenant == TENANT, RevisionRow.number == number)
         ).one()
         values = {one.name: getattr(first, one.name) for one in RevisionRow.__table__.columns}
-        line = {"at": LATER, "tenant": TENANT, "pass": f"{PERMIT}/{number}"}
+        line: dict[str, object] = {"at": LATER, "tenant": TENANT, "pass": f"{PERMIT}/{number}"}
         line["place"] = [first.list_number, first.list_index]
         first.superseded_at = TODAY
         session.add(
@@ -634,7 +635,7 @@ def test_a_restore_killed_after_its_rows_were_stored_is_finished(
     class Killed(BaseException):
         """As if the process ended here: nothing is cleared."""
 
-    written = restore.write_atomically
+    written = write_atomically
 
     def killed(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         if path.name == CONFIG:
@@ -659,7 +660,7 @@ def test_a_restore_that_fails_after_its_rows_were_stored_is_finished(
 ) -> None:
     assert run("backup", "--data", city.folder, "--out", place.file, "--at", NOW) == 0
     place.bring(city, "keystore.key")
-    written = restore.write_atomically
+    written = write_atomically
 
     def full(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         if path.name == CONFIG:
