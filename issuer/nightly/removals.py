@@ -190,7 +190,11 @@ def _keep_places(session: Session, application: Application, keys: Sequence[Key]
     ).all()
     if not places:
         return
-    invalid = {(number, index): value for number, index, value in places if value}
+    invalid = {
+        (number, index): value
+        for number, index, value in places
+        if value and number is not None and index is not None
+    }
     fresh: list[dict[str, Any]] = [
         {
             "tenant": tenant,
