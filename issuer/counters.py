@@ -26,6 +26,12 @@ DURATIONS: Final = Histogram(
 RATE_LIMITED: Final = Counter(
     "stadtpass_rate_limited", "Requests answered with 429, by kind of request", ("kind",), registry=REGISTRY
 )
+NOTES_LOST: Final = Counter(
+    "stadtpass_notes_lost",
+    "Notes of use that could not be written while the request was answered",
+    ("kind",),
+    registry=REGISTRY,
+)
 PUSHES: Final = Counter("stadtpass_apple_pushes", "Pushes to Apple by result", ("result",), registry=REGISTRY)
 GOOGLE_CALLS: Final = Counter(
     "stadtpass_google_calls", "Calls of Google's interface by result", ("result",), registry=REGISTRY

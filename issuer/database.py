@@ -27,6 +27,7 @@ from issuer.migrations import HEAD
 FILE_NAME = "register.db"
 BUSY_TIMEOUT_SECONDS = 30
 _WRITING = "stadtpass_writing"
+_PATIENCE = "stadtpass_patience"
 _GAP_SECONDS = 0.1
 
 
@@ -68,12 +69,13 @@ def connect_register(url: str) -> Engine:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Session]:
+def writing(engine: Engine, patience_seconds: float = BUSY_TIMEOUT_SECONDS) -> Iterator[Session]:
     """A session in one transaction that may write: committed at the end, rolled back on any exception.
 
-    Raises RegisterRefusal REGISTER_BUSY if the write lock stays taken for 30 seconds.
+    Raises RegisterRefusal REGISTER_BUSY if the write lock stays taken for ``patience_seconds``.
     """
-    with _session(engine.execution_options(**{_WRITING: True})) as session:
+    options = {_WRITING: True, _PATIENCE: patience_seconds}
+    with _session(engine.execution_options(**options)) as session:
         yield session
 
 
@@ -181,7 +183,17 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
 
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(_WRITING, False)
+    patience = _patience_milliseconds(connection)
+    # Connections are used again; only the rare impatient writer changes what they are set to.
+    if connection.info.get(_PATIENCE, BUSY_TIMEOUT_SECONDS * 1000) != patience:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {patience}")
+        connection.info[_PATIENCE] = patience
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _patience_milliseconds(connection: Connection) -> int:
+    seconds: float = connection.get_execution_options().get(_PATIENCE, BUSY_TIMEOUT_SECONDS)
+    return round(seconds * 1000)
 
 
 # Any number will do, as long as nothing else in the database locks it.
@@ -191,7 +203,7 @@ _IDLE_SECONDS = 60
 
 def _begin_postgresql(connection: Connection) -> None:
     if connection.get_execution_options().get(_WRITING, False):
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_TIMEOUT_SECONDS}s'")
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = {_patience_milliseconds(connection)}")
         # A writer whose process is frozen or cut off must not hold up everybody else for hours.
         connection.exec_driver_sql(f"SET LOCAL idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")
         connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")

@@ -22,6 +22,7 @@ from sqlalchemy.orm import Session
 from issuer import audit
 from issuer.application import Application
 from issuer.audit import AuditEvent, Facts
+from issuer.best_effort import note_if_possible
 from issuer.errors import IssuerRefusal
 from issuer.models_access import VerifierDeviceRow
 from issuer.tariffs import find_zone
@@ -162,27 +163,27 @@ def known_device(application: Application, authorization: str) -> KnownDevice | 
 
 
 def note_sync(application: Application, device: KnownDevice) -> None:
-    """Keep when the device last asked for its lists, once a minute at most."""
+    """Keep when the device last asked for its lists, once a minute at most, if that is possible now."""
     at = application.now()
     if (
         device.last_sync_at is not None
         and device.last_sync_at <= at < device.last_sync_at + _SYNC_NOTED_EVERY
     ):
         return
-    with application.writing() as session:
-        session.execute(
-            update(VerifierDeviceRow)
-            .where(
-                VerifierDeviceRow.tenant == application.tenant,
-                VerifierDeviceRow.id == device.id,
-                # Of several requests at once, one writes.
-                or_(
-                    VerifierDeviceRow.last_sync_at.is_(None),
-                    VerifierDeviceRow.last_sync_at == device.last_sync_at,
-                ),
-            )
-            .values(last_sync_at=at)
+    noted = (
+        update(VerifierDeviceRow)
+        .where(
+            VerifierDeviceRow.tenant == application.tenant,
+            VerifierDeviceRow.id == device.id,
+            # Of several requests at once, one writes.
+            or_(
+                VerifierDeviceRow.last_sync_at.is_(None),
+                VerifierDeviceRow.last_sync_at == device.last_sync_at,
+            ),
         )
+        .values(last_sync_at=at)
+    )
+    note_if_possible(application, "device", lambda session: session.execute(noted))
 
 
 def _checked_name(name: str) -> str:

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 from issuer.api.clients import KEY, purpose_of
 from issuer.api.scopes import Scope
 from issuer.application import Application
+from issuer.best_effort import note_if_possible
 from issuer.models_access import AccessTokenRow, ApiClientRow
 from issuer.web.problems import problem
 from passes.periods import berlin_day
@@ -122,13 +123,13 @@ def secret_fits(application: Application, row: ApiClientRow | None, secret: str,
 
 
 def note_use(application: Application, client_id: str, at: datetime) -> None:
-    """Keep the day on which a client was last used, and no more than the day."""
-    with application.writing() as session:
-        session.execute(
-            update(ApiClientRow)
-            .where(ApiClientRow.tenant == application.tenant, ApiClientRow.id == client_id)
-            .values(last_used_on=berlin_day(at))
-        )
+    """Keep the day on which a client was last used, and no more than the day, if that is possible now."""
+    noted = (
+        update(ApiClientRow)
+        .where(ApiClientRow.tenant == application.tenant, ApiClientRow.id == client_id)
+        .values(last_used_on=berlin_day(at))
+    )
+    note_if_possible(application, "client", lambda session: session.execute(noted))
 
 
 def _by_key(
