@@ -1,7 +1,8 @@
 """How often one caller may ask: token buckets in this process's memory, one for each caller and kind of request.
 
 A caller is an address (`client_address.limit_key`); at the API also the credentials, so that one client behind a
-shared address does not use up the others' share, and many addresses do not multiply a client's. Each process counts
+shared address does not use up the others' share, and many addresses do not multiply a client's. Phones of a whole
+mobile network share an address, so at the Apple web service it is refusals that are counted. Each process counts
 for itself: with several, a caller gets several times as much. What must hold whatever happens, such as the tries of
 a letter code, is counted in the register instead.
 """
@@ -18,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-from litestar.types import ASGIApp, Receive, Send
+from litestar.types import ASGIApp, Message, Receive, Send
 
 from issuer import counters
 from issuer.web.answers import answer
@@ -42,8 +43,9 @@ RULES: Final = (
     Rule("monitor", "/ready", math.inf),
     Rule("monitor", "/metrics", math.inf),
     Rule("apple-log", "/apple/v1/log", 0.05),
-    # Many phones share the address of a mobile network.
-    Rule("apple", "/apple/", 2.0),
+    # After a push to all, a great many phones ask at once from the few addresses of a mobile network, and one that is
+    # refused misses the update. Only what they were refused for counts as in `REFUSED`.
+    Rule("apple", "/apple/", 100.0),
     Rule("google", "/google/", 2.0),
     Rule("code", "/p", 0.05, _WRITES),
     Rule("pages", "/p", 0.5),
@@ -54,6 +56,8 @@ RULES: Final = (
     Rule("static", "/static/", 5.0),
     Rule("other", "/", 0.5),
 )
+# What an address may ask of the Apple web service without the right to it: junk tokens, unknown serials.
+REFUSED: Final = Rule("apple-refused", "/apple/", 1.0)
 _MOST_CALLERS: Final = 50_000
 # A bucket holds this much of a minute's worth: what a page with its files asks at once.
 _BURST: Final = 0.5
@@ -82,8 +86,8 @@ class Buckets:
         self._levels: OrderedDict[tuple[str, str], tuple[float, float]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def take(self, kind: str, caller: str, per_minute: float) -> float:
-        """Take one token; 0 if there was one, else the seconds until there is."""
+    def take(self, kind: str, caller: str, per_minute: float, tokens: int = 1) -> float:
+        """Take ``tokens``, one or none; 0 if there was one, else the seconds until there is."""
         size = max(_SMALLEST_BURST, per_minute * _BURST)
         rate = per_minute / 60
         key = (kind, caller)
@@ -92,7 +96,7 @@ class Buckets:
             level, at = self._levels.pop(key, (size, now))
             level = min(size, level + (now - at) * rate)
             wait = 0.0 if level >= 1 else (1 - level) / rate
-            self._levels[key] = (level - 1 if wait == 0 else level, now)
+            self._levels[key] = (level - tokens if wait == 0 else level, now)
             while len(self._levels) > self._most:
                 self._levels.popitem(last=False)
         return wait
@@ -120,11 +124,28 @@ class RateLimits:
                 counters.RATE_LIMITED.labels(rule.name).inc()
                 await answer(scope, send, 429, {"retry-after": str(math.ceil(wait))})
                 return
+            if rule.name == "apple":
+                send = self._counting_refusals(scope, send)
         await self._app(scope, receive, send)
 
+    def _counting_refusals(self, scope: Any, send: Send) -> Send:
+        caller, per_minute = limit_key(scope), self._per_minute_of(REFUSED)
+
+        async def counting(message: Message) -> None:
+            if message["type"] == "http.response.start" and 400 <= message["status"] < 500:
+                self.buckets.take(REFUSED.name, caller, per_minute)
+            await send(message)
+
+        return counting
+
+    def _per_minute_of(self, rule: Rule) -> float:
+        return max(1.0, self._per_minute * rule.share)
+
     def _wait(self, rule: Rule, scope: Any) -> float:
-        per_minute = max(1.0, self._per_minute * rule.share)
+        per_minute = self._per_minute_of(rule)
         wait = self.buckets.take(rule.name, limit_key(scope), per_minute)
+        if wait == 0 and rule.name == "apple":
+            return self.buckets.take(REFUSED.name, limit_key(scope), self._per_minute_of(REFUSED), 0)
         if wait == 0 and rule.name == "api":
             for name, value in scope["headers"]:
                 if name == b"authorization":

@@ -197,6 +197,34 @@ def test_a_client_of_the_api_has_its_own_share(folder: Path) -> None:
         assert get("203.0.113.99", "two") != 429
 
 
+def test_phones_behind_one_address_all_get_their_update(folder: Path) -> None:
+    with service(folder, LIMIT) as client:
+        asked = [
+            client.get(
+                f"/apple/v1/devices/{n:032x}/registrations/pass.example?passesUpdatedSince=1"
+            ).status_code
+            for n in range(300)
+        ]
+        assert set(asked) == {204}
+
+
+def test_who_is_refused_again_and_again_at_the_apple_web_service(folder: Path) -> None:
+    with service(folder, LIMIT + 'trusted_proxies = ["127.0.0.1"]\n') as client:
+
+        def fetch(n: int, address: str) -> Any:
+            headers = {"x-forwarded-for": address, "authorization": "ApplePass junk"}
+            return client.get(f"/apple/v1/passes/pass.example/{n:032x}", headers=headers)
+
+        statuses = [fetch(n, "203.0.113.1").status_code for n in range(60)]
+        assert statuses[:50] == [401] * 50
+        assert statuses[-1] == 429
+        assert int(fetch(99, "203.0.113.1").headers["retry-after"]) > 0
+        assert fetch(99, "203.0.113.2").status_code == 401
+        # Messages of phones stay as strict as they were.
+        said = [client.post("/apple/v1/log", json={"logs": []}).status_code for _ in range(6)]
+        assert (said[:5], said[5]) == ([200] * 5, 429)
+
+
 def test_zero_means_no_limit(folder: Path) -> None:
     with service(folder, "\n[service]\nrequests_per_minute = 0\n") as client:
         assert 429 not in {client.post("/p/nothing").status_code for _ in range(100)}
