@@ -44,7 +44,9 @@ def test_every_entry_is_found_here_and_by_a_foreign_reader(entries: dict[int, St
     for index in {*entries, 0, ENTRIES - 1}:
         assert listed[index] is entries.get(index, Status.VALID)
         assert foreign[index] == listed[index]
-    assert dict(listed.not_valid()) == {index: one for index, one in entries.items() if one is not Status.VALID}
+    assert dict(listed.not_valid()) == {
+        index: one for index, one in entries.items() if one is not Status.VALID
+    }
     assert claims[2] == FRAME.subject
 
 
