@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,14 +16,15 @@ from issuer.models import SigningKeyRow
 from issuer.models_delivery import (
     AppleDeviceRow,
     AppleRegistrationRow,
+    NightlyRunRow,
     PublicationRow,
     WalletPassRow,
     WorkerRow,
 )
-from issuer.web.health import reasons_against
+from issuer.web.health import notes_about, reasons_against
 from issuer.web.metrics import render
 from tests.issuer.web.conftest import service
-from tests.service import TENANT, TODAY
+from tests.service import TENANT, TODAY, City
 
 
 def live(application: Application, **other: object) -> None:
@@ -53,7 +54,8 @@ def test_ready_when_a_worker_lives_and_lists_are_fresh(folder: Path) -> None:
         assert [one.split(":")[0] for one in answer.json()["reasons"]] == ["worker", "publication"]
         live(client.app.state.application)
         answer = client.get("/ready")
-        assert (answer.status_code, answer.json()) == (200, {"status": "ready", "reasons": []})
+        assert answer.status_code == 200
+        assert answer.json() == {"status": "ready", "reasons": [], "notes": []}
 
 
 def reasons(application: Application) -> list[str]:
@@ -79,6 +81,77 @@ def test_reasons_against(application: Application) -> None:
         keys.filter_by(purpose="apple-pass").update({"not_after": TODAY - timedelta(days=1)})
         keys.filter_by(purpose="seal").update({"state": "revoked", "revoked_at": TODAY})
     assert reasons(application) == ["key: none is active for seal", "key: expired for apple-pass"]
+
+
+def night(application: Application, begun: datetime, ended: datetime | None) -> None:
+    with application.writing() as session:
+        session.add(
+            NightlyRunRow(
+                tenant=TENANT,
+                day=begun.date(),
+                name="nightly",
+                started_at=begun,
+                finished_at=ended,
+                report={},
+            )
+        )
+
+
+LATE = ["night: its work was not finished for longer than 36 hours"]
+
+
+def notes(application: Application) -> list[str]:
+    return list(notes_about(application))
+
+
+def test_a_night_whose_work_is_late(city: City, application: Application) -> None:
+    city.clock.forward(hours=37)
+    now = city.clock.at
+    assert notes(application) == [], "no worker runs"
+    live(application, seen_at=now, started_at=now - timedelta(hours=1))
+    assert notes(application) == [], "the first night is still to come"
+    with application.writing() as session:
+        session.query(WorkerRow).update({"started_at": TODAY})
+    assert notes(application) == LATE, "the clockwork stands still"
+    night(application, now - timedelta(hours=2), None)
+    assert notes(application) == [], "the first one is under way"
+    night(application, now + timedelta(days=1000), now + timedelta(days=1000))
+    city.clock.forward(hours=35)
+    now = city.clock.at
+    with application.writing() as session:
+        session.query(WorkerRow).update({"seen_at": now})
+    assert notes(application) == LATE, "it does not end"
+    night(application, now - timedelta(hours=61), now - timedelta(hours=35, minutes=59))
+    assert notes(application) == []
+    city.clock.forward(minutes=2)
+    with application.writing() as session:
+        session.query(WorkerRow).update({"seen_at": city.clock.at})
+    assert notes(application) == LATE
+    with application.writing() as session:
+        session.query(WorkerRow).update({"stopped_at": city.clock.at})
+    assert notes(application) == [], "that no worker runs is a reason already"
+
+
+def test_what_ends_soon_is_a_note_and_no_reason(folder: Path) -> None:
+    with service(folder) as client:
+        application = client.app.state.application
+        live(application)
+        with application.writing() as session:
+            keys = session.query(SigningKeyRow).filter_by(tenant=TENANT, purpose="seal")
+            kids = [one.kid for one in keys]
+            keys.update({"not_after": TODAY + timedelta(days=20)})
+        answer = client.get("/ready")
+        assert (answer.status_code, answer.json()["reasons"]) == (200, [])
+        assert answer.json()["notes"] == ["ends: KEY_ENDS_SOON (seal), 20 days left"]
+        assert not any(kid in answer.text for kid in kids)
+
+
+def test_notes_that_cannot_be_made(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(_: Application) -> list[object]:
+        raise PermissionError("bundle of Erika")
+
+    monkeypatch.setattr("issuer.nightly.certificates.warnings", unreadable)
+    assert notes(application) == ["notes: PermissionError"]
 
 
 def test_another_schema_is_not_ready(application: Application) -> None:
