@@ -54,6 +54,8 @@ def seconds(text: str) -> int:
 def test_the_files_of_the_contract(demo_city: DemoCity) -> None:
     published = demo_city.published
     names = {str(one.relative_to(published)) for one in published.rglob("*") if one.is_file()}
+    # The memory of another test's verifier, which checks from the same folder.
+    names -= {".state.json"}
     lists = {name for name in names if name.startswith("status/")}
     assert names - lists == {"root.pub", "bundle.cwt", "index.cwt", "plates.cwt"}
     assert lists == {f"status/{number}.cwt" for number in claims(published / "index.cwt")[LISTS]}
