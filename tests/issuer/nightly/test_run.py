@@ -72,7 +72,7 @@ def test_a_night_begins_once(city: City, queued: list[str]) -> None:
 
 def test_workers_that_look_at_the_same_moment(city: City, queued: list[str]) -> None:
     workers = [city.open() for _ in range(4)]
-    barrier = threading.Barrier(4)
+    barrier = threading.Barrier(4, timeout=30)
 
     def look(application: Application) -> None:
         barrier.wait()

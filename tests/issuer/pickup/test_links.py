@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from itertools import pairwise
+from typing import Any
 
 import pytest
+from litestar.testing import TestClient
 from sqlalchemy import select
 
 from issuer import audit
@@ -51,14 +53,16 @@ def test_the_button_opens_the_pass_once(application: Application) -> None:
 def test_two_at_the_same_time_one_gets_in(application: Application) -> None:
     path = new_link(application, running_numbers(application)[0])
     found: list[int] = []
-    start = threading.Barrier(4)
+    start = threading.Barrier(4, timeout=30)
+    # Made here: the framework's own imports do not bear several applications being made at the same time.
+    browsers = [browser(application) for _ in range(4)]
 
-    def press() -> None:
-        with browser(application) as client:
+    def press(one: TestClient[Any]) -> None:
+        with one as client:
             start.wait()
             found.append(client.post(path).status_code)
 
-    threads = [threading.Thread(target=press) for _ in range(4)]
+    threads = [threading.Thread(target=press, args=(one,)) for one in browsers]
     for one in threads:
         one.start()
     for one in threads:
