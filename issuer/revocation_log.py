@@ -36,12 +36,6 @@ class RevocationLog:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE_NAME
 
-    def passed(
-        self, tenant: str, type_id: str, number: str, place: tuple[int, int] | None, at: datetime
-    ) -> None:
-        """Note that a pass is revoked; ``place`` is its list number and index."""
-        self.passes(tenant, [RevokedPass(type_id, number, place)], at)
-
     def passes(self, tenant: str, revoked: Sequence[RevokedPass], at: datetime) -> None:
         """Note that all of ``revoked`` are revoked, with one synchronisation of the disk."""
         self._append(

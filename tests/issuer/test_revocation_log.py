@@ -26,11 +26,11 @@ def entries(folder: Path) -> list[dict[str, object]]:
 
 def test_an_entry_after_a_torn_line_stands_on_its_own(tmp_path: Path) -> None:
     log = RevocationLog(tmp_path)
-    log.passed("stadt", "library-card", "M1", (0, 1), TODAY)
+    log.passes("stadt", [RevokedPass("library-card", "M1", (0, 1))], TODAY)
     with (tmp_path / FILE_NAME).open("a") as file:
         file.write('{"at": "2026-11-2')
-    log.passed("stadt", "library-card", "M2", None, TODAY)
-    log.passed("stadt", "library-card", "M3", None, TODAY)
+    log.passes("stadt", [RevokedPass("library-card", "M2", None)], TODAY)
+    log.passes("stadt", [RevokedPass("library-card", "M3", None)], TODAY)
     whole, torn, *later = (tmp_path / FILE_NAME).read_text("utf-8").splitlines()
     assert json.loads(whole)["pass"] == "library-card/M1"
     assert torn == '{"at": "2026-11-2'
@@ -40,7 +40,7 @@ def test_an_entry_after_a_torn_line_stands_on_its_own(tmp_path: Path) -> None:
 def test_a_short_write_is_continued(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda handle, data: write(handle, bytes(data)[:7]))
-    RevocationLog(tmp_path).passed("stadt", "library-card", "M1", (3, 4), TODAY)
+    RevocationLog(tmp_path).passes("stadt", [RevokedPass("library-card", "M1", (3, 4))], TODAY)
     (entry,) = entries(tmp_path)
     assert (entry["pass"], entry["place"]) == ("library-card/M1", [3, 4])
 
