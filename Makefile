@@ -4,7 +4,8 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Names the Python it was made with: with another one, or a changed pyproject.toml, the environment is made anew.
 STAMP := $(VENV)/.stamp-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
-JOBS ?= auto
+# Tests wait for files, databases and browsers a third of the time: half as many again as there are cores.
+JOBS ?= $(shell $(PYTHON) -c 'import os; n = len(os.sched_getaffinity(0)); print(n + (n + 1) // 2)')
 DEMO ?= demo
 PORT ?= 8000
 

@@ -10,13 +10,17 @@ import subprocess
 import sys
 import time
 import zipfile
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from passes.periods import BERLIN
+from passes.seal import read_seal
 from tests.e2e.commandline import PERMIT, TODAY, clean_environment, command, main_in_process
 from tests.e2e.samples import ALL_FILES, FILES_OF_STATUS, PERMITS, register_rows, suffixes, write_csv
 
+NOW = datetime.fromisoformat(TODAY).replace(hour=12, tzinfo=BERLIN).timestamp()
 # Kills its own process when it is about to give a file its name for the n-th time.
 DRIVER = """
 import os, pathlib, signal, sys
@@ -301,10 +305,14 @@ def test_a_killed_emergency_revocation_is_finished_by_the_same_command(own_city)
     process.wait()
     assert main_in_process(*revoke).code == 0
     live = [row["permit_id"] for row in PERMITS if row["status"] in ("active", "not_yet_valid", "suspended")]
-    for number in live:
-        view = json.loads(
-            main_in_process("show", number, "--data", own_city.data, "--json", "--type", PERMIT).stdout
-        )
-        if view["valid_until"] >= TODAY:
-            assert view["revisions"][-1]["kid"] == new
-            assert (own_city.out / f"{number}.seal.txt").read_text().strip() == view["seal"]
+    seals = {number: (own_city.out / f"{number}.seal.txt").read_text().strip() for number in live}
+    for place, (number, seal) in enumerate(seals.items()):
+        read = read_seal(seal)
+        if read.content.expires <= NOW:
+            continue
+        assert read.message.kid.hex() == new, number
+        # Opening the register again for each one would take most of a minute.
+        if place % 10 == 0:
+            shown = main_in_process("show", number, "--data", own_city.data, "--json", "--type", PERMIT)
+            view = json.loads(shown.stdout)
+            assert (view["revisions"][-1]["kid"], view["seal"]) == (new, seal)

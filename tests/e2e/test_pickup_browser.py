@@ -104,7 +104,7 @@ def site(city: City, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 def context(chromium: Browser, **options: Any) -> BrowserContext:
     """A fresh browser profile that can reach nothing but the service and the stand-in for Google."""
     made = chromium.new_context(**{"viewport": PHONE, "locale": "de-DE", **options})
-    made.set_default_timeout(15_000)
+    made.set_default_timeout(60_000)
 
     def answer(route: Route) -> None:
         if route.request.url.startswith("https://pay.google.com/"):
@@ -126,6 +126,8 @@ def open_pass(page: Page, site: Site, number: str, type_id: str = PERMIT) -> Non
 
 def faults(page: Page) -> list[str]:
     """What axe-core finds wrong, by rule and place."""
+    # A click returns when the next page begins; its colours are there when its style sheets are.
+    page.wait_for_load_state("load")
     # A tool's script, put in past the page's own policy.
     page.evaluate(AXE.read_text("utf-8"))
     found = page.evaluate(

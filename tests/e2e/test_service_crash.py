@@ -28,7 +28,7 @@ from tests.google_server import GoogleServer
 from tests.service import new_database
 
 # `make crash` makes it 2,000 on each database; every run of the tests does enough to be killed several times.
-CHANGES = int(os.environ.get("CRASH_CHANGES", "400"))
+CHANGES = int(os.environ.get("CRASH_CHANGES", "200"))
 PERMITS, PHONES, CLERKS = 60, 40, 4
 SEED = 20261120
 
