@@ -47,8 +47,11 @@ _ALWAYS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-frame-options", b"DENY"),
     (b"x-permitted-cross-domain-policies", b"none"),
 )
+POLICY: Final = b"content-security-policy"
 _YEAR: Final = b"max-age=31536000"
 _NOT_MODIFIED: Final = 304
+
+Headers = list[tuple[bytes, bytes]]
 
 
 def content_security_policy(path: str) -> str:
@@ -60,15 +63,35 @@ def content_security_policy(path: str) -> str:
     return "; ".join(f"{name} {value}" for name, value in chosen.items())
 
 
+_POLICIES: Final = {prefix: content_security_policy(prefix).encode() for prefix in RELAXED}
+_POLICY: Final = content_security_policy("/").encode()
+
+
+def completed(headers: Headers, status: int, path: str = "/", *, secure: bool = False) -> Headers:
+    """``headers`` (lower-case names) of a response with ``status``, and what is missing of those that protect."""
+    present = {name for name, _ in headers}
+    policy = next(
+        (value for prefix, value in _POLICIES.items() if path == prefix or path.startswith(prefix + "/")),
+        _POLICY,
+    )
+    share = b"cross-origin" if path.startswith(_SHARED) else b"same-origin"
+    wanted = [
+        (POLICY, policy),
+        *_ALWAYS,
+        (b"cross-origin-resource-policy", share),
+    ]
+    if secure:
+        wanted.append((b"strict-transport-security", _YEAR))
+    if status != _NOT_MODIFIED:
+        wanted.append((b"cache-control", b"no-store"))
+    return headers + [(name, value) for name, value in wanted if name not in present]
+
+
 class SecurityHeaders:
     """ASGI wrapper that sets the headers."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._policies: dict[str, bytes] = {
-            prefix: content_security_policy(prefix).encode() for prefix in RELAXED
-        }
-        self._policy = content_security_policy("/").encode()
 
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -80,31 +103,9 @@ class SecurityHeaders:
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = self._headers(path, secure, message)
+                headers = [(name.lower(), value) for name, value in message.get("headers", ())]
+                headers = [(name, value) for name, value in headers if name != b"server"]
+                message["headers"] = completed(headers, message["status"], path, secure=secure)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)
-
-    def _headers(self, path: str, secure: bool, message: Any) -> list[tuple[bytes, bytes]]:
-        headers = [(name.lower(), value) for name, value in message.get("headers", ())]
-        headers = [(name, value) for name, value in headers if name != b"server"]
-        present = {name for name, _ in headers}
-        policy = next(
-            (
-                value
-                for prefix, value in self._policies.items()
-                if path == prefix or path.startswith(prefix + "/")
-            ),
-            self._policy,
-        )
-        share = b"cross-origin" if path.startswith(_SHARED) else b"same-origin"
-        wanted = [
-            (b"content-security-policy", policy),
-            *_ALWAYS,
-            (b"cross-origin-resource-policy", share),
-        ]
-        if secure:
-            wanted.append((b"strict-transport-security", _YEAR))
-        if message["status"] != _NOT_MODIFIED:
-            wanted.append((b"cache-control", b"no-store"))
-        return headers + [(name, value) for name, value in wanted if name not in present]

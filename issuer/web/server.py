@@ -31,6 +31,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from issuer.application import Application, Clock, system_clock
 from issuer.errors import IssuerRefusal
 from issuer.web import logging_setup
+from issuer.web.security_headers import POLICY, completed
 from issuer.web.stopping import Stop
 
 _EXECUTOR: Final = re.compile(r"\A[A-Za-z0-9._-]{1,60}\Z")
@@ -203,10 +204,25 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _Connection(h11.Connection):
+    """Where every response leaves, also those that the server gives without asking the application."""
+
+    def send(self, event: Any) -> Any:
+        """The bytes of ``event``; a response has the headers that protect a browser."""
+        if isinstance(event, h11.Response) and all(name != POLICY for name, _ in event.headers):
+            headers = completed([(name, value) for name, value in event.headers], event.status_code)
+            event = h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)
+        return super().send(event)
+
+
 class _Protocol(H11Protocol):
     """HTTP/1.1 that also gives up on a caller who never finishes the head of a request."""
 
     _head_timer: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.conn = _Connection(h11.SERVER, _LARGEST_HEAD)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

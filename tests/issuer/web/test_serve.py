@@ -31,10 +31,10 @@ def command(*arguments: object) -> list[str]:
 class Running:
     """A process of ours and what it has printed."""
 
-    def __init__(self, *arguments: object, **environment: str) -> None:
+    def __init__(self, *arguments: object, script: str = "", **environment: str) -> None:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("STADTPASS_")}
         self.process = subprocess.Popen(
-            command(*arguments),
+            [sys.executable, "-c", script, *map(str, arguments)] if script else command(*arguments),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -62,8 +62,8 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(*arguments: object, **environment: str) -> Iterator[Running]:
-    made = Running(*arguments, **environment)
+def running(*arguments: object, script: str = "", **environment: str) -> Iterator[Running]:
+    made = Running(*arguments, script=script, **environment)
     try:
         yield made
     finally:
@@ -86,6 +86,39 @@ def test_it_answers_and_stops(city: City, number: signal.Signals) -> None:
         assert code == 0, log
         assert '"service stopped"' in log
         assert "Traceback" not in log
+
+
+def answer_to(port: int, sent: bytes) -> bytes:
+    """Everything that comes back, until the other side is done."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as caller:
+        caller.sendall(sent)
+        return b"".join(iter(lambda: caller.recv(4096), b""))
+
+
+@pytest.mark.slow
+def test_what_the_server_answers_by_itself_has_the_headers_as_well(city: City) -> None:
+    """No HTTP at all, a head without an end, and one caller too many never reach the application."""
+    script = (
+        "import sys; from issuer.web import server; server._MOST_CONNECTIONS = 2; "
+        "from issuer.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    with running("serve", "--data", city.folder, "--port", 0, "--no-worker", script=script) as service:
+        service.wait_for(STARTED)
+        port = int(service.url.rsplit(":", 1)[1])
+        usual = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        answers = {b"200": answer_to(port, usual), b"400": answer_to(port, b"\x16\x03\x01 hello\r\n\r\n")}
+        assert answer_to(port, b"GET / HTTP/1.1\r\nX: " + b"a" * 40_000).startswith(b"HTTP/1.1 400")
+        with contextlib.ExitStack() as others:
+            for _ in range(2):
+                others.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            answers[b"503"] = answer_to(port, usual)
+        for status, answer in answers.items():
+            assert answer.startswith(b"HTTP/1.1 " + status), answer
+            head = answer.partition(b"\r\n\r\n")[0].lower()
+            for name in (b"content-security-policy: default-src 'none'", b"x-content-type-options: nosniff"):
+                assert head.count(name) == 1, answer
+            assert b"referrer-policy: no-referrer" in head
+            assert b"server:" not in head
 
 
 @pytest.mark.slow
