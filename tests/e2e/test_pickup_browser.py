@@ -47,8 +47,9 @@ SAVE = "https://pay.google.com/gp/v/save/demo"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
-    pytest.mark.parametrize("city", ["sqlite"], indirect=True),
 ]
+# How a page looks does not depend on the database; a whole visit, which reads and writes everything, runs on both.
+SQLITE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 
 
 @dataclass
@@ -151,6 +152,7 @@ def check(page: Page, what: str, language: str) -> None:
 
 @pytest.mark.parametrize("language", ["de", "en"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
+@SQLITE
 def test_every_page_and_state(chromium: Browser, site: Site, language: str, scheme: str) -> None:
     numbers = running_numbers(site.application)
     locale = {"de": "de-DE", "en": "en-GB"}[language]
@@ -212,6 +214,7 @@ def test_every_page_and_state(chromium: Browser, site: Site, language: str, sche
         assert complaints == []
 
 
+@SQLITE
 def test_wide_screen_and_library_card(chromium: Browser, site: Site) -> None:
     number = running_numbers(site.application, CARD)[0]
     with context(chromium, viewport=DESKTOP) as browser:
@@ -220,6 +223,7 @@ def test_wide_screen_and_library_card(chromium: Browser, site: Site) -> None:
         check(page, "card", "de")
 
 
+@SQLITE
 def test_forced_colours(chromium: Browser, site: Site) -> None:
     number = running_numbers(site.application)[0]
     with context(chromium, forced_colors="active") as browser:
@@ -228,6 +232,7 @@ def test_forced_colours(chromium: Browser, site: Site) -> None:
         check(page, "forced colours", "de")
 
 
+@SQLITE
 def test_text_twice_as_large_needs_no_sideways_scrolling(chromium: Browser, site: Site) -> None:
     number = running_numbers(site.application)[0]
     with context(chromium, viewport={"width": 640, "height": 800}) as browser:
@@ -261,6 +266,7 @@ def test_without_javascript_everything_works(chromium: Browser, site: Site) -> N
         page.wait_for_url("**/p/ended")
 
 
+@SQLITE
 def test_keyboard_alone(chromium: Browser, site: Site) -> None:
     number = running_numbers(site.application)[0]
     with site.application.writing() as session:
@@ -306,6 +312,7 @@ def tab_to(page: Page, identifier: str) -> None:
 
 
 @pytest.mark.parametrize(("agent", "first"), [(IPHONE, "apple"), (ANDROID, "google"), (None, "print")])
+@SQLITE
 def test_the_device_decides_what_comes_first(
     chromium: Browser, site: Site, agent: str | None, first: str
 ) -> None:
@@ -319,6 +326,7 @@ def test_the_device_decides_what_comes_first(
         assert sorted(map(str, offers)) == ["offer-apple", "offer-google", "offer-phone", "offer-print"]
 
 
+@SQLITE
 def test_buttons_are_large_enough_to_hit(chromium: Browser, site: Site) -> None:
     number = running_numbers(site.application)[0]
     with context(chromium) as browser:
@@ -353,6 +361,7 @@ def test_the_scanned_code_opens_the_pass_once(chromium: Browser, site: Site, tmp
 
 
 @pytest.mark.skipif(shutil.which("pdfinfo") is None, reason="needs pdfinfo (apt install poppler-utils)")
+@SQLITE
 def test_stored_data_can_be_printed(chromium: Browser, site: Site, tmp_path: Path) -> None:
     number = running_numbers(site.application)[0]
     with context(chromium) as browser:
