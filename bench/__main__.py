@@ -18,6 +18,7 @@ def main() -> int:
         ("Seals and verdicts", "bench.seal"),
         ("issue, the whole command", "bench.issue"),
         ("The service", "bench.service"),
+        ("From a change to the lists", "bench.lists"),
         ("Pushes to phones", "bench.push"),
     ):
         print(f"\n== {title}", flush=True)

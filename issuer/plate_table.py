@@ -18,11 +18,11 @@ from sqlalchemy.orm import Session
 
 from issuer import search_terms
 from issuer.models import AuditEntryRow, PassTermRow, RevisionRow
-from issuer.register import plate_entries
+from issuer.register import plate_lines
 from issuer.settings import Settings
 from issuer.status_allocation import chunks
 from passes.pass_types import PassType, PassTypes
-from passes.plate_list import PlateEntry, PlateList, changed_table, plate_table
+from passes.plate_list import PlateList, changed_table, key_of, table_of
 
 _MOST_PASSES: Final = 2000
 _CHUNK: Final = 500
@@ -41,7 +41,7 @@ class PlateTable:
 def whole_table(session: Session, tenant: str, settings: Settings, at: datetime) -> PlateTable:
     """Every plate with a permit that is valid at any moment from ``at`` to the list's expiry."""
     expires = int(at.timestamp()) + int(settings.plate_list_expiry.total_seconds())
-    return PlateTable(plate_table(plate_entries(session, tenant, *_window(at, expires))), expires)
+    return PlateTable(table_of(plate_lines(session, tenant, *_window(at, expires))), expires)
 
 
 def table_since(
@@ -55,12 +55,13 @@ def table_since(
     keys = None if passes is None else _plates_ever(session, tenant, passes)
     if keys is None:
         return None
-    entries = (
-        entry
-        for entry in _entries_of(session, tenant, keys, _window(at, before.frame.expires))
-        if entry.key in keys
+    wanted = {one.encode() for one in keys}
+    fresh = (
+        line
+        for line in _lines_of(session, tenant, keys, _window(at, before.frame.expires))
+        if key_of(line) in wanted
     )
-    lines = changed_table(before.table, {one.encode() for one in keys}, entries) if keys else before.table
+    lines = changed_table(before.table, wanted, fresh) if keys else before.table
     return PlateTable(lines, before.frame.expires)
 
 
@@ -119,10 +120,10 @@ def _plates_ever(session: Session, tenant: str, passes: Mapping[str, list[str]])
     return keys
 
 
-def _entries_of(
+def _lines_of(
     session: Session, tenant: str, keys: Iterable[str], window: tuple[datetime, datetime]
-) -> Iterator[PlateEntry]:
-    """The entries of all passes that have one of the plates ``keys``; also those of their other plates."""
+) -> Iterator[bytes]:
+    """The lines of all passes that have one of the plates ``keys``; also those of their other plates."""
     passes: dict[str, set[str]] = {}
     for chunk in chunks(sorted(keys), _CHUNK):
         rows = session.execute(
@@ -136,4 +137,4 @@ def _entries_of(
             passes.setdefault(type_id, set()).add(number)
     for type_id, numbers in passes.items():
         for chunk in chunks(sorted(numbers), _CHUNK):
-            yield from plate_entries(session, tenant, *window, only=(type_id, chunk))
+            yield from plate_lines(session, tenant, *window, only=(type_id, chunk))

@@ -63,13 +63,33 @@ class PlateList:
 
 def plate_table(entries: Iterable[PlateEntry]) -> bytes:
     """The lines of ``entries``."""
-    return _joined(_line(entry).encode() for entry in entries)
+    return table_of(_line(entry) for entry in entries)
 
 
-def changed_table(table: bytes, keys: Container[bytes], entries: Iterable[PlateEntry]) -> bytes:
-    """``table`` with ``entries`` in place of all lines of the plates whose compare keys are in ``keys``."""
-    kept = (line for line in table.split(b"\n") if line and line[: line.index(b"\t")] not in keys)
-    return _joined([*kept, *(_line(entry).encode() for entry in entries)])
+def table_of(lines: Iterable[bytes]) -> bytes:
+    """The table of lines that `plate_line` gave."""
+    # By bytes: UTF-8 sorts as its code points do.
+    ordered = sorted(lines)
+    return b"\n".join([b"", *ordered, b""]) if ordered else b"\n"
+
+
+def changed_table(table: bytes, keys: Container[bytes], lines: Iterable[bytes]) -> bytes:
+    """``table`` with ``lines`` in place of all lines of the plates whose compare keys are in ``keys``."""
+    kept = [line for line in table.split(b"\n") if line and key_of(line) not in keys]
+    return table_of([*kept, *lines])
+
+
+def key_of(line: bytes) -> bytes:
+    """The compare key of the plate that ``line`` is about."""
+    return line[: line.index(b"\t")]
+
+
+def plate_line(key: str, first: str, last: str, zone: str, season: str) -> bytes:
+    """The line of a valid entry from checked values: days as ``YYYY-MM-DD``, no season as an empty text.
+
+    Raises ValueError where a value holds a separator.
+    """
+    return _joined_cells(key, first, last, zone, season, Status.VALID)
 
 
 def count_of(table: bytes) -> int:
@@ -121,25 +141,17 @@ def verified_plate_list(unverified: UnverifiedList, public_key: ec.EllipticCurve
     return PlateList(unverified.frame, table, keys)
 
 
-def _joined(lines: Iterable[bytes]) -> bytes:
-    # By bytes: UTF-8 sorts as its code points do.
-    ordered = sorted(lines)
-    return b"\n".join([b"", *ordered, b""]) if ordered else b"\n"
+def _line(entry: PlateEntry) -> bytes:
+    season = "" if entry.season is None else entry.season.text
+    first, last = entry.period.first.isoformat(), entry.period.last.isoformat()
+    return _joined_cells(entry.key, first, last, entry.zone, season, entry.status)
 
 
-def _line(entry: PlateEntry) -> str:
-    cells = (
-        entry.key,
-        entry.period.first.isoformat(),
-        entry.period.last.isoformat(),
-        entry.zone,
-        "" if entry.season is None else entry.season.text,
-        str(int(entry.status)),
-    )
-    line = "\t".join(cells)
+def _joined_cells(key: str, first: str, last: str, zone: str, season: str, status: Status) -> bytes:
+    line = f"{key}\t{first}\t{last}\t{zone}\t{season}\t{int(status)}"
     if line.count("\t") != 5 or "\n" in line:
         raise ValueError("a cell holds a separator")
-    return line
+    return line.encode()
 
 
 def _entry(line: bytes) -> PlateEntry:

@@ -19,7 +19,7 @@ from issuer.lifecycle import (
     suspend,
 )
 from issuer.pass_view import PassView, show
-from issuer.register import plate_entries
+from issuer.register import plate_lines
 from issuer.status_allocation import status_entries
 from issuer.tariffs import zones_from_csv
 from keys.errors import Refusal
@@ -27,6 +27,7 @@ from passes.card_numbers import CardNumber
 from passes.model import PassContent, PassStatus, RegisteredPlate
 from passes.pass_types import PassType
 from passes.periods import BERLIN, berlin_day
+from passes.plate_list import key_of
 from passes.plates import Plate
 from passes.seasons import Season
 from passes.status_list import Status
@@ -115,7 +116,7 @@ def test_a_change_makes_a_new_revision_and_supersedes_the_old(register: SampleRe
     assert after.history[-1].before == {"plates": ["D-NC 7682"], "zone": "BÖ"}
     assert after.history[-1].after == {"plates": ["D-XY 77 (04-10)"], "zone": "MÜ"}
     with register.reading() as session:
-        keys = {one.key for one in plate_entries(session, register.tenant, LATER, LATER)}
+        keys = {key_of(one).decode() for one in plate_lines(session, register.tenant, LATER, LATER)}
         there = show(session, "neuss", PERMIT, NUMBER)
     assert "D|XY|77|" in keys
     assert "D|NC|7682|" not in keys
@@ -211,7 +212,7 @@ def test_suspend_resume_revoke(register: SampleRegister) -> None:
     assert [one.action for one in shown.history] == ["import", "suspend", "resume", "suspend", "revoke"]
     assert shown.history[-1].before == {"status": "suspended"}
     with register.reading() as session:
-        keys = {one.key for one in plate_entries(session, register.tenant, LATER, LATER)}
+        keys = {key_of(one).decode() for one in plate_lines(session, register.tenant, LATER, LATER)}
         there = show(session, "neuss", PERMIT, NUMBER).content.status
         assert audit.verify(session, register.tenant).fault is None
     assert "D|NC|7682|" not in keys
