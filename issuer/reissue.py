@@ -8,13 +8,16 @@ from datetime import datetime
 from pathlib import Path
 
 from issuer import lifecycle
+from issuer.application import Application
 from issuer.carriers import Carrier, carriers_of, files_in, files_of
 from issuer.database import reading, writing
+from issuer.delivery import mail
 from issuer.issue import Progress, usable_carriers
 from issuer.lifecycle import Actor
 from issuer.production import Failure, Production, carrier_maker
 from issuer.register import load_contents
 from issuer.sealing import sealer_for
+from issuer.service_secret import service_secret
 from issuer.workspace import Workspace
 from keys.errors import Refusal
 
@@ -33,7 +36,8 @@ def reissue_all(
 ) -> Reissued:
     """Give each of ``passes`` (type, number) a new seal and make its carriers in ``out``.
 
-    Serials and tokens stay, so that installed passes are updated instead of cut off. A run that was
+    Holders with a mail address are told to print again. Serials and tokens stay, so that installed passes are
+    updated instead of cut off. A run that was
     interrupted is finished by running it again for those that still have the old seal, and `complete_files`
     for the others. Raises IssuerRefusal NO_SIGNING_KEY, or KeyRefusal for a key or certificate that cannot be
     used, before anything has changed.
@@ -43,6 +47,7 @@ def reissue_all(
     failures: list[Failure] = []
     out.mkdir(parents=True, exist_ok=True)
     with workspace.keys() as manager:
+        application = Application(workspace, manager, service_secret(workspace.folder), lambda: actor.at)
         with reading(workspace.engine) as session:
             carriers, _ = usable_carriers(session, workspace.tenant, None)
             sealers = {
@@ -64,6 +69,8 @@ def reissue_all(
                             content = lifecycle.reseal(
                                 session, workspace.tenant, pass_type, number, seal_for=sealer, actor=actor
                             )
+                            # Without an address the office posts the PDF made here.
+                            mail.queue_mail(session, application, mail.RESEALED, type_id, number, {})
                     except Refusal as refusal:
                         left_out.append((number, refusal))
                         continue

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import BindParameter, Select, bindparam, select
+from sqlalchemy import BindParameter, ScalarSelect, Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.models import HolderRow, PassRow, RevisionRow
-from issuer.models_delivery import WalletPassRow
+from issuer.models_delivery import ReminderRow, WalletPassRow
 from issuer.register import content_of
 from passes.model import PassContent, PassStatus
 
@@ -41,12 +41,12 @@ class WalletPass:
         return self.content.serial
 
 
-def _find() -> Select[WalletPassRow, RevisionRow, PassRow, HolderRow]:
+def _find() -> Select[WalletPassRow, RevisionRow, PassRow, HolderRow, int]:
     """Made once: building a statement costs more than running this one."""
     tenant: BindParameter[str] = bindparam("tenant")
     serial: BindParameter[str] = bindparam("serial")
     return (
-        select(WalletPassRow, RevisionRow, PassRow, HolderRow)
+        select(WalletPassRow, RevisionRow, PassRow, HolderRow, _reminded_days())
         .join(RevisionRow, (RevisionRow.tenant == tenant) & (RevisionRow.serial == WalletPassRow.serial))
         .join(
             PassRow,
@@ -61,6 +61,25 @@ def _find() -> Select[WalletPassRow, RevisionRow, PassRow, HolderRow]:
     )
 
 
+def _reminded_days() -> ScalarSelect[int]:
+    """Which reminder of this end of the pass went out last.
+
+    What was recorded counts, and not how many days are left now: the record is made in the transaction that moves
+    update tag and Last-Modified on. So the pass says the same whenever it is fetched in between, and a 304 is true;
+    going by the calendar it would become another one at midnight while its Last-Modified stood still.
+    """
+    return (
+        select(func.min(ReminderRow.days))
+        .where(
+            ReminderRow.tenant == PassRow.tenant,
+            ReminderRow.type_id == PassRow.type_id,
+            ReminderRow.number == PassRow.number,
+            ReminderRow.period_last == PassRow.period_last,
+        )
+        .scalar_subquery()
+    )
+
+
 _FIND: Final = _find()
 
 
@@ -69,8 +88,10 @@ def find(application: Application, session: Session, serial: str) -> WalletPass 
     found = session.execute(_FIND, {"tenant": application.tenant, "serial": serial}).first()
     if found is None:
         return None
-    wallet, revision, row, holder = found
-    content = content_of(application.pass_types[row.type_id], row, revision, holder)
+    wallet, revision, row, holder, reminded_days = found
+    content = replace(
+        content_of(application.pass_types[row.type_id], row, revision, holder), reminded_days=reminded_days
+    )
     if revision.superseded_at is not None:
         content = replace(content, status=PassStatus.SUPERSEDED)
     elif wallet.withdrawn_at is not None:

@@ -11,7 +11,8 @@ English. So a phone in any third language shows German, and readers that know no
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from itertools import islice
 from operator import is_, itemgetter
 from typing import Self
@@ -32,7 +33,16 @@ from passes.apple_models import (
     pass_style,
 )
 from passes.apple_schema import ApplePassInvalid, check_pass_json
-from passes.apple_texts import SLOT_END, SLOT_START, change_message, marked, nfc, static_text, translations
+from passes.apple_texts import (
+    SLOT_END,
+    SLOT_START,
+    change_message,
+    marked,
+    nfc,
+    static_text,
+    strings_files,
+    translations,
+)
 from passes.apple_values import JSON, Value, days, field_value, number_code, shown_number
 from passes.cms import DetachedSigner
 from passes.errors import PassRefusal
@@ -42,6 +52,7 @@ from passes.pass_types import FieldSpec, PassType
 # Field keys of our own; a type's keys are lower case.
 # How many passes are worked on together: enough for the caches, little memory.
 _BATCH = 32
+_REMINDERS = 16
 _TEST_FIELD, _ISSUER_FIELD = "TEST", "ISSUER"
 _VOID = frozenset({PassStatus.REVOKED, PassStatus.SUSPENDED, PassStatus.SUPERSEDED})
 
@@ -73,8 +84,11 @@ class ApplePassFactory:
         self._identity.check(city.apple_pass_type_identifier, city.apple_team_identifier, self._first)
         self._cms = DetachedSigner(certificate, chain, signer)
         self._template = _Template(pass_type, city)
-        files = PreparedImages(pass_type.images).files | translations(pass_type, city)
-        self._files = PreparedFiles(files)
+        self._images = PreparedImages(pass_type.images).files
+        self._texts = translations(pass_type, city)
+        self._files = self._prepared(None)
+        # A night reminds of three last days.
+        self._reminding = lru_cache(maxsize=_REMINDERS)(self._prepared)
 
     @classmethod
     def of(cls, pass_type: PassType, city: City, identity: AppleSigningIdentity) -> Self:
@@ -98,8 +112,9 @@ class ApplePassFactory:
         """
         data = self.pass_json(content)
         self._check_certificates(signed_at)
-        manifest = self._files.manifest(data)
-        return self._files.archive(data, manifest, self._cms.sign(manifest, signed_at))
+        files = self._files_of(content)
+        manifest = files.manifest(data)
+        return files.archive(data, manifest, self._cms.sign(manifest, signed_at))
 
     def build_all(self, contents: Iterable[PassContent], signed_at: datetime) -> Iterator[bytes]:
         """As `build`, for many passes: faster, because like work is done together.
@@ -110,6 +125,7 @@ class ApplePassFactory:
         waiting = iter(contents)
         while batch := list(islice(waiting, _BATCH)):
             found: list[bytes] = []
+            files = list(map(self._files_of, batch))
             fault: Refusal | None = None
             for content in batch:
                 try:
@@ -117,10 +133,19 @@ class ApplePassFactory:
                 except Refusal as refused:
                     fault = refused
                     break
-            manifests = list(map(self._files.manifest, found))
-            yield from map(self._files.archive, found, manifests, self._cms.sign_all(manifests, signed_at))
+            manifests = list(map(PreparedFiles.manifest, files, found))
+            signatures = self._cms.sign_all(manifests, signed_at)
+            yield from map(PreparedFiles.archive, files, found, manifests, signatures)
             if fault is not None:
                 raise fault
+
+    def _files_of(self, content: PassContent) -> PreparedFiles:
+        if content.reminded_days is None:
+            return self._files
+        return self._reminding((content.reminded_days, content.period.last))
+
+    def _prepared(self, reminder: tuple[int, date] | None) -> PreparedFiles:
+        return PreparedFiles(self._images | strings_files(self._texts, reminder))
 
     def _check_certificates(self, at: datetime) -> None:
         if not self._first <= at <= self._last:
@@ -244,7 +269,13 @@ class _Template:
             return PassField(spec.key, text, label, change, detectors=detectors)
         slot = f"field {spec.key}"
         if slot not in present:
-            return None
+            if spec.key != "reminder":
+                return None
+            # The field is there from the start, since phones tell of a change and not of a field that is new; no
+            # message with it, so that nobody's phone rings because there is nothing to be reminded of any more.
+            return PassField(
+                spec.key, static_text(spec.key, self._type, self._city, "de"), label, detectors=detectors
+            )
         if is_day:
             return DayField(spec.key, _slot(slot), label, change)
         return PassField(spec.key, _slot(slot), label, change, detectors=detectors)

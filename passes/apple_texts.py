@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
+from datetime import date
 
 from keys.texts import LANGUAGES, texts
 from passes.apple_bundle import strings_file
 from passes.apple_schema import ApplePassInvalid
 from passes.apple_values import field_value
-from passes.display import display_sentence
+from passes.display import display_sentence, reminder_sentence
 from passes.errors import PassRefusal
 from passes.model import City, DisplayMode
 from passes.pass_types import PassType
@@ -39,16 +41,18 @@ def static_text(key: str, pass_type: PassType, city: City, language: str) -> str
     """The value of a field that is the same in every pass of the type and city."""
     if key == "contact":
         return nfc(city.contact)
+    if key == "reminder":
+        return nfc(texts("passes", language)("REMINDER_TO_COME"))
     return nfc(pass_type.words(language).texts[key])
 
 
-def translations(pass_type: PassType, city: City) -> dict[str, bytes]:
-    """``pass.strings`` per language: from the German text, as it stands in pass.json, to the words.
+def translations(pass_type: PassType, city: City) -> dict[str, dict[str, str]]:
+    """A table per language: from the German text, as it stands in pass.json, to the words.
 
     Raises PassRefusal APPLE_TEXT_TWICE if one German text has two translations: the phone looks texts up by
     themselves, so it could not tell them apart.
     """
-    files: dict[str, bytes] = {}
+    tables: dict[str, dict[str, str]] = {}
     for language in LANGUAGES:
         table: dict[str, str] = {}
         for german, translated in zip(
@@ -57,8 +61,25 @@ def translations(pass_type: PassType, city: City) -> dict[str, bytes]:
             if table.setdefault(german, translated) != translated:
                 raise PassRefusal("APPLE_TEXT_TWICE", type=pass_type.id, text=german, language=language)
         table.pop("", None)
-        files[f"{language}.lproj/pass.strings"] = strings_file(table)
-    return files
+        tables[language] = table
+    return tables
+
+
+def strings_files(
+    tables: Mapping[str, Mapping[str, str]], reminder: tuple[int, date] | None
+) -> dict[str, bytes]:
+    """``pass.strings`` per language from `translations`; with the sentence of ``reminder`` (days, last day)."""
+    return {
+        f"{language}.lproj/pass.strings": strings_file({**table, **_reminder(reminder, language)})
+        for language, table in tables.items()
+    }
+
+
+def _reminder(reminder: tuple[int, date] | None, language: str) -> dict[str, str]:
+    if reminder is None:
+        return {}
+    german, translated = (nfc(reminder_sentence(*reminder, one)) for one in ("de", language))
+    return {german: translated}
 
 
 def _words(pass_type: PassType, city: City, language: str) -> list[str]:
@@ -77,6 +98,8 @@ def _words(pass_type: PassType, city: City, language: str) -> list[str]:
             found.append(static_text(spec.key, pass_type, city, language))
         elif spec.key == "display_hint":
             found += [display_sentence(mode, language) for mode in DisplayMode]
+        elif spec.key == "reminder":
+            found.append(static_text(spec.key, pass_type, city, language))
     for attribute in pass_type.spec.attributes:
         found += [words.choices[attribute.name][choice] for choice in attribute.choices]
     if any(attribute.kind == "yes_no" for attribute in pass_type.spec.attributes):

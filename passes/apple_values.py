@@ -15,7 +15,7 @@ from passes import display
 from passes.apple_models import time_text
 from passes.card_numbers import CardNumber, Symbology
 from passes.errors import PassRefusal
-from passes.model import City, DisplayMode, PassContent
+from passes.model import City, DisplayMode, PassContent, PassStatus
 from passes.pass_types import FieldSpec, PassType
 from passes.periods import BERLIN
 from passes.zones import Zone
@@ -80,6 +80,8 @@ def field_value(spec: FieldSpec, pass_type: PassType, city: City) -> tuple[Value
             return _display_hint(pass_type, city), False
         case "contact":
             return None
+        case "reminder":
+            return _reminder, False
     if spec.key in pass_type.words("de").texts:
         return None
     return _attribute(spec.key, pass_type)
@@ -94,6 +96,19 @@ def _display_hint(pass_type: PassType, city: City) -> Value:
         for mode in (DisplayMode.PAPER_REQUIRED, city.display_mode)
     )
     return lambda content: by_city if content.attributes.get("plates") else paper
+
+
+def _reminder(content: PassContent) -> bytes | None:
+    """What the holder was reminded of, as long as it is so: a pass that holds no more has nothing to renew."""
+    if content.reminded_days is None or content.status is not PassStatus.ACTIVE:
+        return None
+    return _reminder_text(content.reminded_days, content.period.last)
+
+
+# Some days times the reminders of each.
+@lru_cache(maxsize=128)
+def _reminder_text(days_left: int, last: date) -> bytes | None:
+    return json_text(display.reminder_sentence(days_left, last, "de"))
 
 
 def _attribute(name: str, pass_type: PassType) -> tuple[Value, bool]:

@@ -60,6 +60,11 @@ def display_sentence(mode: DisplayMode, language: str) -> str:
     return texts("passes", language)(f"DISPLAY_{mode.name}")
 
 
+def reminder_sentence(days: int, last: date, language: str) -> str:
+    """What an Apple pass says once its holder has been reminded, ``days`` before the day ``last`` at most."""
+    return texts("passes", language)("REMINDER", days=days, last=day_text(last, language))
+
+
 def vehicle_text(content: PassContent, pass_type: PassType, language: str) -> str:
     """The plates, or the organisation whose cars are meant, or the words for changing vehicles."""
     plates = content.attributes.get("plates")
@@ -94,6 +99,9 @@ def _value(
             return display_hint(pass_type, content, city, language), None
         case "contact":
             return city.contact, None
+        case "reminder":
+            # Apple only: the others remind by a message (`passes.apple_values`).
+            return "", None
     words = pass_type.words(language)
     if key in words.texts:
         return words.texts[key], None

@@ -72,7 +72,8 @@ class PassContent:
     """One revision of a pass: the values of its type's attributes and what ties it to its carriers.
 
     ``serial`` (32 hex digits, random) names the pass in both wallets; ``apple_token`` opens it for the
-    phone that holds it and is a secret; ``seal`` is the SP1 text that all carriers show.
+    phone that holds it and is a secret; ``seal`` is the SP1 text that all carriers show. ``reminded_days`` is how
+    many days before the last one the newest reminder stands for; None as long as there was none.
     """
 
     type_id: str
@@ -86,3 +87,4 @@ class PassContent:
     language: str = "de"
     apple_token: str = field(default="", repr=False)
     recipient: Recipient | None = field(default=None, repr=False)
+    reminded_days: int | None = None

@@ -37,7 +37,7 @@ ColumnKind = Literal[
 RESERVED_SEAL_KEYS = frozenset({0, 1, 7})
 # What can stand on a carrier besides the attributes.
 BUILT_IN_FIELDS = frozenset(
-    {"number", "valid_from", "valid_until", "vehicle", "zone_code", "display_hint", "contact"}
+    {"number", "valid_from", "valid_until", "vehicle", "zone_code", "display_hint", "contact", "reminder"}
 )
 
 
@@ -161,6 +161,11 @@ class PassType:
         return self.spec.seal_code
 
     @cached_property
+    def shows_reminder(self) -> bool:
+        """Whether the Apple pass has the field that changes when its holder is reminded of the end."""
+        return any(one.key == "reminder" and one.apple != "none" for one in self.spec.fields)
+
+    @cached_property
     def attributes(self) -> Mapping[str, AttributeSpec]:
         """The declared attributes by name, in order."""
         return {attribute.name: attribute for attribute in self.spec.attributes}
@@ -261,6 +266,8 @@ def _check(spec: _TypeFile, texts: Mapping[str, TypeTexts], name: str) -> None:
     for needed in ("valid_from", "valid_to", "status"):
         if needed not in columns:
             refuse(f"column {needed} is missing")
+    if any(one.key == "reminder" and (one.google, one.pdf) != ("none", "none") for one in spec.fields):
+        refuse("reminder stands on Apple passes alone")
     for language, words in texts.items():
         for key in keys:
             if key not in words.labels:

@@ -13,9 +13,11 @@ from sqlalchemy.orm import Session
 
 from issuer import attributes as stored_attributes
 from issuer import lifecycle, pass_view
+from issuer.application import Application
 from issuer.carriers import Found, carriers_of, files_in, found_in
 from issuer.commands.common import actor, add_number_arguments, opened, say, tell, tell_json, tell_table
 from issuer.database import reading, writing
+from issuer.delivery import mail
 from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.files import write_atomically
 from issuer.issue import usable_carriers
@@ -26,6 +28,7 @@ from issuer.register import load_contents
 from issuer.revocation import revoke_logged
 from issuer.revocation_log import RevocationLog
 from issuer.sealing import RegisterSealer, sealer_for
+from issuer.service_secret import service_secret
 from issuer.workspace import Workspace
 from passes.card_numbers import CardNumber
 from passes.display import day_text
@@ -115,10 +118,14 @@ def run_change(arguments: argparse.Namespace) -> ExitCode:
             view = pass_view.show(session, sealing.tenant, sealing.pass_type, arguments.number)
             card = _card_number(arguments.card_number, view)
         changes = Changes(plates, arguments.zone, card)
-        return lifecycle.change(
+        content = lifecycle.change(
             session, sealing.tenant, sealing.pass_type, arguments.number, changes,
             seal_for=sealing.seal_for, actor=Actor(actor(), sealing.at),
         )  # fmt: skip
+        if plates is not None:
+            # The print in the car is void from now on. Without an address the office posts the PDF made here.
+            mail.queue_mail(session, sealing.application, mail.CHANGED, content.type_id, content.number, {})
+        return content
 
     return _renew(arguments, change, "PASS_CHANGED")
 
@@ -170,6 +177,7 @@ class _Sealing:
     pass_type: PassType
     seal_for: RegisterSealer
     at: datetime
+    application: Application
 
 
 def _renew(
@@ -185,12 +193,13 @@ def _renew(
         pass_type = workspace.pass_types[type_id]
         # Prepared before anything changes: a missing key must not leave a revision without carriers.
         maker = carrier_maker(workspace, manager, type_id, carriers, at)
+        application = Application(workspace, manager, service_secret(workspace.folder), lambda: at)
         out.mkdir(parents=True, exist_ok=True)
         _probe(out)
         try:
             with writing(workspace.engine) as session:
                 sealer = sealer_for(session, tenant, pass_type, manager, at)
-                content = step(session, _Sealing(tenant, pass_type, sealer, at))
+                content = step(session, _Sealing(tenant, pass_type, sealer, at, application))
         except RegisterRefusal as refusal:
             # The same change again, after a run that was killed before it could write the files, finishes it.
             if refusal.code != "NOTHING_CHANGES":

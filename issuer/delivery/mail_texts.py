@@ -37,7 +37,7 @@ class Frame:
 def holder_mail(
     frame: Frame, kind: str, recipient: str, language: str, link: str, facts: Mapping[str, Any]
 ) -> EmailMessage:
-    """A mail of ``kind`` (pickup, reminder or changed) to a holder; ``facts``: name, number and last of the pass.
+    """A mail of ``kind`` (one of `mail.KINDS`) to a holder; ``facts``: name, number and last of the pass.
 
     Raises RefusedError for an address that is none.
     """

@@ -1,8 +1,8 @@
 """Reminders 30, 14 and 3 days before the last day: each once, and after nights that were missed only the newest.
 
-They go by mail, or to the list of letters where there is no address. On a phone with Google Wallet the pass rings as
-well. Apple shows an alert only when a field of the pass changes, and nothing on a pass that is going to end does:
-people with an iPhone read the mail.
+They go by mail, or to the list of letters where there is no address. A phone with the pass tells of it as well: with
+Google Wallet by a message; with Apple Wallet, which shows an alert only when a field of the pass changes, by a field
+for this (`passes.apple_values`), whose value follows from what is recorded here.
 
 A reminder must fall into the pass's period after its first day: nobody is reminded of a pass for a month on the day
 it begins.
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import ColumnElement, exists, select, tuple_
 from sqlalchemy.orm import Session, aliased
 
+from issuer import outgoing
 from issuer.database import let_others_write
 from issuer.delivery import mail
 from issuer.models import HolderRow, PassRow, RevisionRow
@@ -118,13 +119,17 @@ def run(application: Application, report: Report) -> None:
             # Looked at again: somebody may have renewed a pass, or another worker have sent it.
             still = due(session, application, [(one.type_id, one.number) for one in chunk])
             counts: dict[str, int] = {}
+            shown: dict[str, tuple[str, str]] = {}
             for one in still:
-                name = _name(one.step, _remind(session, application, one))
+                name = _name(one.step, _remind(session, application, one, shown))
                 counts[name] = counts.get(name, 0) + 1
+            if shown:
+                outgoing.moved(session, application.tenant, shown, application.now())
             report.add(session, counts)
 
 
-def _remind(session: Session, application: Application, one: Due) -> str:
+def _remind(session: Session, application: Application, one: Due, shown: dict[str, tuple[str, str]]) -> str:
+    """Send one reminder and record it; says by which channel. ``shown`` gets the pass if it changes in wallets."""
     from issuer.delivery.google_messages import MessageKind, queue_message  # noqa: PLC0415 - loads httpx
 
     channel = mail.tell_holder(
@@ -151,6 +156,8 @@ def _remind(session: Session, application: Application, one: Due) -> str:
         )
     )
     if serial is not None:
+        if application.pass_types[one.type_id].shows_reminder:
+            shown[serial] = one.type_id, one.number
         message_id = f"reminder-{one.last:%Y%m%d}-{one.step}"
         # The message is in both languages, and a day in figures reads the same in both.
         queue_message(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sqlite3
 from datetime import datetime
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from keys.identity import kid_of
 from passes.seal import read_seal
 from tests.e2e.clerk import Clerk
 from tests.e2e.commandline import LIBRARY, PERMIT, TODAY, DemoCity, main_in_process
-from tests.e2e.samples import PERMITS, register_content, write_csv
+from tests.e2e.samples import PERMITS, register_content, register_rows, write_csv
 from tests.keys.test_apple_certificates import PASS_TYPE, TEAM, Authority
 from tests.trust_factory import City, permit
 
@@ -185,6 +186,20 @@ def test_who_was_suspended_or_ended_or_revoked_when_the_key_was_revoked(clerk: C
     clerk.done("resume", "P-1", "--reason", "bezahlt", at=f"{TODAY}T12:10")
     clerk.publish(at=f"{TODAY}T12:10")
     assert device.verify(clerk.seal("P-1"), at=f"{TODAY}T12:10").short == GREEN
+
+
+def test_holders_with_an_address_are_told_to_print_again_once(clerk: Clerk) -> None:
+    with sqlite3.connect(clerk.city.data / "register.db") as register:
+        register.execute("UPDATE holders SET email = ''")
+        register.execute(
+            "UPDATE holders SET email = 'a@mail.example' WHERE ref IN "
+            "(SELECT holder_ref FROM passes WHERE number = 'P-1')"
+        )
+    old = only_kid(clerk, "seal")
+    clerk.add_working_key("seal")
+    clerk.done("keys", "revoke", old, "--reason", "entwendet", "--out", clerk.city.out)
+    assert clerk.refused("keys", "revoke", old, "--reason", "entwendet", "--out", clerk.city.out)
+    assert [*register_rows(clerk.city.data, "SELECT kind, number FROM mails")] == [("resealed", "P-1")]
 
 
 def test_ended_passes_are_not_live(clerk: Clerk) -> None:

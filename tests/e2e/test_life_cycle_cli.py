@@ -50,6 +50,24 @@ def test_another_plate(clerk: Clerk) -> None:
     assert device.plate("D-AB 1", "D-XY 99", at=LAST).reasons == ["NOT_LISTED", "VALID"]
 
 
+def test_the_holder_is_told_of_another_plate_and_of_nothing_else(clerk: Clerk) -> None:
+    def mails() -> list[tuple[str, str]]:
+        return [tuple(row) for row in register_rows(clerk.city.data, "SELECT kind, number FROM mails")]
+
+    with sqlite3.connect(clerk.city.data / "register.db") as register:
+        register.execute("UPDATE holders SET email = 'a@mail.example'")
+    clerk.done("change", "P-1", "--zone", "HO")
+    assert mails() == []
+    clerk.done("change", "P-1", "--plate", "D-XY 99")
+    assert mails() == [("changed", "P-1")]
+    assert clerk.refused("change", "P-1", "--plate", "D-XY 99")
+    assert mails() == [("changed", "P-1")]
+    with sqlite3.connect(clerk.city.data / "register.db") as register:
+        register.execute("UPDATE holders SET email = ''")
+    clerk.done("change", "P-2", "--plate", "D-XY 98")
+    assert mails() == [("changed", "P-1")]
+
+
 def test_a_change_makes_all_files_anew(clerk: Clerk) -> None:
     clerk.done("change", "P-1", "--zone", "HO", "--out", clerk.city.folder / "new")
     names = sorted(one.name for one in (clerk.city.folder / "new").iterdir())

@@ -111,7 +111,7 @@ def test_the_pass_says_what_the_other_carriers_say(content, mode):
     of = city(display_mode=mode)
     fields = fields_of(json.loads(factory(of=of).pass_json(content)))
     shown = shown_fields(PERMIT, content, of, "de")
-    assert fields.keys() - {"ISSUER"} == shown.keys()
+    assert fields.keys() - {"ISSUER", "reminder"} == shown.keys()
     for key, one in shown.items():
         assert fields[key]["label"] == one.label
         if one.day is None:
