@@ -120,7 +120,8 @@ class WebhookConfig(_Section, frozen=True, forbid_unknown_fields=True):
 
     allowed_hosts: tuple[str, ...] = ()
     ca_file: str = ""
-    timeout_seconds: _Seconds = 10.0
+    # For a whole attempt, from looking the name up to the end of the answer's head.
+    timeout_seconds: _Seconds = 20.0
 
 
 class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):

@@ -1,8 +1,9 @@
 """Delivering events to webhooks, signed as Standard Webhooks asks (https://www.standardwebhooks.com, version 1).
 
 Each delivery is tried until it is taken: 2xx is success, 410 disables the endpoint, anything else is tried again
-for three days with growing waits. Redirects are not followed. The id of a delivery stays the same in all attempts, so
-that receivers can tell a repetition; nothing of an answer but its status is looked at or kept.
+for three days with growing waits; an attempt is over after ``webhooks.timeout_seconds``. Redirects are not followed.
+The id of a delivery stays the same in all attempts, so that receivers can tell a repetition; nothing of an answer but
+its status is looked at or kept.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.background.tasks import Json, Queue, RetryLater, Task
 from issuer.counters import WEBHOOKS
+from issuer.delivery.webhook_call import post
 from issuer.errors import IssuerRefusal
 from issuer.models_delivery import WebhookDeliveryRow, WebhookEndpointRow
 from issuer.outgoing import WEBHOOK_TASK
-from issuer.webhook_targets import Target, address_of, target_of
+from issuer.webhook_targets import Target, target_of
 
 # So long after a rotation deliveries are signed with the secret before as well.
 ROTATION_OVERLAP: Final = timedelta(hours=24)
@@ -60,9 +62,9 @@ def deliver(application: Application, payload: Json) -> None:
     except IssuerRefusal as refusal:
         # The operator may have taken the host from the list; it may come back within the three days.
         raise _failed(application, outgoing, refusal.code) from refusal
-    except httpx.TimeoutException as fault:
+    except TimeoutError as fault:
         raise _failed(application, outgoing, "TIMEOUT") from fault
-    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as fault:
+    except (httpx.InvalidURL, OSError, ValueError) as fault:
         raise _failed(application, outgoing, "CONNECTION") from fault
     if 200 <= status < 300:
         WEBHOOKS.labels("delivered").inc()
@@ -140,7 +142,6 @@ def _call(application: Application, target: Target, outgoing: _Outgoing) -> tupl
     config = application.config.webhooks
     timestamp = int(application.now().timestamp())
     headers = {
-        "host": target.host if target.port == 443 else f"{target.host}:{target.port}",
         "content-type": "application/json",
         "user-agent": "Stadtpass",
         "webhook-id": outgoing.id,
@@ -149,26 +150,8 @@ def _call(application: Application, target: Target, outgoing: _Outgoing) -> tupl
             signature(key, outgoing.id, timestamp, outgoing.body) for key in outgoing.secrets
         ),
     }
-    # To the address that was checked, whatever the name says a moment later; TLS still asks for the name.
-    address = str(address_of(target))
-    url = httpx.URL(target.url).copy_with(host=address)
-    with (
-        httpx.Client(
-            verify=_context(config.ca_file),
-            timeout=config.timeout_seconds,
-            follow_redirects=False,
-            trust_env=False,
-        ) as client,
-        client.stream(
-            "POST",
-            url,
-            content=outgoing.body,
-            headers=headers,
-            extensions={"sni_hostname": target.host},
-        ) as response,
-    ):
-        # Closed without reading the body: its length is the receiver's affair.
-        return response.status_code, _wait(response)
+    response = post(target, outgoing.body, headers, _context(config.ca_file), config.timeout_seconds)
+    return response.status_code, _wait(response)
 
 
 @lru_cache(maxsize=4)

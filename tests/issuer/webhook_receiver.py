@@ -13,11 +13,12 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import BaseRequestHandler, ThreadingTCPServer
 from typing import Any
 
 from cryptography import x509
@@ -66,6 +67,8 @@ class Receiver:
     received: list[Received] = field(default_factory=list)
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=list)
     pause: float = 0.0
+    # Seconds over which the head of the answer drips in, byte by byte.
+    drip: float = 0.0
     # Bytes of an endless answer that nobody should read.
     flood: bool = False
 
@@ -90,6 +93,7 @@ def receiver(folder: Path) -> Iterator[Receiver]:
             status, more = made.answers.pop(0) if made.answers else (204, {})
             try:
                 self.send_response(status)
+                self.drip()
                 for name, value in more.items():
                     self.send_header(name, value)
                 if made.flood:
@@ -102,6 +106,17 @@ def receiver(folder: Path) -> Iterator[Receiver]:
                 self.end_headers()
             except OSError:
                 self.close_connection = True
+
+        def drip(self) -> None:
+            until = time.monotonic() + made.drip
+            if made.drip:
+                self.flush_headers()
+                self.wfile.write(b"x-more: ")
+            while time.monotonic() < until:
+                self.wfile.write(b"x")
+                time.sleep(0.05)
+            if made.drip:
+                self.wfile.write(b"\r\n")
 
         def log_message(self, *_: object) -> None:
             return
@@ -125,6 +140,34 @@ def receiver(folder: Path) -> Iterator[Receiver]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def dripping_handshake(seconds: float) -> Iterator[int]:
+    """The port of a server that begins a TLS handshake and sends it byte by byte for ``seconds``, then hangs up."""
+
+    class Handler(BaseRequestHandler):
+        def handle(self) -> None:
+            until = time.monotonic() + seconds
+            with suppress(OSError):
+                # The head of a record of 16 KiB; what is in it is looked at when it is whole.
+                self.request.sendall(b"\x16\x03\x03\x40\x00")
+                while time.monotonic() < until:
+                    self.request.sendall(b"\x02")
+                    time.sleep(0.05)
+
+    class Server(ThreadingTCPServer):
+        daemon_threads = True
+        block_on_close = False
+
+    with Server(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield server.server_address[1]
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def _certificates(folder: Path) -> tuple[Path, Path]:

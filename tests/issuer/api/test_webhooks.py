@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
@@ -23,7 +24,7 @@ from issuer.webhook_targets import address_of, is_public, target_of
 from issuer.workspace import CONFIG
 from tests.issuer.api.conftest import Http
 from tests.issuer.api.office import Office, codes, office_of
-from tests.issuer.webhook_receiver import Receiver, receiver
+from tests.issuer.webhook_receiver import Receiver, dripping_handshake, receiver
 from tests.service import City, running_numbers
 
 HOOKS = "/api/v1/webhooks"
@@ -204,6 +205,53 @@ def test_a_receiver_that_takes_its_time(office: Office, application: Application
     office.post(f"{HOOKS}/{made['id']}/test")
     with pytest.raises(RetryLater, match="TIMEOUT"):
         run(application)
+
+
+def test_a_receiver_whose_answer_drips_in(office: Office, application: Application, there: Receiver) -> None:
+    made = hook(office, there)
+    # Never half a second without a byte, and taken in the end: only a deadline for all of it helps.
+    there.drip = 8
+    office.post(f"{HOOKS}/{made['id']}/test")
+    with pytest.raises(RetryLater, match="TIMEOUT"):
+        run(application)
+    assert deliveries(office, made)[0]["last_status"] == "TIMEOUT"
+    there.drip = 0
+    run(application)
+    assert [one["last_status"] for one in deliveries(office, made)] == ["HTTP_204"]
+
+
+def test_a_handshake_that_drips_in(serve: Serve, there: Receiver, city: City) -> None:
+    with dripping_handshake(seconds=8) as port:
+        configured(city.folder, there, f"private:localhost:{port}")
+        application = city.open()
+        office = office_of(serve, application)
+        made = office.post(HOOKS, json={"url": f"https://localhost:{port}/", "events": EVENTS}).json()
+        office.post(f"{HOOKS}/{made['id']}/test")
+        with pytest.raises(RetryLater, match="TIMEOUT"):
+            run(application)
+
+
+def test_a_name_server_that_says_nothing(
+    office: Office, application: Application, there: Receiver, monkeypatch: Any
+) -> None:
+    made = hook(office, there)
+    office.post(f"{HOOKS}/{made['id']}/test")
+    asked, given_up = threading.Event(), threading.Event()
+
+    def silent(*_: object) -> list[Any]:
+        asked.set()
+        given_up.wait(8)
+        return [ip_address("127.0.0.1")]
+
+    with monkeypatch.context() as patched:
+        patched.setattr("issuer.webhook_targets.system_resolver", silent)
+        with pytest.raises(RetryLater, match="TIMEOUT"):
+            run(application)
+    assert asked.is_set() and not given_up.is_set()
+    # An answer that comes too late disturbs nobody.
+    given_up.set()
+    run(application)
+    assert [one["last_status"] for one in deliveries(office, made)] == ["HTTP_204"]
 
 
 def test_an_endless_answer_is_not_read(office: Office, application: Application, there: Receiver) -> None:
