@@ -18,7 +18,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import DatabaseError, DBAPIError, InternalError, OperationalError
 from sqlalchemy.orm import Session
 
 from issuer.errors import RegisterRefusal
@@ -72,7 +72,8 @@ def connect_register(url: str) -> Engine:
 def writing(engine: Engine, patience_seconds: float = BUSY_TIMEOUT_SECONDS) -> Iterator[Session]:
     """A session in one transaction that may write: committed at the end, rolled back on any exception.
 
-    Raises RegisterRefusal REGISTER_BUSY if the write lock stays taken for ``patience_seconds``.
+    Raises RegisterRefusal REGISTER_BUSY if the write lock stays taken for ``patience_seconds``; REGISTER_GIVEN_UP if
+    PostgreSQL has ended this transaction because it stood still for a minute: nothing of it is stored.
     """
     options = {_WRITING: True, _PATIENCE: patience_seconds}
     with _session(engine.execution_options(**options)) as session:
@@ -103,6 +104,10 @@ def _session(engine: Engine) -> Iterator[Session]:
     except OperationalError as fault:
         if _is_busy(fault):
             raise RegisterRefusal("REGISTER_BUSY", seconds=BUSY_TIMEOUT_SECONDS) from fault
+        raise
+    except InternalError as fault:
+        if _sqlstate(fault) == _IDLE_IN_TRANSACTION:
+            raise RegisterRefusal("REGISTER_GIVEN_UP", seconds=_IDLE_SECONDS) from fault
         raise
 
 
@@ -199,6 +204,9 @@ def _patience_milliseconds(connection: Connection) -> int:
 # Any number will do, as long as nothing else in the database locks it.
 _WRITERS_LOCK = 0x57AD7A55
 _IDLE_SECONDS = 60
+# Codes of PostgreSQL, appendix A of its manual.
+_LOCK_NOT_AVAILABLE = "55P03"
+_IDLE_IN_TRANSACTION = "25P03"
 
 
 def _begin_postgresql(connection: Connection) -> None:
@@ -212,5 +220,9 @@ def _begin_postgresql(connection: Connection) -> None:
 
 
 def _is_busy(fault: OperationalError) -> bool:
-    """Whether another process keeps what is wanted: SQLite's locked file, PostgreSQL's lock_not_available."""
-    return "locked" in str(fault.orig) or getattr(fault.orig, "sqlstate", None) == "55P03"
+    """Whether another process keeps what is wanted: SQLite's locked file, PostgreSQL's lock."""
+    return "locked" in str(fault.orig) or _sqlstate(fault) == _LOCK_NOT_AVAILABLE
+
+
+def _sqlstate(fault: DBAPIError) -> str | None:
+    return getattr(fault.orig, "sqlstate", None)

@@ -49,7 +49,7 @@ _FINDINGS_AT_ONCE: Final = 1000
 _FIELD: Final = 200
 _RUN: Final = "run"
 # These are the operator's to mend, and then the job can go on.
-_WAITS_FOR_OPERATOR: Final = frozenset({"NO_SIGNING_KEY", "REGISTER_BUSY"})
+_WAITS_FOR_OPERATOR: Final = frozenset({"NO_SIGNING_KEY", "REGISTER_BUSY", "REGISTER_GIVEN_UP"})
 
 
 def run_job(application: Application, payload: Json) -> None:

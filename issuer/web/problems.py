@@ -71,6 +71,7 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
 _OPERATOR_CODES: Final = frozenset(
     {
         "REGISTER_BUSY",
+        "REGISTER_GIVEN_UP",
         "REGISTER_MISSING",
         "REGISTER_DAMAGED",
         "REGISTER_NEWER",

@@ -113,6 +113,40 @@ def test_writers_wait_for_each_other_and_see_what_was_written(engine: Engine) ->
         assert session.get_one(SettingRow, ("a", "count")).value == "60"
 
 
+@pytest.mark.parametrize("register_url", ["postgresql"], indirect=True)
+def test_a_writer_that_stands_still_loses_its_turn_and_stores_nothing(
+    register_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("issuer.database._IDLE_SECONDS", 1)
+    engine = create_register(register_url)
+    holds, wake = threading.Event(), threading.Event()
+    refusals: list[RegisterRefusal] = []
+
+    def stand_still() -> None:
+        with pytest.raises(RegisterRefusal) as refusal, writing(engine) as session:
+            session.add(TenantRow(tenant="frozen", created_at=NOW))
+            session.flush()
+            holds.set()
+            wake.wait(60)
+        refusals.append(refusal.value)
+
+    frozen = threading.Thread(target=stand_still)
+    frozen.start()
+    try:
+        assert holds.wait(60)
+        with writing(engine, patience_seconds=30) as session:
+            session.add(TenantRow(tenant="next", created_at=NOW))
+    finally:
+        wake.set()
+        frozen.join()
+    assert [one.code for one in refusals] == ["REGISTER_GIVEN_UP"]
+    # The connection that was lost is not used again.
+    for _ in range(3):
+        with reading(engine) as session:
+            assert session.scalars(select(TenantRow.tenant)).all() == ["next"]
+    engine.dispose()
+
+
 def test_sequence_numbers_only_grow_and_each_tenant_has_its_own(engine: Engine) -> None:
     with writing(engine) as session:
         session.add_all([TenantRow(tenant=name, created_at=NOW) for name in ("a", "b")])
