@@ -18,7 +18,9 @@ import pytest
 
 from issuer.cli import main
 from issuer.errors import IssuerRefusal
+from issuer.web.security_headers import content_security_policy
 from issuer.web.server import executor_lock, executor_name, offset_clock, take_port
+from tests.issuer.web.raw_requests import PROTECTED
 from tests.service import City
 
 STARTED = "Strg+C"
@@ -119,6 +121,36 @@ def test_what_the_server_answers_by_itself_has_the_headers_as_well(city: City) -
                 assert head.count(name) == 1, answer
             assert b"referrer-policy: no-referrer" in head
             assert b"server:" not in head
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("city", ["sqlite"], indirect=True)
+def test_malformed_requests_are_refused_with_every_header(city: City) -> None:
+    with running("serve", "--data", city.folder, "--port", 0, "--no-worker") as service:
+        service.wait_for(STARTED)
+        for sent in (
+            b"no http at all\r\n\r\n",
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nBad Name: x\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        ):
+            head = answer_to(int(service.url.rsplit(":", 1)[1]), sent).partition(b"\r\n\r\n")[0].decode()
+            status, *lines = head.split("\r\n")
+            assert status.startswith("HTTP/1.1 400 "), (sent, head)
+            headers = dict(line.lower().split(": ", 1) for line in lines)
+            assert len(headers) == len(lines), (sent, head)
+            expected = {name: value.lower() for name, value in PROTECTED.items()} | {
+                "content-security-policy": content_security_policy("/"),
+                "cross-origin-resource-policy": "same-origin",
+                "cache-control": "no-store",
+            }
+            assert expected.items() <= headers.items(), (sent, head)
+            assert "camera=()" in headers["permissions-policy"]
+            # Whether there is TLS in front, only a proxy knows.
+            assert not {"server", "strict-transport-security"} & headers.keys()
+        assert httpx.get(service.url + "/health").status_code == 200
 
 
 @pytest.mark.slow
