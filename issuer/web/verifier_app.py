@@ -52,8 +52,8 @@ class FileList(msgspec.Struct, frozen=True):
     files: dict[str, str]
 
 
-class ZoneOfToday(msgspec.Struct, frozen=True):
-    """A zone that holds today."""
+class Zone(msgspec.Struct, frozen=True):
+    """A zone as devices show it."""
 
     code: str
     name: str
@@ -64,7 +64,7 @@ class ZonesOfToday(msgspec.Struct, frozen=True):
 
     city: str
     demo: bool
-    zones: list[ZoneOfToday]
+    zones: list[Zone]
 
 
 def app_folder() -> Traversable:
@@ -108,7 +108,7 @@ def serve_zones(request: Request[Any, Any, Any]) -> Response[bytes]:
     with application.reading() as session:
         settings = application.settings(session)
         known = tariffs.zones(session, application.tenant)
-    running = [ZoneOfToday(code, one.zone.name) for code, one in sorted(known.items()) if one.holds_on(day)]
+    running = [Zone(code, one.zone.name) for code, one in sorted(known.items()) if one.holds_on(day)]
     body = msgspec.json.encode(ZonesOfToday(settings.city_name, settings.test, running))
     return _sent(request, StaticFile.of("zones.json", body))
 
