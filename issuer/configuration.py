@@ -124,6 +124,20 @@ class WebhookConfig(_Section, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: _Seconds = 20.0
 
 
+class DevicesConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[devices]``: the verifier's app on the devices of wardens and librarians."""
+
+    # Where they open it, without /check/ at the end; empty for the city's base_url.
+    url: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"\A(https://[A-Za-z0-9.:/_~-]{3,200}|http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?)?(?<!/)\Z"
+        ),
+    ] = ""
+    # How long after its last lease a device can read the plate list; a shift.
+    lease_hours: Annotated[int, msgspec.Meta(ge=1, le=24)] = 12
+
+
 class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     """``[retention]``: days after which the nightly run deletes."""
 
@@ -151,6 +165,7 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     apple: ApplePushConfig = ApplePushConfig()
     google: GoogleConfig = GoogleConfig()
     webhooks: WebhookConfig = WebhookConfig()
+    devices: DevicesConfig = DevicesConfig()
     retention: RetentionConfig = RetentionConfig()
 
 

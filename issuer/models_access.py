@@ -158,10 +158,15 @@ class VisitRow(Base):
 
 
 class VerifierDeviceRow(Base):
-    """A device of a warden or librarian that may fetch the plate list."""
+    """A device of a warden or librarian: one that shows a token, or one of the verifier's app, which signs.
+
+    A device of the app begins as an invitation: ``invitation_hash`` and ``expires_at`` are set. With its
+    ``public_key`` (base64url of the point) it is pending, and confirmed once nothing of both is left. Its
+    ``secret_hash`` is empty, which no hash equals.
+    """
 
     __tablename__ = "verifier_devices"
-    __table_args__ = (of_tenant(),)
+    __table_args__ = (of_tenant(), Index(None, "tenant", "invitation_hash", unique=True))
 
     tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -173,3 +178,26 @@ class VerifierDeviceRow(Base):
     created_by: Mapped[str] = mapped_column(Text)
     last_sync_at: Mapped[datetime | None]
     locked_at: Mapped[datetime | None]
+    public_key: Mapped[str | None] = mapped_column(String(87))
+    invitation_hash: Mapped[str | None] = mapped_column(String(64))
+    # Of the digits that it shows while it waits.
+    check_hash: Mapped[str | None] = mapped_column(String(64))
+    # The API client that may confirm it; none where it was invited on the command line.
+    invited_by: Mapped[str | None] = mapped_column(String(32))
+    # Not confirmed until then, it is as if it had never been.
+    expires_at: Mapped[datetime | None]
+    tries_left: Mapped[int] = mapped_column(default=0, server_default="0")
+    # Until when a plate list that it has fetched can be read on it.
+    lease_until: Mapped[datetime | None]
+
+
+class DeviceNonceRow(Base):
+    """A nonce of a signed request that must not be taken twice."""
+
+    __tablename__ = "device_nonces"
+    __table_args__ = (of_tenant(), Index(None, "tenant", "expires_at"))
+
+    tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
+    device_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    nonce: Mapped[str] = mapped_column(String(22), primary_key=True)
+    expires_at: Mapped[datetime]

@@ -21,9 +21,10 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Engine, select
 
 from issuer.application import Application
+from issuer.device_requests import DeviceRefused, is_signed, signed_request
 from issuer.models_delivery import PublishedListRow
 from issuer.publication import BUNDLE, INDEX, PLATES, ROOT, status_name
-from issuer.verifier_devices import Role, known_device, note_sync
+from issuer.verifier_devices import KnownDevice, Role, known_device, note_sync
 from issuer.web.problems import problem, refused
 from passes.status_list import TYP as STATUS_LIST_TYPE
 
@@ -75,9 +76,12 @@ def serve_status_list(
 
 @route("/lists/plates.cwt", http_method=_METHODS, sync_to_thread=True, include_in_schema=False)
 def serve_plates(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """The plate list, for a warden's device that shows its secret."""
+    """The plate list, for a warden's device that shows its secret or signs."""
     application: Application = request.app.state.application
-    device = known_device(application, request.headers.get("authorization", ""))
+    try:
+        device = _asking(application, request)
+    except DeviceRefused as refusal:
+        return refused(request, refusal)
     if device is None or device.role is not Role.WARDEN:
         headers = {"WWW-Authenticate": 'Bearer realm="stadtpass"', "Cache-Control": _FOR_ONE}
         return refused(request, problem(401, "DEVICE_NOT_ENROLLED", headers=headers))
@@ -92,6 +96,13 @@ HANDLERS: list[ControllerRouterHandler] = [
     serve_status_list,
     serve_plates,
 ]
+
+
+def _asking(application: Application, request: Request[Any, Any, Any]) -> KnownDevice | None:
+    if not is_signed(request):
+        return known_device(application, request.headers.get("authorization", ""))
+    row = signed_request(application, request).active()
+    return KnownDevice(row.id, Role(row.role), tuple(row.zones), row.last_sync_at)
 
 
 def _answer(

@@ -1,8 +1,9 @@
 """The devices of wardens and librarians: enrolling, locking and recognising them.
 
-A device shows its secret as a bearer token, ``spd_<id>_<secret>``: it is looked up by its id, and the secret compared
-in constant time as a keyed hash. An unknown id costs the same work as a wrong secret. Only wardens' devices get the
-plate list. The audit trail names a device by its id; its name is for the office alone.
+A device that syncs a folder shows its secret as a bearer token, ``spd_<id>_<secret>``: it is looked up by its id, and
+the secret compared in constant time as a keyed hash. An unknown id costs the same work as a wrong secret. A device of
+the verifier's app signs its requests instead (`issuer.device_requests`) and comes in by `issuer.device_enrolment`.
+Only wardens' devices get the plate list. The audit trail names a device by its id; its name is for the office alone.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import ColumnElement, or_, select, update
 from sqlalchemy.orm import Session
 
 from issuer import audit
@@ -43,6 +44,15 @@ class Role(StrEnum):
 
     WARDEN = "warden"
     LIBRARIAN = "librarian"
+
+
+class DeviceState(StrEnum):
+    """Where a device stands; only an active one gets anything."""
+
+    INVITED = "invited"
+    PENDING = "pending"
+    ACTIVE = "active"
+    LOCKED = "locked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,39 +82,64 @@ def add_device(
     PassRefusal ZONE_FORMAT.
     """
     at = application.now()
-    if zones and (role is not Role.WARDEN or len(zones) > MOST_ZONES):
-        raise IssuerRefusal("DEVICE_ZONES", limit=MOST_ZONES)
-    found = {find_zone(session, application.tenant, one, berlin_day(at)).zone.code for one in zones}
+    found = checked_zones(session, application, role, zones)
     device_id, secret = secrets.token_hex(16), secrets.token_urlsafe(_SECRET_BYTES)
     row = VerifierDeviceRow(
         tenant=application.tenant,
         id=device_id,
-        name=_checked_name(name),
+        name=checked_name(name),
         role=role.value,
-        zones=sorted(found),
+        zones=found,
         secret_hash=application.hash_secret(SECRET_PURPOSE, secret),
         created_at=at,
         created_by=actor,
     )
     session.add(row)
     session.flush()
-    _note(session, application, "add-device", device_id, actor, {"role": row.role, "zones": row.zones})
+    note(session, application, "add-device", device_id, actor, {"role": row.role, "zones": row.zones})
     return EnrolledDevice(device_id, f"spd_{device_id}_{secret}")
 
 
-def devices(session: Session, tenant: str) -> Sequence[VerifierDeviceRow]:
-    """All devices of the tenant, oldest first; the locked ones too."""
+def checked_zones(session: Session, application: Application, role: Role, zones: Sequence[str]) -> list[str]:
+    """The codes of ``zones``, sorted, if a device with ``role`` may have them today. Raises as `add_device` does."""
+    if zones and (role is not Role.WARDEN or len(zones) > MOST_ZONES):
+        raise IssuerRefusal("DEVICE_ZONES", limit=MOST_ZONES)
+    day = berlin_day(application.now())
+    return sorted({find_zone(session, application.tenant, one, day).zone.code for one in zones})
+
+
+def is_over(row: VerifierDeviceRow, at: datetime) -> bool:
+    """Whether the device was not confirmed in time: then it is none, though its row may still be there."""
+    return row.expires_at is not None and row.expires_at <= at
+
+
+def not_over(at: datetime) -> ColumnElement[bool]:
+    """`is_over`, turned round, as a condition."""
+    return or_(VerifierDeviceRow.expires_at.is_(None), VerifierDeviceRow.expires_at > at)
+
+
+def state_of(row: VerifierDeviceRow) -> DeviceState:
+    """Where a device that is not over stands."""
+    if row.locked_at is not None:
+        return DeviceState.LOCKED
+    if row.expires_at is not None:
+        return DeviceState.INVITED if row.public_key is None else DeviceState.PENDING
+    return DeviceState.ACTIVE
+
+
+def devices(session: Session, tenant: str, at: datetime) -> Sequence[VerifierDeviceRow]:
+    """All devices of the tenant, oldest first; those locked, invited and waiting at ``at`` too."""
     return session.scalars(
         select(VerifierDeviceRow)
-        .where(VerifierDeviceRow.tenant == tenant)
+        .where(VerifierDeviceRow.tenant == tenant, not_over(at))
         .order_by(VerifierDeviceRow.created_at, VerifierDeviceRow.id)
     ).all()
 
 
-def find_device(session: Session, tenant: str, device_id: str) -> VerifierDeviceRow:
-    """The device with this id. Raises IssuerRefusal DEVICE_UNKNOWN."""
-    row = session.get(VerifierDeviceRow, (tenant, device_id[:32]))
-    if row is None:
+def find_device(session: Session, tenant: str, device_id: str, at: datetime) -> VerifierDeviceRow:
+    """The device with this id as it stands at ``at``. Raises IssuerRefusal DEVICE_UNKNOWN."""
+    row = session.get(VerifierDeviceRow, (tenant, device_id[:33]))
+    if row is None or is_over(row, at):
         raise IssuerRefusal("DEVICE_UNKNOWN", id=device_id[:40])
     return row
 
@@ -114,38 +149,38 @@ def lock_device(session: Session, application: Application, device_id: str, *, a
 
     Raises IssuerRefusal DEVICE_UNKNOWN.
     """
-    row = find_device(session, application.tenant, device_id)
+    row = find_device(session, application.tenant, device_id, application.now())
     if row.locked_at is None:
         row.locked_at = application.now()
         session.flush()
-        _note(session, application, "lock-device", row.id, actor)
+        note(session, application, "lock-device", row.id, actor)
 
 
 def unlock_device(session: Session, application: Application, device_id: str, *, actor: str) -> None:
     """The device's secret holds again. Raises IssuerRefusal DEVICE_UNKNOWN."""
-    row = find_device(session, application.tenant, device_id)
+    row = find_device(session, application.tenant, device_id, application.now())
     if row.locked_at is not None:
         row.locked_at = None
         session.flush()
-        _note(session, application, "unlock-device", row.id, actor)
+        note(session, application, "unlock-device", row.id, actor)
 
 
 def rename_device(
     session: Session, application: Application, device_id: str, name: str, *, actor: str
 ) -> None:
     """Call the device ``name``. Raises IssuerRefusal DEVICE_UNKNOWN, DEVICE_NAME."""
-    row = find_device(session, application.tenant, device_id)
-    if row.name != _checked_name(name):
+    row = find_device(session, application.tenant, device_id, application.now())
+    if row.name != checked_name(name):
         row.name = name
         session.flush()
-        _note(session, application, "rename-device", row.id, actor)
+        note(session, application, "rename-device", row.id, actor)
 
 
 def delete_device(session: Session, application: Application, device_id: str, *, actor: str) -> None:
     """Forget the device; its secret never holds again. Raises IssuerRefusal DEVICE_UNKNOWN."""
-    session.delete(find_device(session, application.tenant, device_id))
+    session.delete(find_device(session, application.tenant, device_id, application.now()))
     session.flush()
-    _note(session, application, "delete-device", device_id, actor)
+    note(session, application, "delete-device", device_id, actor)
 
 
 def known_device(application: Application, authorization: str) -> KnownDevice | None:
@@ -157,7 +192,7 @@ def known_device(application: Application, authorization: str) -> KnownDevice | 
         row = session.get(VerifierDeviceRow, (application.tenant, device_id))
     kept = row.secret_hash if row is not None else _NOTHING
     fits = hmac.compare_digest(application.hash_secret(SECRET_PURPOSE, secret), kept)
-    if row is None or not fits or row.locked_at is not None:
+    if row is None or not fits or state_of(row) is not DeviceState.ACTIVE:
         return None
     return KnownDevice(row.id, Role(row.role), tuple(row.zones), row.last_sync_at)
 
@@ -186,13 +221,14 @@ def note_sync(application: Application, device: KnownDevice) -> None:
     note_if_possible(application, "device", lambda session: session.execute(noted))
 
 
-def _checked_name(name: str) -> str:
+def checked_name(name: str) -> str:
+    """``name``, if a device may be called so. Raises IssuerRefusal DEVICE_NAME."""
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
         raise IssuerRefusal("DEVICE_NAME", limit=LONGEST_NAME)
     return name
 
 
-def _note(
+def note(
     session: Session,
     application: Application,
     action: str,
@@ -200,5 +236,6 @@ def _note(
     actor: str,
     after: Facts | None = None,
 ) -> None:
+    """Put ``action`` on the device into the audit trail."""
     event = AuditEvent(action, f"device/{device_id}", after=after)
     audit.append(session, application.tenant, [event], application.now(), actor)

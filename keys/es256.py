@@ -40,6 +40,17 @@ def is_low_s(signature: bytes) -> bool:
     )
 
 
+def with_low_s(signature: bytes) -> bytes:
+    """The spelling with the low s of 64 bytes r||s, as browsers make them with either; others stay as they are.
+
+    For signatures that identify nothing and are kept nowhere.
+    """
+    s = int.from_bytes(signature[32:], "big")
+    if len(signature) != SIGNATURE_BYTES or not _HALF_ORDER < s < ORDER:
+        return signature
+    return signature[:32] + (ORDER - s).to_bytes(32, "big")
+
+
 def verify(public_key: ec.EllipticCurvePublicKey, signature: bytes, data: bytes) -> None:
     """Check 64 bytes r||s over ``data``.
 

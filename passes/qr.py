@@ -83,15 +83,22 @@ def qr_png(text: str, *, module_px: int = 8) -> bytes:
 def link_png(address: str, *, module_px: int = 8) -> bytes:
     """A web address as `qr_png` draws it: in byte mode, since an address has small letters.
 
-    Nothing is kept: an address may hold a secret. Raises PassRefusal QR_TOO_LONG beyond 1000 characters, and
-    UnicodeEncodeError for what is no address.
+    Nothing is kept: an address may hold a secret. Raises as `link_matrix` does.
+    """
+    return _png(link_matrix(address), module_px)
+
+
+def link_matrix(address: str) -> QrMatrix:
+    """The symbol for a web address, in byte mode.
+
+    Raises PassRefusal QR_TOO_LONG beyond 1000 characters, and UnicodeEncodeError for what is no address.
     """
     if len(address) > _LONGEST_LINK:
         raise PassRefusal("QR_TOO_LONG", length=len(address))
     code = QRCode(error_correction=ERROR_CORRECT_M, border=QUIET_ZONE, mask_pattern=_MASK)
     code.add_data(QRData(address.encode("ascii"), mode=MODE_8BIT_BYTE))
     code.make()
-    return _png(QrMatrix(tuple(bytes(map(bool, row)) for row in code.modules)), module_px)
+    return QrMatrix(tuple(bytes(map(bool, row)) for row in code.modules))
 
 
 def _png(matrix: QrMatrix, module_px: int) -> bytes:

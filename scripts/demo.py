@@ -94,6 +94,7 @@ def tell(folder: Path, base_url: str) -> None:
         quietly("clients", "add", "demo", "--scope", "passes:read", "--scope", "passes:write",
                 "--scope", "checks:read", "--expires-days", "1", "--json", *on_data)
     )["secret"]  # fmt: skip
+    device = json.loads(quietly("devices", "invite", "Handheld 1", "--role", "warden", "--json", *on_data))
     step("The service starts; worth opening while it runs (Ctrl-C ends it)")
     sys.stdout.write(
         f"  {base_url}/            the city's pick-up page\n"
@@ -104,6 +105,10 @@ def tell(folder: Path, base_url: str) -> None:
         f"      {key}\n"
         f"      curl -H 'Authorization: Bearer {key}' \\\n"
         f"        {base_url}/api/v1/passes/resident-parking-permit/{PERMIT}\n"
+        f"  {base_url}/check/      the verifier's app; enrolled as a warden's device, within ten minutes, by\n"
+        f"      {device['url']}\n"
+        f"      then, with the six digits that it shows:\n"
+        f"      .venv/bin/stadtpass devices confirm {device['id']} DIGITS --data {folder}/data\n"
         f"  {base_url}/health, /ready, /metrics\n"
         f"  mails of the demo city land in {folder}/data/mail/\n\n"
     )

@@ -21,10 +21,12 @@ from issuer.list_content import KEPT
 from issuer.models import Base, HolderRow, PassRow, StatusListRow, WithdrawnPlaceRow
 from issuer.models_access import (
     AccessTokenRow,
+    DeviceNonceRow,
     IdempotencyRow,
     JobRow,
     LetterCodeRow,
     PickupLinkRow,
+    VerifierDeviceRow,
     VisitRow,
 )
 from issuer.models_delivery import (
@@ -198,6 +200,8 @@ FIRST: Final[tuple[Rule, ...]] = (
         lambda one: (PickupLinkRow.expires_at < _before(one, days=one.config.retention.logs),),
     ),
     Rule("letter_codes", LetterCodeRow, lambda one: (LetterCodeRow.expires_at < one.now(),)),
+    Rule("unconfirmed_devices", VerifierDeviceRow, lambda one: (VerifierDeviceRow.expires_at <= one.now(),)),
+    Rule("device_nonces", DeviceNonceRow, lambda one: (DeviceNonceRow.expires_at <= one.now(),)),
     Rule("visits", VisitRow, lambda one: (VisitRow.expires_at < one.now(),)),
     Rule("access_tokens", AccessTokenRow, lambda one: (AccessTokenRow.expires_at < one.now(),)),
     Rule(

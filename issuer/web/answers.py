@@ -21,11 +21,12 @@ _TEXTS: Final = {
     500: "Internal error",
     503: "Service unavailable",
 }
+_PROGRAMS: Final = ("/api", "/check/devices", "/check/leases")
 
 
 def is_api(path: str) -> bool:
-    """Whether ``path`` belongs to the API, whose errors are problem details."""
-    return path == "/api" or path.startswith("/api/")
+    """Whether ``path`` is asked by programs, whose errors are problem details: the API, and what devices ask."""
+    return any(path == one or path.startswith(one + "/") for one in _PROGRAMS)
 
 
 def plain_text(status: int) -> str:

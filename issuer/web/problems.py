@@ -42,8 +42,17 @@ _UNPROCESSABLE: Final = 422
 # Everything that is not here is a value that was not acceptable: 422.
 _STATUS_OF_CODE: Final[Mapping[str, int]] = {
     **dict.fromkeys(
-        ("NUMBER_UNKNOWN", "TYPE_UNKNOWN", "WEBHOOK_UNKNOWN", "DELIVERY_UNKNOWN", "DEVICE_UNKNOWN"), 404
+        (
+            "NUMBER_UNKNOWN",
+            "TYPE_UNKNOWN",
+            "WEBHOOK_UNKNOWN",
+            "DELIVERY_UNKNOWN",
+            "DEVICE_UNKNOWN",
+            "INVITATION_UNKNOWN",
+        ),
+        404,
     ),
+    "DEVICE_INVITED_BY_OTHER": 403,
     **dict.fromkeys(
         (
             "NUMBER_AMBIGUOUS",
@@ -63,6 +72,7 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
             "DUPLICATE_ID",
             "DUPLICATE_CARD",
             "REGISTER_CHANGED",
+            "DEVICE_NOT_PENDING",
         ),
         409,
     ),

@@ -54,6 +54,9 @@ RULES: Final = (
     Rule("lists", "/lists/", 5.0),
     Rule("lists", "/status/", 5.0),
     Rule("static", "/static/", 5.0),
+    # Enrolling and leases; a city's devices may share one address.
+    Rule("device", "/check/", 0.5, _WRITES),
+    Rule("check", "/check", 5.0),
     Rule("other", "/", 0.5),
 )
 # What an address may ask of the Apple web service without the right to it: junk tokens, unknown serials.

@@ -32,17 +32,32 @@ RELAXED: Final[dict[str, dict[str, str]]] = {
         "img-src": "'self' data: blob:",
         "worker-src": "'self' blob:",
     },
+    # The verifier's app: camera pictures, a decoder in WebAssembly, workers; scripts only through its own policy of
+    # Trusted Types. A worker goes by the headers of its own file, so they are the same on all.
+    "/check": {
+        "script-src": "'self' 'wasm-unsafe-eval'",
+        "worker-src": "'self'",
+        "img-src": "'self' blob: data:",
+        "media-src": "'self' blob: mediastream:",
+        "form-action": "'none'",
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "stadtpass",
+    },
 }
 # What other sites' pages may load: signed public lists, and pictures of passes.
 _SHARED: Final = ("/lists/", "/status/", "/static/types/")
+# What a page may ask the browser for; nothing, but for the verifier's app.
+_FEATURES: Final = (
+    b"accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(),"
+    b" microphone=(), midi=(), payment=(), usb=(), browsing-topics=()"
+)
+_FEATURES_OF: Final[dict[str, bytes]] = {
+    "/check": _FEATURES.replace(b"camera=()", b"camera=(self)")
+    + b", screen-wake-lock=(self), publickey-credentials-get=(self), publickey-credentials-create=(self)",
+}
 _ALWAYS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (
-        b"permissions-policy",
-        b"accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(),"
-        b" microphone=(), midi=(), payment=(), usb=(), browsing-topics=()",
-    ),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
     (b"x-permitted-cross-domain-policies", b"none"),
@@ -58,9 +73,13 @@ def content_security_policy(path: str) -> str:
     """The policy for pages under ``path``."""
     chosen = dict(_DIRECTIVES)
     for prefix, other in RELAXED.items():
-        if path == prefix or path.startswith(prefix + "/"):
+        if _under(path, prefix):
             chosen |= other
     return "; ".join(f"{name} {value}" for name, value in chosen.items())
+
+
+def _under(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix + "/")
 
 
 _POLICIES: Final = {prefix: content_security_policy(prefix).encode() for prefix in RELAXED}
@@ -70,13 +89,12 @@ _POLICY: Final = content_security_policy("/").encode()
 def completed(headers: Headers, status: int, path: str = "/", *, secure: bool = False) -> Headers:
     """``headers`` (lower-case names) of a response with ``status``, and what is missing of those that protect."""
     present = {name for name, _ in headers}
-    policy = next(
-        (value for prefix, value in _POLICIES.items() if path == prefix or path.startswith(prefix + "/")),
-        _POLICY,
-    )
+    policy = next((value for prefix, value in _POLICIES.items() if _under(path, prefix)), _POLICY)
+    features = next((value for prefix, value in _FEATURES_OF.items() if _under(path, prefix)), _FEATURES)
     share = b"cross-origin" if path.startswith(_SHARED) else b"same-origin"
     wanted = [
         (POLICY, policy),
+        (b"permissions-policy", features),
         *_ALWAYS,
         (b"cross-origin-resource-policy", share),
     ]

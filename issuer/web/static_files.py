@@ -26,7 +26,12 @@ FOLDER: Final = "static"
 _FOR_EVER: Final = "public, max-age=31536000, immutable"
 _FOR_A_WHILE: Final = "public, max-age=3600"
 _TYPES: Final = {
+    ".html": "text/html",
     ".js": "text/javascript",
+    ".mjs": "text/javascript",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+    ".webmanifest": "application/manifest+json",
     ".css": "text/css",
     ".woff2": "font/woff2",
     ".svg": "image/svg+xml",
@@ -67,7 +72,7 @@ class StaticFile:
 def static_files() -> Mapping[str, StaticFile]:
     """Every file that ships for the pages, by its path below ``/static/``."""
     root = files("issuer.web").joinpath(FOLDER)
-    return {name: StaticFile.of(name, file.read_bytes()) for name, file in _below(root, "")}
+    return {name: StaticFile.of(name, file.read_bytes()) for name, file in below(root, _SERVED)}
 
 
 def static_url(name: str) -> str:
@@ -75,13 +80,16 @@ def static_url(name: str) -> str:
     return f"/static/{name}?v={static_files()[name].digest}"
 
 
-def _below(folder: Traversable, prefix: str) -> Iterator[tuple[str, Traversable]]:
+def below(
+    folder: Traversable, endings: tuple[str, ...], prefix: str = ""
+) -> Iterator[tuple[str, Traversable]]:
+    """The files under ``folder`` that end with one of ``endings``, by their path below it; none if it is absent."""
     if not folder.is_dir():
         return
     for entry in folder.iterdir():
         if entry.is_dir():
-            yield from _below(entry, f"{prefix}{entry.name}/")
-        elif entry.name.endswith(_SERVED) and not entry.name.startswith("."):
+            yield from below(entry, endings, f"{prefix}{entry.name}/")
+        elif entry.name.endswith(endings) and not entry.name.startswith("."):
             yield prefix + entry.name, entry
 
 
@@ -134,12 +142,16 @@ def _answer(request: Request[Any, Any, Any], file: StaticFile | None) -> Respons
     etag = f'"{file.digest}"'
     by_content = request.query_params.get("v") == file.digest
     headers = {"etag": etag, "cache-control": _FOR_EVER if by_content else _FOR_A_WHILE}
-    wanted = {
-        one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "")[:500].split(",")
-    }
-    if etag in wanted or "*" in wanted:
+    if unchanged(request, file):
         return Response(b"", status_code=304, headers=headers, media_type=file.media_type)
     return Response(file.data, media_type=file.media_type, headers=headers)
+
+
+def unchanged(request: Request[Any, Any, Any], file: StaticFile) -> bool:
+    """Whether the client has ``file`` already: RFC 9110, 13.1.2."""
+    given = request.headers.get("if-none-match", "")[:500]
+    tags = {one.strip().removeprefix("W/") for one in given.split(",")}
+    return f'"{file.digest}"' in tags or "*" in tags
 
 
 HANDLERS: list[ControllerRouterHandler] = [serve_static, serve_type_image, favicon, robots, security_txt]

@@ -9,8 +9,10 @@ from sqlalchemy import inspect, text
 
 from issuer.cli import main
 from issuer.database import connect_register, open_register, version_of, writing
+from issuer.device_enrolment import invite_device
 from issuer.migrations import HEAD
 from issuer.migrations.upgrade import downgrade, known_versions, steps, upgrade
+from issuer.verifier_devices import Role, add_device, devices
 from tests.service import City, running_numbers
 
 
@@ -98,3 +100,15 @@ def test_from_nothing_and_back_to_nothing(city: City) -> None:
         assert inspect(session.connection()).get_table_names() == ["alembic_version"]
         upgrade(session.connection())
     engine.dispose()
+
+
+def test_devices_with_a_token_outlive_those_of_the_app(city: City) -> None:
+    application = city.open()
+    with application.writing() as session:
+        add_device(session, application, "token", Role.WARDEN, (), actor="test")
+        invite_device(session, application, "app", Role.WARDEN, (), actor="test")
+    assert migrate(city, "down", "0002") == 0
+    assert migrate(city, "up") == 0
+    application = city.open()
+    with application.reading() as session:
+        assert [one.name for one in devices(session, application.tenant, application.now())] == ["token"]
