@@ -1,17 +1,15 @@
-"""Two implementations, one set of vectors: the library in Python and the web app give the same answer, to the letter."""
+"""Two implementations, one set of vectors: library and web app give the same answers, to the letter."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from playwright.sync_api import Page
 
 from tests.verdict_vectors import FILE, verdict_of
-from tests.web_pages import browser, needs_chromium, served
+from tests.web_pages import needs_chromium
 from verifier.verdict import Reason
 
 VECTORS = json.loads(FILE.read_text("utf-8"))
@@ -48,14 +46,6 @@ async ({sets, cases}) => {
   return answers;
 }
 """
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    with served() as url, browser() as chromium:
-        opened = chromium.new_page()
-        opened.goto(f"{url}/empty.html")
-        yield opened
 
 
 def test_every_reason_has_vectors() -> None:
