@@ -55,9 +55,10 @@ def test_every_reason_has_vectors() -> None:
 
 
 def test_the_library_in_python(tmp_path: Path) -> None:
-    for place, one in enumerate(VECTORS["cases"]):
-        folder = tmp_path / str(place)
-        folder.mkdir()
+    folders = {name: tmp_path / str(place) for place, name in enumerate(VECTORS["sets"])}
+    for one in VECTORS["cases"]:
+        folder = folders[one["set"]]
+        folder.mkdir(exist_ok=True)
         verdict = verdict_of(one, VECTORS["sets"][one["set"]], folder)
         told = {"de": verdict("de").as_json("de"), "en": verdict("en").message("en")}
         assert told == one["expect"], one["name"]
