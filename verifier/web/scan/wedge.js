@@ -8,11 +8,12 @@ const END_MS = 200;
 const SHORTEST = 8;
 const LONGEST = 4_096;
 
+const PUNCTUATION =
+  "Minus Equal BracketLeft BracketRight Backslash Semicolon Quote Comma Period Slash Backquote".split(" ");
+
 /** Unshifted and shifted character of each key that is not a letter or digit row key with its own sign. */
 const US = table("1!2@3#4$5%6^7&8*9(0)", "-_=+[{]}\\|;:'\",<.>/?`~");
 const DE = table("1!2\"3§4$5%6&7/8(9)0=", "ß?´`üÜ+*#'öÖäÄ,;.:-_^°");
-const PUNCTUATION =
-  "Minus Equal BracketLeft BracketRight Backslash Semicolon Quote Comma Period Slash Backquote".split(" ");
 
 /** @param {string} digits @param {string} signs @returns {Map<string, string>} */
 function table(digits, signs) {
