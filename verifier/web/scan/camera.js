@@ -208,7 +208,7 @@ export class Camera extends EventTarget {
     }
     this.#stream = stream;
     const track = stream.getVideoTracks()[0];
-    track.addEventListener("ended", () => {
+    track?.addEventListener("ended", () => {
       if (this.#track === track) this.#lost("BUSY");
     });
     this.#video.muted = true;

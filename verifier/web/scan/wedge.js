@@ -44,6 +44,7 @@ function onLayout(event, signs, german) {
 export class Wedge extends EventTarget {
   /** @type {Window|null} */
   #window = null;
+  /** @type {[string, string, string]} as the system, a US and a DE layout read the keys */
   #texts = ["", "", ""];
   #last = 0;
   /** @type {ReturnType<typeof setTimeout>|undefined} */
