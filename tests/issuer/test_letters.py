@@ -15,6 +15,7 @@ from pypdf import PdfReader
 from issuer import letters, lifecycle
 from issuer.application import Application
 from issuer.cli import main
+from issuer.delivery import mail
 from issuer.lifecycle import Actor
 from issuer.models import HolderRow, PassRow
 from issuer.models_delivery import LetterRow
@@ -106,7 +107,7 @@ def test_the_address_stands_in_the_window(application: Application, number: str,
         assert 45 <= (height - y) / millimetre <= 90, line
 
 
-@pytest.mark.parametrize("kind", ["pickup", "reminder", "changed"])
+@pytest.mark.parametrize("kind", mail.KINDS)
 @pytest.mark.parametrize(("language", "word"), [("de", "Guten Tag"), ("en", "Web page")])
 def test_every_kind_in_both_languages(
     application: Application, number: str, out: Path, kind: str, language: str, word: str
@@ -119,6 +120,27 @@ def test_every_kind_in_both_languages(
     assert word in text
     assert "{" not in text
     code_in(text)
+
+
+@pytest.mark.parametrize(
+    ("language", "void", "again"),
+    [
+        ("de", "Ein Ausdruck von vorher gilt nicht mehr", "Drucken Sie den Ausweis bitte neu aus"),
+        ("en", "Anything you printed before is no longer valid", "Please print the pass again"),
+    ],
+)
+def test_after_a_new_seal_the_letter_asks_to_print_again(
+    application: Application, number: str, out: Path, language: str, void: str, again: str
+) -> None:
+    holder_of(application, number, language=language)
+    put(application, number, mail.RESEALED)
+    letters.print_letters(application, out)
+    (file,) = out.iterdir()
+    text = " ".join(text_of(file).split())
+    assert void in text
+    assert again in text
+    with application.writing() as session:
+        assert redeem_code(session, application, code_in(text), last_of(application, number)) is not None
 
 
 def test_two_letters_for_a_pass_have_one_code(application: Application, number: str, out: Path) -> None:

@@ -385,6 +385,37 @@ def test_every_kind_has_its_words(city: City, server: SmtpServer, kind: str, lan
     token_in(server.mails[0].message)
 
 
+@pytest.mark.parametrize(
+    ("language", "subject", "void"),
+    [
+        (
+            "de",
+            "Musterstadt: Bitte drucken Sie Ihren Bewohnerparkausweis neu aus",
+            "Ihr bisheriger Ausdruck gilt nicht mehr",
+        ),
+        (
+            "en",
+            "Musterstadt: please print your Resident parking permit again",
+            "what you printed before is no longer valid",
+        ),
+    ],
+)
+def test_after_a_new_seal_the_mail_asks_to_print_again(
+    city: City, server: SmtpServer, language: str, subject: str, void: str
+) -> None:
+    application = city.open()
+    identity, number = queued(application, mail.RESEALED, language=language)
+    mail.run(application, {"id": identity})
+    message = server.mails[0].message
+    assert message["Subject"].strip() == f"[TEST] {subject}"
+    text = " ".join(message.get_content().split())
+    assert void in text
+    with application.writing() as session:
+        key = redeem_link(session, application, token_in(message))
+    assert key is not None
+    assert key.number == number
+
+
 def test_the_address_is_the_one_at_sending_time(city: City, server: SmtpServer) -> None:
     application = city.open()
     identity, number = queued(application)
