@@ -8,7 +8,7 @@ from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, SerializationException
 
-from issuer import apple_web_service, google_callback, published_lists
+from issuer import apple_web_service, device_service, google_callback, published_lists
 from issuer.api import description
 from issuer.api import routes as api
 from issuer.application import Application
@@ -45,6 +45,7 @@ def create_app(application: Application, worker: Worker | None = None) -> Litest
         *health.HANDLERS,
         *static_files.HANDLERS,
         *verifier_app.HANDLERS,
+        *device_service.HANDLERS,
         *published_lists.HANDLERS,
         *apple_web_service.HANDLERS,
         *google_callback.HANDLERS,
