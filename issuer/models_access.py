@@ -173,3 +173,38 @@ class VerifierDeviceRow(Base):
     created_by: Mapped[str] = mapped_column(Text)
     last_sync_at: Mapped[datetime | None]
     locked_at: Mapped[datetime | None]
+    # Of a device with a key of its own: its P-256 point, and until it is confirmed what it is compared by.
+    public_key: Mapped[bytes | None] = mapped_column(LargeBinary)
+    check_hash: Mapped[str | None] = mapped_column(String(64))
+    check_tries_left: Mapped[int | None]
+    pending_until: Mapped[datetime | None]
+    lease_until: Mapped[datetime | None]
+
+
+class DeviceInvitationRow(Base):
+    """A code with which one device may enrol its key, once."""
+
+    __tablename__ = "device_invitations"
+    __table_args__ = (of_tenant(),)
+
+    tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
+    code_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    id: Mapped[str] = mapped_column(String(32))
+    name: Mapped[str] = mapped_column(String(120))
+    role: Mapped[str] = mapped_column(String(20))
+    zones: Mapped[list[str]]
+    created_by: Mapped[str] = mapped_column(Text)
+    expires_at: Mapped[datetime]
+    used_at: Mapped[datetime | None]
+
+
+class DeviceNonceRow(Base):
+    """The nonce of a signed request that changes something, so that it counts once."""
+
+    __tablename__ = "device_nonces"
+    __table_args__ = (of_tenant(),)
+
+    tenant: Mapped[str] = mapped_column(String(40), primary_key=True)
+    device_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    nonce: Mapped[str] = mapped_column(String(22), primary_key=True)
+    expires_at: Mapped[datetime]

@@ -21,10 +21,12 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Engine, select
 
 from issuer.application import Application
+from issuer.device_signatures import active_device, is_signed
 from issuer.models_delivery import PublishedListRow
 from issuer.publication import BUNDLE, INDEX, PLATES, ROOT, status_name
-from issuer.verifier_devices import Role, known_device, note_sync
+from issuer.verifier_devices import KnownDevice, Role, known_device, note_sync
 from issuer.web.problems import problem, refused
+from keys.errors import Refusal
 from passes.status_list import TYP as STATUS_LIST_TYPE
 
 LIST_TYPE: Final = "application/cwt"
@@ -77,7 +79,10 @@ def serve_status_list(
 def serve_plates(request: Request[Any, Any, Any]) -> Response[bytes]:
     """The plate list, for a warden's device that shows its secret."""
     application: Application = request.app.state.application
-    device = known_device(application, request.headers.get("authorization", ""))
+    try:
+        device = _asking(request, application)
+    except Refusal as refusal:
+        return refused(request, refusal)
     if device is None or device.role is not Role.WARDEN:
         headers = {"WWW-Authenticate": 'Bearer realm="stadtpass"', "Cache-Control": _FOR_ONE}
         return refused(request, problem(401, "DEVICE_NOT_ENROLLED", headers=headers))
@@ -113,6 +118,14 @@ def _answer(
     if found is None:
         return _absent()
     return Response(found[1], headers=headers | {"ETag": f'"{found[0]}"'}, media_type=media_type)
+
+
+def _asking(request: Request[Any, Any, Any], application: Application) -> KnownDevice | None:
+    """The device that asks, by its signature or its token. Raises ProblemRefusal as `active_device`."""
+    if not is_signed(request):
+        return known_device(application, request.headers.get("authorization", ""))
+    row = active_device(request)
+    return KnownDevice(row.id, Role(row.role), tuple(row.zones), row.last_sync_at)
 
 
 def _absent() -> Response[bytes]:

@@ -72,16 +72,14 @@ def add_device(
     PassRefusal ZONE_FORMAT.
     """
     at = application.now()
-    if zones and (role is not Role.WARDEN or len(zones) > MOST_ZONES):
-        raise IssuerRefusal("DEVICE_ZONES", limit=MOST_ZONES)
-    found = {find_zone(session, application.tenant, one, berlin_day(at)).zone.code for one in zones}
+    found = checked_zones(session, application, role, zones)
     device_id, secret = secrets.token_hex(16), secrets.token_urlsafe(_SECRET_BYTES)
     row = VerifierDeviceRow(
         tenant=application.tenant,
         id=device_id,
-        name=_checked_name(name),
+        name=checked_name(name),
         role=role.value,
-        zones=sorted(found),
+        zones=found,
         secret_hash=application.hash_secret(SECRET_PURPOSE, secret),
         created_at=at,
         created_by=actor,
@@ -135,7 +133,7 @@ def rename_device(
 ) -> None:
     """Call the device ``name``. Raises IssuerRefusal DEVICE_UNKNOWN, DEVICE_NAME."""
     row = find_device(session, application.tenant, device_id)
-    if row.name != _checked_name(name):
+    if row.name != checked_name(name):
         row.name = name
         session.flush()
         _note(session, application, "rename-device", row.id, actor)
@@ -186,7 +184,16 @@ def note_sync(application: Application, device: KnownDevice) -> None:
     note_if_possible(application, "device", lambda session: session.execute(noted))
 
 
-def _checked_name(name: str) -> str:
+def checked_zones(session: Session, application: Application, role: Role, zones: Sequence[str]) -> list[str]:
+    """The codes of ``zones``, sorted. Raises IssuerRefusal DEVICE_ZONES, ZONE_UNKNOWN, ZONE_ENDED."""
+    if zones and (role is not Role.WARDEN or len(zones) > MOST_ZONES):
+        raise IssuerRefusal("DEVICE_ZONES", limit=MOST_ZONES)
+    day = berlin_day(application.now())
+    return sorted({find_zone(session, application.tenant, one, day).zone.code for one in zones})
+
+
+def checked_name(name: str) -> str:
+    """``name``, if a device can be called so. Raises IssuerRefusal DEVICE_NAME."""
     if not 1 <= len(name) <= LONGEST_NAME or not name.isprintable() or name != name.strip():
         raise IssuerRefusal("DEVICE_NAME", limit=LONGEST_NAME)
     return name

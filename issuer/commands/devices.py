@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 
-from issuer import verifier_devices
+from issuer import device_enrolment, verifier_devices
 from issuer.application import Application
 from issuer.commands.common import actor, add_data_argument, say, tell, tell_json, tell_table, warn
+from issuer.errors import IssuerRefusal
 from issuer.models_access import VerifierDeviceRow
 from issuer.verifier_devices import Role
 from passes.periods import BERLIN
@@ -36,6 +37,18 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     add.add_argument("--json", action="store_true")
     add_data_argument(add)
     add.set_defaults(run=run_add)
+    invited = actions.add_parser("invite", help="let one device enrol its own key within ten minutes")
+    invited.add_argument("name", metavar="NAME", help="what the office calls it; no name of a person")
+    invited.add_argument("--role", choices=[one.value for one in Role], default=Role.WARDEN.value)
+    invited.add_argument("--zone", action="append", default=[], metavar="Z")
+    invited.add_argument("--json", action="store_true")
+    add_data_argument(invited)
+    invited.set_defaults(run=run_invite)
+    confirming = actions.add_parser("confirm", help="confirm an enrolled device by the code that it shows")
+    confirming.add_argument("id", metavar="ID")
+    confirming.add_argument("check_code", metavar="CHECK_CODE")
+    add_data_argument(confirming)
+    confirming.set_defaults(run=run_confirm)
     listing = actions.add_parser("list", help="list all devices, the locked ones too")
     listing.add_argument("--json", action="store_true")
     add_data_argument(listing)
@@ -64,6 +77,31 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
     # The token alone goes to standard output, so that it can be led into a file.
     tell(made.token)
     warn(say(arguments, "DEVICE_ADDED"))
+    return ExitCode.GREEN
+
+
+def run_invite(arguments: argparse.Namespace) -> ExitCode:
+    """Invite a device and print the id it will have, and the code to enrol with."""
+    with _application(arguments) as application, application.writing() as session:
+        made = device_enrolment.invite(
+            session, application, arguments.name, Role(arguments.role), arguments.zone, actor=actor()
+        )
+    if arguments.json:
+        tell_json({"id": made.id, "code": made.code, "expires_at": _moment(made.expires_at)})
+    else:
+        tell(f"{made.id} {made.code}")
+    return ExitCode.GREEN
+
+
+def run_confirm(arguments: argparse.Namespace) -> ExitCode:
+    """Confirm a device by its check code."""
+    with _application(arguments) as application, application.writing() as session:
+        fits = device_enrolment.confirm(
+            session, application, arguments.id, arguments.check_code, actor=actor()
+        )
+    if not fits:
+        raise IssuerRefusal("DEVICE_CHECK_CODE")
+    tell(say(arguments, "DEVICE_CONFIRMED", id=arguments.id))
     return ExitCode.GREEN
 
 

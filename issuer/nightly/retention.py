@@ -21,10 +21,13 @@ from issuer.list_content import KEPT
 from issuer.models import Base, HolderRow, PassRow, StatusListRow, WithdrawnPlaceRow
 from issuer.models_access import (
     AccessTokenRow,
+    DeviceInvitationRow,
+    DeviceNonceRow,
     IdempotencyRow,
     JobRow,
     LetterCodeRow,
     PickupLinkRow,
+    VerifierDeviceRow,
     VisitRow,
 )
 from issuer.models_delivery import (
@@ -199,6 +202,14 @@ FIRST: Final[tuple[Rule, ...]] = (
     ),
     Rule("letter_codes", LetterCodeRow, lambda one: (LetterCodeRow.expires_at < one.now(),)),
     Rule("visits", VisitRow, lambda one: (VisitRow.expires_at < one.now(),)),
+    Rule(
+        "device_invitations", DeviceInvitationRow, lambda one: (DeviceInvitationRow.expires_at < one.now(),)
+    ),
+    Rule("device_nonces", DeviceNonceRow, lambda one: (DeviceNonceRow.expires_at < one.now(),)),
+    # Devices that nobody has confirmed in time.
+    Rule(
+        "unconfirmed_devices", VerifierDeviceRow, lambda one: (VerifierDeviceRow.pending_until < one.now(),)
+    ),
     Rule("access_tokens", AccessTokenRow, lambda one: (AccessTokenRow.expires_at < one.now(),)),
     Rule(
         "idempotency_keys",

@@ -8,12 +8,12 @@ from litestar import Litestar, Request, Response, Router
 from litestar.datastructures import State
 from litestar.exceptions import HTTPException, SerializationException
 
-from issuer import apple_web_service, google_callback, published_lists
+from issuer import apple_web_service, device_service, google_callback, published_lists
 from issuer.api import description
 from issuer.api import routes as api
 from issuer.application import Application
 from issuer.pickup import routes as pickup
-from issuer.web import health, problems, static_files
+from issuer.web import health, problems, static_files, verifier_app
 from issuer.web.answers import is_api, plain_text
 from issuer.web.client_address import ClientAddress
 from issuer.web.head_requests import HeadRequests
@@ -44,6 +44,8 @@ def create_app(application: Application, worker: Worker | None = None) -> Litest
     handlers = [
         *health.HANDLERS,
         *static_files.HANDLERS,
+        *verifier_app.HANDLERS,
+        *device_service.HANDLERS,
         *published_lists.HANDLERS,
         *apple_web_service.HANDLERS,
         *google_callback.HANDLERS,

@@ -23,6 +23,7 @@ BODY_LIMITS: Final[tuple[tuple[str, int], ...]] = (
     ("/apple/v1/log", 64 * KIB),
     ("/apple/", 8 * KIB),
     ("/google/", 64 * KIB),
+    ("/check", 4 * KIB),
     ("/p", 16 * KIB),
     ("/api/v1/jobs/imports", 64 * MIB),
     ("/api/", 1 * MIB),

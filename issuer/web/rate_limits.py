@@ -53,6 +53,12 @@ RULES: Final = (
     Rule("api", "/api", 10.0),
     Rule("lists", "/lists/", 5.0),
     Rule("lists", "/status/", 5.0),
+    # Invitations are guessed at nowhere else, and a whole team is enrolled from one address in the office.
+    Rule("enrol", "/check/devices", 0.05, _WRITES),
+    Rule("devices", "/check/devices", 1.0),
+    Rule("leases", "/check/leases", 1.0),
+    # Some fifty files at once, on each device of a team behind one address.
+    Rule("app", "/check", 5.0),
     Rule("static", "/static/", 5.0),
     Rule("other", "/", 0.5),
 )

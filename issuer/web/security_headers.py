@@ -32,22 +32,47 @@ RELAXED: Final[dict[str, dict[str, str]]] = {
         "img-src": "'self' data: blob:",
         "worker-src": "'self' blob:",
     },
+    # The verifier app: camera pictures, a decoder in WebAssembly, workers; scripts only by its own policy.
+    "/check": {
+        "script-src": "'self' 'wasm-unsafe-eval'",
+        "worker-src": "'self'",
+        "img-src": "'self' blob: data:",
+        "media-src": "'self' blob: mediastream:",
+        "form-action": "'none'",
+        "require-trusted-types-for": "'script'",
+        "trusted-types": "stadtpass",
+    },
 }
 # What other sites' pages may load: signed public lists, and pictures of passes.
 _SHARED: Final = ("/lists/", "/status/", "/static/types/")
 _ALWAYS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
-    (
-        b"permissions-policy",
-        b"accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(),"
-        b" microphone=(), midi=(), payment=(), usb=(), browsing-topics=()",
-    ),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"x-frame-options", b"DENY"),
     (b"x-permitted-cross-domain-policies", b"none"),
 )
 POLICY: Final = b"content-security-policy"
+_FEATURES: Final[dict[str, str]] = dict.fromkeys(
+    (
+        "accelerometer",
+        "camera",
+        "display-capture",
+        "geolocation",
+        "gyroscope",
+        "magnetometer",
+        "microphone",
+        "midi",
+        "payment",
+        "usb",
+        "browsing-topics",
+    ),
+    "()",
+)
+# Paths whose pages use some of the device: by prefix.
+_ALLOWED: Final[dict[str, tuple[str, ...]]] = {
+    "/check": ("camera", "screen-wake-lock", "publickey-credentials-get", "publickey-credentials-create"),
+}
 _YEAR: Final = b"max-age=31536000"
 _NOT_MODIFIED: Final = 304
 
@@ -58,25 +83,42 @@ def content_security_policy(path: str) -> str:
     """The policy for pages under ``path``."""
     chosen = dict(_DIRECTIVES)
     for prefix, other in RELAXED.items():
-        if path == prefix or path.startswith(prefix + "/"):
+        if _under(path, prefix):
             chosen |= other
     return "; ".join(f"{name} {value}" for name, value in chosen.items())
 
 
-_POLICIES: Final = {prefix: content_security_policy(prefix).encode() for prefix in RELAXED}
-_POLICY: Final = content_security_policy("/").encode()
+def permissions_policy(path: str) -> str:
+    """What pages under ``path`` may use of the device."""
+    chosen = dict(_FEATURES)
+    for prefix, names in _ALLOWED.items():
+        if _under(path, prefix):
+            chosen |= dict.fromkeys(names, "(self)")
+    return ", ".join(f"{name}={value}" for name, value in chosen.items())
+
+
+def _under(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix + "/")
+
+
+def _policies(path: str) -> Headers:
+    return [
+        (POLICY, content_security_policy(path).encode()),
+        (b"permissions-policy", permissions_policy(path).encode()),
+    ]
+
+
+_POLICIES: Final = {prefix: _policies(prefix) for prefix in RELAXED}
+_OTHER_POLICIES: Final = _policies("/")
 
 
 def completed(headers: Headers, status: int, path: str = "/", *, secure: bool = False) -> Headers:
     """``headers`` (lower-case names) of a response with ``status``, and what is missing of those that protect."""
     present = {name for name, _ in headers}
-    policy = next(
-        (value for prefix, value in _POLICIES.items() if path == prefix or path.startswith(prefix + "/")),
-        _POLICY,
-    )
+    policies = next((one for prefix, one in _POLICIES.items() if _under(path, prefix)), _OTHER_POLICIES)
     share = b"cross-origin" if path.startswith(_SHARED) else b"same-origin"
     wanted = [
-        (POLICY, policy),
+        *policies,
         *_ALWAYS,
         (b"cross-origin-resource-policy", share),
     ]
