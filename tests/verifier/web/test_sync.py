@@ -95,7 +95,7 @@ def test_newer_lists_replace_older_ones(page: Page, server: ListsServer) -> None
 def faulty(city: City, fault: str) -> dict[str, Any]:
     index = (city.folder / "index.cwt").read_bytes()
     status = (city.folder / f"status/{LIST_NUMBER}.cwt").read_bytes()
-    return {
+    faults: dict[str, dict[str, Any]] = {
         "tampered list": {f"/status/{LIST_NUMBER}": status[:-1] + bytes([status[-1] ^ 1])},
         "tampered index": {"/lists/index.cwt": index[:-1] + bytes([index[-1] ^ 1])},
         "truncated": {f"/status/{LIST_NUMBER}": "cut"},
@@ -103,7 +103,8 @@ def faulty(city: City, fault: str) -> dict[str, Any]:
         "no list": {f"/status/{LIST_NUMBER}": 404},
         "server fault": {"/lists/index.cwt": 503},
         "dropped": {f"/status/{LIST_NUMBER}": "drop"},
-    }[fault]
+    }
+    return faults[fault]
 
 
 @pytest.mark.parametrize(

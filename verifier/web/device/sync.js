@@ -40,6 +40,7 @@ const MINUTES_15 = 15 * 60_000;
 /**
  * Where the plate list goes, encrypted: `Vault` while it is open.
  * @typedef {object} PlateSink
+ * @property {() => Promise<import("./vault.js").VaultState>} state
  * @property {() => Promise<StoredFile | null>} plates the list as it is here, opened
  * @property {(file: StoredFile) => Promise<Change>} sealed the change that stores a list
  * @property {() => Promise<void>} destroy key and list
@@ -187,7 +188,8 @@ class Run {
    */
   async #bringPlates(trust) {
     const nothing = { change: null, told: null, code: null, locked: false };
-    if (this.vault === null || this.sign === null) return nothing;
+    // Closed, there is no key to store a list under: what is here stays.
+    if (this.vault === null || this.sign === null || (await this.vault.state()) !== "open") return nothing;
     const here = await this.vault.plates();
     try {
       const headers = await this.sign("lists/plates.cwt");
