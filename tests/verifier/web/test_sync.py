@@ -1,0 +1,213 @@
+"""The web app's lists: replaced as a whole or not at all, never by older ones, nothing without a memory of them."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from tests.trust_factory import LIST_NUMBER, NOW, City, seconds
+from tests.verifier.web.lists_server import ListsServer, lists_server, wait_for
+from tests.web_pages import browser, needs_chromium
+
+pytestmark = needs_chromium
+LATER = NOW + timedelta(hours=1)
+SYNC = """
+async (now) => {
+  const { openStore } = await import("/check/device/store.js");
+  const { sync } = await import("/check/device/sync.js");
+  return await sync({ store: await openStore(), now });
+}
+"""
+TRUST = """
+async () => {
+  const { openStore } = await import("/check/device/store.js");
+  const { currentTrust } = await import("/check/device/trust-source.js");
+  const { connectOnce, oldest, trust } = await currentTrust(await openStore());
+  return { connectOnce, oldest, lists: trust.index ? [...trust.index.lists.keys()] : [] };
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as made:
+        yield made
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ListsServer]:
+    with lists_server(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    made = chromium.new_context()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, server: ListsServer) -> Page:
+    return opened(context, server)
+
+
+def opened(context: BrowserContext, server: ListsServer) -> Page:
+    page = context.new_page()
+    page.goto(f"{server.url}/check/empty.html")
+    return page
+
+
+def synced(page: Page, now: int = seconds(NOW)) -> dict[str, Any]:
+    found: dict[str, Any] = page.evaluate(SYNC, now)
+    return found
+
+
+def trusted(page: Page) -> dict[str, Any]:
+    found: dict[str, Any] = page.evaluate(TRUST)
+    return found
+
+
+def test_first_sync_then_nothing_new(page: Page, server: ListsServer) -> None:
+    assert trusted(page) == {"connectOnce": True, "oldest": None, "lists": []}
+    assert synced(page)["outcome"] == "updated"
+    assert trusted(page) == {"connectOnce": False, "oldest": seconds(NOW), "lists": [LIST_NUMBER]}
+    server.sent.clear()
+    again = synced(page)
+    assert (again["outcome"], again["fetched"]) == ("unchanged", 0)
+    asked = [one for one in server.sent if not one[0].startswith("/check/")]
+    assert asked == [("/lists/bundle.cwt", 304), ("/lists/index.cwt", 304), (f"/status/{LIST_NUMBER}", 304)]
+
+
+def test_newer_lists_replace_older_ones(page: Page, server: ListsServer) -> None:
+    synced(page)
+    server.city.publish(LATER)
+    assert synced(page)["outcome"] == "updated"
+    assert trusted(page)["oldest"] == seconds(LATER)
+
+
+def faulty(city: City, fault: str) -> dict[str, Any]:
+    index = (city.folder / "index.cwt").read_bytes()
+    status = (city.folder / f"status/{LIST_NUMBER}.cwt").read_bytes()
+    faults: dict[str, dict[str, Any]] = {
+        "tampered list": {f"/status/{LIST_NUMBER}": status[:-1] + bytes([status[-1] ^ 1])},
+        "tampered index": {"/lists/index.cwt": index[:-1] + bytes([index[-1] ^ 1])},
+        "truncated": {f"/status/{LIST_NUMBER}": "cut"},
+        "oversized": {"/lists/bundle.cwt": bytes(256 * 1024 + 1)},
+        "no list": {f"/status/{LIST_NUMBER}": 404},
+        "server fault": {"/lists/index.cwt": 503},
+        "dropped": {f"/status/{LIST_NUMBER}": "drop"},
+    }
+    return faults[fault]
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome", "code"),
+    [
+        ("tampered list", "untrusted", "UNTRUSTED"),
+        ("tampered index", "untrusted", "UNTRUSTED"),
+        ("truncated", "untrusted", "UNTRUSTED"),
+        ("oversized", "untrusted", "TOO_LARGE"),
+        ("no list", "offline", "ANSWER"),
+        ("server fault", "offline", "ANSWER"),
+        ("dropped", "offline", "NO_ANSWER"),
+    ],
+)
+def test_set_that_does_not_hold_together_replaces_nothing(
+    page: Page, server: ListsServer, fault: str, outcome: str, code: str
+) -> None:
+    synced(page)
+    server.city.publish(LATER)
+    server.faults = faulty(server.city, fault)
+    found = synced(page)
+    assert (found["outcome"], found["code"]) == (outcome, code)
+    assert trusted(page)["oldest"] == seconds(NOW)
+    # What was refused has not raised the bar for the same lists, whole.
+    server.faults = {}
+    assert synced(page)["outcome"] == "updated"
+    assert trusted(page)["oldest"] == seconds(LATER)
+
+
+def test_older_lists_are_refused(page: Page, server: ListsServer) -> None:
+    server.city.publish(LATER)
+    synced(page)
+    server.city.publish(NOW)
+    found = synced(page)
+    assert (found["outcome"], found["code"]) == ("untrusted", "ROLLED_BACK")
+    assert trusted(page)["oldest"] == seconds(LATER)
+
+
+def test_roll_back_shows_after_the_files_are_gone(page: Page, server: ListsServer) -> None:
+    server.city.publish(LATER)
+    synced(page)
+    page.evaluate("async () => { indexedDB.deleteDatabase('stadtpass'); }")
+    page.reload()
+    assert trusted(page)["connectOnce"] is True
+    server.city.publish(NOW)
+    assert synced(page)["code"] == "ROLLED_BACK"
+    server.city.publish(LATER)
+    assert synced(page)["outcome"] == "updated"
+
+
+def test_lists_without_a_memory_count_for_nothing(page: Page, server: ListsServer) -> None:
+    synced(page)
+    page.evaluate(
+        """async () => {
+          localStorage.clear();
+          const { openStore } = await import("/check/device/store.js");
+          await (await openStore()).delete("state", "memory");
+        }"""
+    )
+    assert trusted(page)["connectOnce"] is True
+    synced(page)
+    assert trusted(page)["connectOnce"] is False
+
+
+def test_list_tampered_in_storage_is_absent(page: Page) -> None:
+    synced(page)
+    page.evaluate(
+        """async () => {
+          const { openStore } = await import("/check/device/store.js");
+          await (await openStore()).update("files", "index.cwt", ({ data, etag }) => {
+            data[data.length - 1] ^= 1;
+            return { data, etag };
+          });
+        }"""
+    )
+    assert trusted(page)["connectOnce"] is True
+
+
+def test_page_closed_during_sync_leaves_the_old_set(
+    context: BrowserContext, page: Page, server: ListsServer
+) -> None:
+    synced(page)
+    server.city.publish(LATER)
+    server.faults = {f"/status/{LIST_NUMBER}": (gate := threading.Event())}
+    server.sent.clear()
+    page.evaluate(f"(now) => {{ void ({SYNC})(now); }}", seconds(NOW))
+    wait_for(lambda: ("/lists/index.cwt", 200) in server.sent)
+    page.close()
+    gate.set()
+    other = opened(context, server)
+    assert trusted(other)["oldest"] == seconds(NOW)
+    server.faults = {}
+    assert synced(other)["outcome"] == "updated"
+
+
+def test_two_tabs_at_once(context: BrowserContext, page: Page, server: ListsServer) -> None:
+    other = opened(context, server)
+    for tab in (page, other):
+        tab.evaluate(f"(now) => {{ globalThis.running = ({SYNC})(now); }}", seconds(NOW))
+    outcomes = [tab.evaluate("() => globalThis.running")["outcome"] for tab in (page, other)]
+    assert sorted(outcomes) == ["unchanged", "updated"]
+    assert trusted(page) == trusted(other)
+
+
+def test_clock_is_compared_with_the_servers(page: Page) -> None:
+    assert synced(page, seconds(NOW) + 600)["clockAhead"] == 600

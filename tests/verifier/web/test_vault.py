@@ -1,0 +1,308 @@
+"""The plate list on a device: unreadable in the storage, without the PIN, and after the lease."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page
+
+from issuer.device_enrolment import check_code, enrolment_text, read_public_key
+from issuer.device_requests import _PARAMETERS as SIGNATURE_INPUT
+from issuer.device_requests import signature_base
+from keys import es256
+from tests.trust_factory import HOUR, NOW, PLATE, seconds
+from tests.verifier.web.lists_server import ListsServer, lists_server
+from tests.web_pages import browser, needs_chromium
+
+pytestmark = needs_chromium
+START = seconds(NOW)
+CODE = "A" * 21 + "w"
+DEVICE = "0123456789abcdef" * 2
+# Puts the device's parts together under a clock that the test sets.
+SETUP = """
+async (now) => {
+  const { openStore } = await import("/check/device/store.js");
+  const { Identity } = await import("/check/device/identity.js");
+  const { Vault } = await import("/check/device/vault.js");
+  const { sync } = await import("/check/device/sync.js");
+  const { currentTrust } = await import("/check/device/trust-source.js");
+  const store = await openStore();
+  const clock = () => globalThis.now;
+  globalThis.now = now;
+  const identity = new Identity(store, clock);
+  const vault = new Vault(store, clock, async () => (await currentTrust(store)).trust.newestTime);
+  globalThis.device = { store, identity, vault };
+  globalThis.outcome = async (work) => {
+    try { await work(); return null; } catch (fault) { return [fault.code, fault.params]; }
+  };
+  globalThis.refresh = () => sync({ store, now: globalThis.now, vault, sign: (path) => identity.sign(path) });
+  globalThis.entries = async (key) => {
+    const plates = await vault.plates();
+    const { trust } = await currentTrust(store, plates ? vault : null);
+    return trust.plateList ? trust.plateList.find(key).length : null;
+  };
+  // All that is stored, keys that can be exported included, as one string of bytes.
+  globalThis.dump = async () => {
+    const all = await store.read("files", "state", "keys", "counters", "log");
+    const text = (value) => {
+      if (value instanceof Uint8Array) return Array.from(value, (one) => String.fromCharCode(one)).join("");
+      if (value instanceof CryptoKey) return value.extractable ? "EXTRACTABLE" : "";
+      if (value instanceof Map) return [...value].map(([key, one]) => key + "=" + text(one)).join(";");
+      if (value && typeof value === "object") return text(new Map(Object.entries(value)));
+      return String(value);
+    };
+    return Object.values(all).map(text).join("") + JSON.stringify({ ...localStorage });
+  };
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as made:
+        yield made
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ListsServer]:
+    with lists_server(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    made = chromium.new_context()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(context: BrowserContext, server: ListsServer) -> Page:
+    page = opened(context, server)
+    page.evaluate(
+        """async (id) => device.store.write([
+          { part: "keys", key: "device", value: (await crypto.subtle.generateKey(
+            { name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"])).privateKey },
+          { part: "state", key: "device", value: { id, checkCode: "123 456" } },
+        ])""",
+        DEVICE,
+    )
+    return page
+
+
+def opened(context: BrowserContext, server: ListsServer, now: int = START) -> Page:
+    page = context.new_page()
+    page.goto(f"{server.url}/check/empty.html")
+    page.evaluate(SETUP, now)
+    return page
+
+
+def begun(page: Page, server: ListsServer, lock: str = '{ pin: "246813" }') -> bytes:
+    key = os.urandom(32)
+    server.answers["/check/leases"] = (
+        201,
+        {
+            "lease": "lease-1",
+            "key": base64.urlsafe_b64encode(key).decode().rstrip("="),
+            "issued_at": START,
+            "not_after": START + 12 * HOUR,
+        },
+    )
+    page.evaluate(f"async () => device.vault.begin(await device.identity.lease(), {lock})")
+    assert page.evaluate("() => refresh()")["plates"] == "updated"
+    assert page.evaluate("(key) => entries(key)", PLATE.key) == 1
+    return key
+
+
+def state(page: Page) -> str:
+    return str(page.evaluate("() => device.vault.state()"))
+
+
+def tried(page: Page, pin: str) -> Any:
+    return page.evaluate("(pin) => outcome(() => device.vault.openWithPin(pin))", pin)
+
+
+def test_storage_holds_neither_plates_nor_key(page: Page, server: ListsServer) -> None:
+    key = begun(page, server)
+    stored = page.evaluate("() => dump()")
+    assert "plates.cwt" in stored
+    assert "lease-1" in stored
+    assert PLATE.key not in stored
+    assert "EXTRACTABLE" not in stored
+    assert key.decode("latin-1") not in stored
+
+
+def test_only_the_pin_opens_it_again(context: BrowserContext, page: Page, server: ListsServer) -> None:
+    begun(page, server)
+    page.close()
+    again = opened(context, server)
+    assert state(again) == "locked"
+    assert again.evaluate("(key) => entries(key)", PLATE.key) is None
+    assert tried(again, "246814") == ["PIN_WRONG", {"left": 4}]
+    assert tried(again, "246813") is None
+    assert again.evaluate("(key) => entries(key)", PLATE.key) == 1
+    assert again.evaluate("() => device.vault.lock()")["triesLeft"] == 5
+
+
+def test_five_wrong_pins_delete_the_key_across_reloads(
+    context: BrowserContext, page: Page, server: ListsServer
+) -> None:
+    begun(page, server)
+    for left in (4, 3, 2, 1):
+        page.close()
+        page = opened(context, server)
+        assert tried(page, "000000") == ["PIN_WRONG", {"left": left}]
+    assert tried(page, "000000")[0] == "VAULT_EMPTY"
+    assert state(page) == "empty"
+    assert tried(page, "246813")[0] == "VAULT_EMPTY"
+    stored = page.evaluate("() => dump()")
+    assert "plates.cwt" not in stored
+    assert "lease-1" not in stored
+
+
+def test_tries_of_two_tabs_count_together(context: BrowserContext, page: Page, server: ListsServer) -> None:
+    begun(page, server)
+    tabs = [opened(context, server) for _ in range(2)]
+    for tab in tabs:
+        tab.evaluate(
+            """() => { globalThis.running = Promise.all(["1", "2", "3"].map((one) =>
+              outcome(() => device.vault.openWithPin("00000" + one)))); }"""
+        )
+    told = [one[0] for tab in tabs for one in tab.evaluate("() => globalThis.running")]
+    assert told.count("PIN_WRONG") <= 4
+    assert tried(page, "246813")[0] == "VAULT_EMPTY"
+
+
+def test_nothing_opens_after_the_lease_also_with_the_clock_put_back(
+    context: BrowserContext, page: Page, server: ListsServer
+) -> None:
+    begun(page, server)
+    page.evaluate("(now) => { globalThis.now = now; }", START + 12 * HOUR)
+    assert page.evaluate("(key) => entries(key)", PLATE.key) is None
+    page.close()
+    again = opened(context, server, START)
+    assert state(again) == "empty"
+    assert tried(again, "246813")[0] == "VAULT_EMPTY"
+    assert "plates.cwt" not in again.evaluate("() => dump()")
+
+
+def test_signed_time_ends_the_lease_where_the_clock_stands_still(page: Page, server: ListsServer) -> None:
+    begun(page, server)
+    server.city.publish(NOW.replace(day=21))
+    page.evaluate("() => refresh()")
+    assert state(page) == "expired"
+    assert page.evaluate("(key) => entries(key)", PLATE.key) is None
+
+
+def test_end_of_the_lease_cannot_be_written_later(page: Page, server: ListsServer) -> None:
+    begun(page, server)
+    page.evaluate(
+        """() => { device.vault.close();
+          return device.store.update("keys", "lease", (one) => ({ ...one, notAfter: one.notAfter + 86400 })); }"""
+    )
+    assert tried(page, "246813")[0] == "PIN_WRONG"
+
+
+@pytest.mark.parametrize("code", ["DEVICE_LOCKED", "DEVICE_UNKNOWN"])
+def test_locked_device_loses_its_list_and_keeps_the_lists_for_all(
+    page: Page, server: ListsServer, code: str
+) -> None:
+    begun(page, server)
+    server.plates_refused = code
+    told = page.evaluate("() => refresh()")
+    assert (told["outcome"], told["code"]) == ("locked", code)
+    assert state(page) == "empty"
+    assert page.evaluate("() => refresh()")["outcome"] == "unchanged"
+
+
+def test_enrolment_and_signed_requests_are_what_the_service_takes(page: Page, server: ListsServer) -> None:
+    keys: list[str] = []
+
+    def verify(signature: bytes, text: bytes) -> None:
+        es256.verify(read_public_key(keys[0]), es256.with_low_s(signature), text)
+
+    def enrolled(body: bytes) -> tuple[int, object]:
+        sent = json.loads(body)
+        keys.append(sent["public_key"])
+        verify(base64.urlsafe_b64decode(sent["signature"] + "=="), enrolment_text(CODE, keys[0]))
+        shown = check_code(CODE, keys[0])
+        return 201, {"device": DEVICE, "check_code": f"{shown[:3]} {shown[3:]}"}
+
+    server.answers["/check/devices"] = enrolled
+    server.answers["/check/devices/self"] = (
+        200,
+        {"state": "pending", "name": "Gerät 1", "role": "warden", "zones": [], "city": "Musterstadt"},
+    )
+    link = f"#enrol={CODE}.{server.city.root.kid.hex()}"
+    told = page.evaluate("(link) => device.identity.enrol(link)", link)
+    assert told["device"] == DEVICE
+    assert told["checkCode"].replace(" ", "") == check_code(CODE, keys[0])
+    assert page.evaluate("() => device.identity.self()")["state"] == "pending"
+    asked = server.signed[-1]
+    params = asked["signature-input"].removeprefix("stadtpass=")
+    assert SIGNATURE_INPUT.fullmatch(asked["signature-input"])
+    signature = base64.b64decode(asked["signature"].removeprefix("stadtpass=:").removesuffix(":"))
+    verify(signature, signature_base("GET", "/check/devices/self", {}, params))
+
+
+def test_wrong_check_code_or_link_enrols_nothing(page: Page, server: ListsServer) -> None:
+    page.evaluate("() => device.store.wipe()")
+    server.answers["/check/devices"] = (201, {"device": DEVICE, "check_code": "000 000"})
+    for link, code in ((f"#enrol={CODE}.{'0' * 16}", "ENROL_CHECK"), ("#enrol=x.y", "ENROL_LINK")):
+        assert page.evaluate("(link) => outcome(() => device.identity.enrol(link))", link)[0] == code
+        assert page.evaluate("() => device.identity.device()") is None
+    assert page.evaluate("() => outcome(() => device.identity.self())")[0] == "NOT_ENROLLED"
+
+
+def test_another_citys_root_is_refused(page: Page, server: ListsServer) -> None:
+    page.evaluate('() => device.store.put("state", "rootKid", "0000000000000000")')
+    told = page.evaluate("() => refresh()")
+    assert (told["outcome"], told["code"]) == ("untrusted", "OTHER_ROOT")
+    page.evaluate('(kid) => device.store.put("state", "rootKid", kid)', server.city.root.kid.hex())
+    assert page.evaluate("() => refresh()")["outcome"] == "updated"
+
+
+def test_passkey_opens_it_where_it_gives_a_secret(
+    context: BrowserContext, page: Page, server: ListsServer
+) -> None:
+    # A relying party is a name, never an address of four numbers.
+    page.goto(f"{server.url.replace('127.0.0.1', 'localhost')}/check/empty.html")
+    page.evaluate(SETUP, START)
+    control = context.new_cdp_session(page)
+    control.send("WebAuthn.enable")
+    control.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {
+            "options": {
+                "protocol": "ctap2",
+                "ctap2Version": "ctap2_1",
+                "transport": "internal",
+                "hasUserVerification": True,
+                "hasResidentKey": True,
+                "hasPrf": True,
+                "isUserVerified": True,
+                "automaticPresenceSimulation": True,
+            }
+        },
+    )
+    page.evaluate(
+        """async (lease) => {
+          const { createPasskey } = await import("/check/device/passkey.js");
+          const passkey = await createPasskey("Gerät 1");
+          const key = crypto.getRandomValues(new Uint8Array(32));
+          await device.vault.begin({ ...lease, key }, { passkey });
+          device.vault.close();
+        }""",
+        {"lease": "lease-1", "issuedAt": START, "notAfter": START + HOUR},
+    )
+    assert state(page) == "locked"
+    assert page.evaluate("() => device.vault.lock()")["method"] == "passkey"
+    assert page.evaluate("() => outcome(() => device.vault.openWithPin('246813'))")[0] == "VAULT_EMPTY"
+    assert page.evaluate("() => outcome(() => device.vault.openWithPasskey())") is None
+    assert state(page) == "open"

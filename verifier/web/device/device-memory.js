@@ -1,0 +1,94 @@
+// @ts-check
+/**
+ * The memory of the device as stored: in IndexedDB, and without the entries seen a second time in localStorage, so that a
+ * roll-back stays visible where only one of them was lost.
+ */
+
+import { Refusal } from "../core/errors.js";
+import { Memory } from "../core/memory.js";
+
+const KEY = "memory";
+const COPY = "stadtpass-memory";
+
+/** @typedef {import("./store.js").Store} Store */
+
+/**
+ * @param {unknown} stored what IndexedDB has under ``state``/``memory``
+ * @returns {Memory | null} null for a device that knows nothing, or not any more: connect once
+ */
+export function memoryOf(stored) {
+  const known = read(stored);
+  const copy = read(storedCopy());
+  if (known !== null && copy !== null) known.add(copy);
+  const memory = known ?? copy;
+  if (memory !== null) memory.changed = false;
+  return memory;
+}
+
+/**
+ * The stored form of ``memory`` with what was stored meanwhile added: nothing ever gets lower.
+ * @param {unknown} stored
+ * @param {Memory} memory whose root counts
+ * @returns {import("../core/memory.js").MemoryJson}
+ */
+export function merged(stored, memory) {
+  const both = memory.copy();
+  const known = read(stored);
+  if (known !== null) both.add(known);
+  return both.toJson();
+}
+
+/**
+ * Store what ``memory`` has learnt from checks; a root that another tab has moved to stays.
+ * @param {Store} store
+ * @param {Memory} memory
+ */
+export async function saveMemory(store, memory) {
+  if (!memory.changed) return;
+  memory.changed = false;
+  const json = await store.update("state", KEY, (stored) => merged(memory.toJson(), read(stored) ?? memory));
+  copyMemory(json);
+}
+
+/**
+ * Note root, sequences and times in localStorage as well.
+ * @param {import("../core/memory.js").MemoryJson} json
+ */
+export function copyMemory(json) {
+  try {
+    localStorage.setItem(COPY, JSON.stringify({ ...json, seen: {} }));
+  } catch {
+    // Full or switched off: IndexedDB has it.
+  }
+}
+
+/** Forget the copy as well, with `Store.wipe`. */
+export function forgetCopy() {
+  try {
+    localStorage.removeItem(COPY);
+  } catch {
+    // Switched off: there is none.
+  }
+}
+
+function storedCopy() {
+  try {
+    return JSON.parse(localStorage.getItem(COPY) ?? "null");
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * @param {unknown} json
+ * @returns {Memory | null}
+ */
+function read(json) {
+  if (json === undefined || json === null) return null;
+  try {
+    return Memory.fromJson(json);
+  } catch (fault) {
+    if (fault instanceof Refusal) return null;
+    throw fault;
+  }
+}

@@ -1,0 +1,86 @@
+// @ts-check
+/** A secret that only this device's passkey gives out, after a finger, face or screen lock (WebAuthn Level 3, prf). */
+
+import { Refusal } from "../core/errors.js";
+
+const ES256 = -7;
+const RS256 = -257;
+const MILLISECONDS = 60_000;
+
+/** Which passkey, and what it is asked. @typedef {{id: Uint8Array<ArrayBuffer>, salt: Uint8Array<ArrayBuffer>}} Passkey */
+
+/**
+ * Whether making a passkey is worth a try; whether it has the prf extension shows only when it is made.
+ * @returns {Promise<boolean>}
+ */
+export async function passkeysOffered() {
+  if (typeof PublicKeyCredential === "undefined") return false;
+  return PublicKeyCredential.isUserVerifyingPlatformAuthenticatorAvailable().catch(() => false);
+}
+
+/**
+ * Make a passkey. Call it from a tap.
+ * @param {string} name shown by the system
+ * @returns {Promise<Passkey>}
+ * @throws {Refusal} PASSKEY where the person declined or there is no prf: then a PIN it is
+ */
+export async function createPasskey(name) {
+  const salt = crypto.getRandomValues(new Uint8Array(32));
+  const made = await asked(() =>
+    navigator.credentials.create({
+      publicKey: {
+        rp: { name: "Stadtpass" },
+        user: { id: crypto.getRandomValues(new Uint8Array(16)), name, displayName: name },
+        challenge: crypto.getRandomValues(new Uint8Array(32)),
+        pubKeyCredParams: [ES256, RS256].map((alg) => ({ type: "public-key", alg })),
+        authenticatorSelection: {
+          authenticatorAttachment: "platform",
+          residentKey: "discouraged",
+          userVerification: "required",
+        },
+        timeout: MILLISECONDS,
+        extensions: { prf: {} },
+      },
+    }),
+  );
+  if (made.getClientExtensionResults().prf?.enabled !== true) throw new Refusal("PASSKEY", { fault: "no prf" });
+  return { id: new Uint8Array(made.rawId), salt };
+}
+
+/**
+ * Ask the passkey for its secret.
+ * @param {Passkey} passkey
+ * @returns {Promise<Uint8Array<ArrayBuffer>>} 32 bytes
+ * @throws {Refusal} PASSKEY
+ */
+export async function passkeySecret({ id, salt }) {
+  const given = await asked(() =>
+    navigator.credentials.get({
+      publicKey: {
+        challenge: crypto.getRandomValues(new Uint8Array(32)),
+        allowCredentials: [{ type: "public-key", id }],
+        userVerification: "required",
+        timeout: MILLISECONDS,
+        extensions: { prf: { eval: { first: salt } } },
+      },
+    }),
+  );
+  const first = given.getClientExtensionResults().prf?.results?.first;
+  if (!(first instanceof ArrayBuffer)) throw new Refusal("PASSKEY", { fault: "no secret" });
+  return new Uint8Array(first);
+}
+
+/**
+ * @param {() => Promise<Credential | null>} ask
+ * @returns {Promise<PublicKeyCredential>}
+ */
+async function asked(ask) {
+  let found;
+  try {
+    found = await ask();
+  } catch (fault) {
+    throw new Refusal("PASSKEY", { fault: fault instanceof Error ? fault.name : "" });
+  }
+  if (!(found instanceof PublicKeyCredential)) throw new Refusal("PASSKEY", { fault: "none" });
+  return found;
+}

@@ -1,0 +1,254 @@
+// @ts-check
+/**
+ * Bringing the lists up to date. Everything is fetched aside and verified with a copy of the memory, as a check would; only
+ * a set that holds together replaces the old one, in one transaction. Checks never wait for this.
+ */
+
+import { hex, sha256 } from "../core/bytes.js";
+import { Refusal } from "../core/errors.js";
+import { INDEX_MAX_BYTES } from "../core/list-index.js";
+import { Memory } from "../core/memory.js";
+import { PLATE_LIST_MAX_BYTES } from "../core/plate-list.js";
+import { STATUS_LIST_MAX_BYTES } from "../core/status-list.js";
+import { loadTrust, spkiOfPem } from "../core/trust.js";
+import { BUNDLE_MAX_BYTES } from "../core/bundle.js";
+import { copyMemory, memoryOf, merged } from "./device-memory.js";
+import { download } from "./download.js";
+import { BUNDLE, INDEX, PLATES, ROOT, statusName, storedFile, trustFiles } from "./trust-files.js";
+
+const LONGEST_ROOT = 10_000;
+const LOCK = "stadtpass-sync";
+const MINUTES_15 = 15 * 60_000;
+
+/** @typedef {import("./store.js").Store} Store */
+/** @typedef {import("./store.js").Change} Change */
+/** @typedef {import("./trust-files.js").StoredFile} StoredFile */
+/** @typedef {import("../core/trust.js").Trust} Trust */
+
+/**
+ * What came of it. ``locked``: the office has locked or removed this device, the lists for all were still refreshed.
+ * ``code`` says more: NO_ANSWER, ANSWER, TOO_LARGE, UNTRUSTED, ROLLED_BACK, OTHER_ROOT, or what a 401 said.
+ * ``plates`` is null where none were asked for. ``clockAhead`` is the device's clock less the server's, in seconds.
+ * @typedef {object} Synced
+ * @property {"updated" | "unchanged" | "offline" | "untrusted" | "locked"} outcome
+ * @property {string | null} code
+ * @property {number} fetched how many files
+ * @property {"updated" | "unchanged" | "refused" | null} plates
+ * @property {number | null} clockAhead
+ */
+
+/**
+ * Where the plate list goes, encrypted: `Vault` while it is open.
+ * @typedef {object} PlateSink
+ * @property {() => Promise<import("./vault.js").VaultState>} state
+ * @property {() => Promise<StoredFile | null>} plates the list as it is here, opened
+ * @property {(file: StoredFile) => Promise<Change>} sealed the change that stores a list
+ * @property {() => Promise<void>} destroy key and list
+ */
+
+/**
+ * @param {object} given
+ * @param {Store} given.store
+ * @param {number} given.now seconds
+ * @param {import("./download.js").Fetch} [given.ask] how to fetch what is for all
+ * @param {PlateSink | null} [given.vault] open, or the plate list is left as it is
+ * @param {((path: string) => Promise<Record<string, string>>) | null} [given.sign] headers for this device's request
+ * @returns {Promise<Synced>}
+ * @throws {Refusal} STORAGE
+ */
+export async function sync({ store, now, ask = (url, init) => fetch(url, init), vault = null, sign = null }) {
+  const run = new Run(store, now, ask, vault, sign);
+  // Another tab at the same work is waited for: then nearly everything is unchanged.
+  return await navigator.locks.request(LOCK, async () => await run.finish());
+}
+
+/**
+ * Sync now, whenever the network comes back, and every 15 minutes while the page is to be seen.
+ * @param {() => Promise<unknown>} work must not throw
+ * @returns {() => void} stops it
+ */
+export function keepInSync(work) {
+  const visible = () => {
+    if (document.visibilityState === "visible") void work();
+  };
+  const timer = setInterval(visible, MINUTES_15);
+  addEventListener("online", visible);
+  void work();
+  return () => {
+    clearInterval(timer);
+    removeEventListener("online", visible);
+  };
+}
+
+/** One run: what is here, and what came. */
+class Run {
+  /** @type {Map<string, unknown>} as stored */
+  #known = new Map();
+  /** @type {Map<string, StoredFile>} the set that is to be */
+  #aside = new Map();
+  /** @type {number | null} */
+  #clockAhead = null;
+  #fetched = 0;
+
+  /**
+   * @param {Store} store
+   * @param {number} now
+   * @param {import("./download.js").Fetch} ask
+   * @param {PlateSink | null} vault
+   * @param {((path: string) => Promise<Record<string, string>>) | null} sign
+   */
+  constructor(store, now, ask, vault, sign) {
+    this.store = store;
+    this.now = now;
+    this.ask = ask;
+    this.vault = vault;
+    this.sign = sign;
+  }
+
+  /** @returns {Promise<Synced>} */
+  async finish() {
+    try {
+      return await this.#finish();
+    } catch (fault) {
+      if (!(fault instanceof Refusal) || fault.code === "STORAGE") throw fault;
+      const unreachable = fault.code === "NO_ANSWER" || fault.code === "ANSWER";
+      return this.#told(unreachable ? "offline" : "untrusted", fault.code, null);
+    }
+  }
+
+  /** @returns {Promise<Synced>} */
+  async #finish() {
+    const stored = await this.store.read("files", "state");
+    this.#known = stored.files;
+    const memory = memoryOf(stored.state.get("memory")) ?? new Memory();
+    await this.#bringSet(memory, stored.state.get("rootKid"));
+    const checked = memory.copy();
+    const trust = await loadTrust(trustFiles(this.#aside), checked);
+    if (!(await holdsTogether(trust))) throw await this.#refusal(memory, holdsTogether);
+    const plates = await this.#bringPlates(trust);
+    await this.#swap(checked, plates.change);
+    if (plates.locked) await this.vault?.destroy();
+    const outcome = plates.locked ? "locked" : this.#fetched ? "updated" : "unchanged";
+    return this.#told(outcome, plates.code, plates.told);
+  }
+
+  /**
+   * The index comes before the lists that it names: a list newer than its index says is taken, an older one is not.
+   * @param {Memory} memory
+   * @param {unknown} rootKid of the invitation, hex
+   */
+  async #bringSet(memory, rootKid) {
+    if (memory.rootSpki === null) {
+      await this.#bring(ROOT, "lists/root.pub", LONGEST_ROOT);
+      const spki = spkiOfPem(trustFiles(this.#aside).rootPem ?? "");
+      const kid = hex((await sha256(spki)).slice(0, 8));
+      if (typeof rootKid === "string" && rootKid !== kid) throw new Refusal("OTHER_ROOT");
+    }
+    await this.#bring(BUNDLE, "lists/bundle.cwt", BUNDLE_MAX_BYTES);
+    await this.#bring(INDEX, "lists/index.cwt", INDEX_MAX_BYTES);
+    const { index } = await loadTrust(trustFiles(this.#aside), memory.copy());
+    if (index === null) throw await this.#refusal(memory, async (trust) => trust.index !== null);
+    for (const number of index.lists.keys()) {
+      await this.#bring(statusName(number), `status/${number}`, STATUS_LIST_MAX_BYTES);
+    }
+  }
+
+  /**
+   * @param {string} name
+   * @param {string} path
+   * @param {number} longest
+   */
+  async #bring(name, path, longest) {
+    const here = storedFile(this.#known.get(name));
+    const came = await download(this.ask, path, longest, here?.etag ?? null);
+    if (came.serverTime !== null) this.#clockAhead = this.now - came.serverTime;
+    if (came.data === null && here !== null) {
+      this.#aside.set(name, here);
+    } else if (came.data !== null) {
+      this.#aside.set(name, { data: came.data, etag: came.etag });
+      this.#fetched += 1;
+    }
+  }
+
+  /**
+   * Why what came will not do: a roll-back is what would do on a device that has seen nothing newer.
+   * @param {Memory} memory
+   * @param {(trust: Trust) => Promise<boolean>} would
+   */
+  async #refusal(memory, would) {
+    const fresh = new Memory();
+    if (memory.rootSpki !== null) fresh.pin(memory.rootSpki);
+    const older = await would(await loadTrust(trustFiles(this.#aside), fresh));
+    return new Refusal(older ? "ROLLED_BACK" : "UNTRUSTED");
+  }
+
+  /**
+   * @param {Trust} trust
+   * @returns {Promise<{change: Change | null, told: Synced["plates"], code: string | null, locked: boolean}>}
+   */
+  async #bringPlates(trust) {
+    const nothing = { change: null, told: null, code: null, locked: false };
+    // Closed, there is no key to store a list under: what is here stays.
+    if (this.vault === null || this.sign === null || (await this.vault.state()) !== "open") return nothing;
+    const here = await this.vault.plates();
+    try {
+      const headers = await this.sign("lists/plates.cwt");
+      const came = await download(this.ask, "lists/plates.cwt", PLATE_LIST_MAX_BYTES, here?.etag ?? null, headers);
+      const data = came.data ?? here?.data;
+      if (data === undefined || (await trust.readPlates(data)) === null) throw new Refusal("UNTRUSTED");
+      if (came.data === null) return { ...nothing, told: "unchanged" };
+      this.#fetched += 1;
+      const change = await this.vault.sealed({ data: came.data, etag: came.etag });
+      return { ...nothing, change, told: "updated" };
+    } catch (fault) {
+      if (!(fault instanceof Refusal) || fault.params["status"] !== 401) throw fault;
+      const code = String(fault.params["problem"] ?? "");
+      return { ...nothing, told: "refused", code, locked: code === "DEVICE_LOCKED" || code === "DEVICE_UNKNOWN" };
+    }
+  }
+
+  /**
+   * Replace the old set by the new one with the memory of it, unless another tab has come further meanwhile.
+   * @param {Memory} checked
+   * @param {Change | null} plates
+   */
+  async #swap(checked, plates) {
+    /** @type {Change[]} */
+    const changes = [];
+    for (const name of this.#known.keys()) {
+      if (name !== PLATES && !this.#aside.has(name)) changes.push({ part: "files", key: name, value: undefined });
+    }
+    for (const [key, value] of this.#aside) changes.push({ part: "files", key, value });
+    if (plates !== null) changes.push(plates);
+    const state = { at: this.now, clockAhead: this.#clockAhead };
+    changes.push({ part: "state", key: "sync", value: state });
+    const json = await this.store.decide("state", "memory", (stored) => {
+      const both = merged(stored, checked);
+      for (const [name, [sequence]] of Object.entries(checked.toJson().lists)) {
+        if ((both.lists[name]?.[0] ?? sequence) > sequence) throw new Refusal("ROLLED_BACK");
+      }
+      return { answer: both, changes: [...changes, { part: "state", key: "memory", value: both }] };
+    });
+    copyMemory(json);
+  }
+
+  /**
+   * @param {Synced["outcome"]} outcome
+   * @param {string | null} code
+   * @param {Synced["plates"]} plates
+   * @returns {Synced}
+   */
+  #told(outcome, code, plates) {
+    return { outcome, code, fetched: this.#fetched, plates, clockAhead: this.#clockAhead };
+  }
+}
+
+/**
+ * Whether bundle, index and every list that the index names are here and genuine.
+ * @param {Trust} trust
+ */
+async function holdsTogether(trust) {
+  if (trust.bundle === null || trust.index === null) return false;
+  for (const number of trust.index.lists.keys()) if ((await trust.statusList(number)) === null) return false;
+  return true;
+}
