@@ -14,7 +14,7 @@ PORT ?= 8000
 
 help:
 	@echo "make run     the demo city, made and checked offline in ./$(DEMO), then served on http://127.0.0.1:$(PORT)"
-	@echo "make test    every check: ruff, mypy --strict, import-linter, pytest"
+	@echo "make test    every check: ruff, mypy --strict, tsc, import-linter, pytest"
 	@echo "make check   the quick inner loop, under a minute: lint, types, layers, all tests but the end-to-end ones"
 	@echo "make crash   kill -9 of the service at random moments during 2,000 changes, on both databases"
 	@echo "make bench   speed, as ratios beside openssl and py-pkpass in the same run"
@@ -46,6 +46,7 @@ lint: setup
 
 types: setup
 	@$(BIN)/mypy
+	@$(BIN)/python scripts/js_types.py
 
 layers: setup
 	@$(BIN)/lint-imports
@@ -54,4 +55,4 @@ bench: setup
 	@$(BIN)/python -m bench
 
 clean:
-	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf $(VENV) $(DEMO) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache tests/node/node_modules build *.egg-info

@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,16 @@ from passes.rotating import pass_key, totp
 from passes.seasons import Season
 from passes.status_list import Status
 from tests.trust_factory import (
-    DAY, HOUR, LIBRARY, LIST_NUMBER, NOW, PERMIT, City, Key, permit, seconds,
+    DAY,
+    HOUR,
+    LIBRARY,
+    LIST_NUMBER,
+    NOW,
+    PERMIT,
+    City,
+    Key,
+    permit,
+    seconds,
 )  # fmt: skip
 from verifier.plate_check import check_plate
 from verifier.seal_check import CheckSettings, check_seal
@@ -328,7 +337,9 @@ def faulty_sets(maker: Maker) -> None:
     city = the_city(maker.folder / "exchanged lists")
     city.statuses[18] = {}
     first, second = f"status/{LIST_NUMBER}.cwt", "status/18.cwt"
-    ask_both(maker, "two status lists exchanged", city, lambda folder: exchange(folder / first, folder / second))
+    ask_both(
+        maker, "two status lists exchanged", city, lambda folder: exchange(folder / first, folder / second)
+    )
     revoked = the_city(maker.folder / "list key revoked")
     revoked.set_key(revoked.list_key, state="revoked")
     ask_both(maker, "the list key revoked", revoked)
@@ -359,7 +370,9 @@ def exchange(one: Path, other: Path) -> None:
     other.write_bytes(first)
 
 
-def ask_both(maker: Maker, what: str, city: City, spoil: Callable[[Path], None] | None = None, **more: Any) -> None:
+def ask_both(
+    maker: Maker, what: str, city: City, spoil: Callable[[Path], None] | None = None, **more: Any
+) -> None:
     """A seal and a plate in the set ``what``."""
     maker.publish(what, city, spoil)
     maker.case(f"a good permit, {what}", what, "seal", city.seal(), **more)
@@ -373,7 +386,12 @@ def memories(maker: Maker, city: City) -> None:
     sequence, issued = seconds(NOW) * 1000, seconds(NOW)
 
     def remembered(root: str | None = root, seen: Json | None = None, **lists: list[int]) -> Json:
-        return {"version": 1, "root": root, "lists": {k.replace("_", "/"): v for k, v in lists.items()}, "seen": seen or {}}
+        return {
+            "version": 1,
+            "root": root,
+            "lists": {k.replace("_", "/"): v for k, v in lists.items()},
+            "seen": seen or {},
+        }
 
     later = [sequence + 1, issued]
     good = city.seal()
@@ -385,7 +403,10 @@ def memories(maker: Maker, city: City) -> None:
         ("a newer index seen", remembered(index=later)),
         ("a newer status list seen", remembered(**{f"status_{LIST_NUMBER}": later})),
         ("a newer plate list seen", remembered(plates=later)),
-        ("the same seen", remembered(bundle=[sequence, issued], index=[sequence, issued], plates=[sequence, issued])),
+        (
+            "the same seen",
+            remembered(bundle=[sequence, issued], index=[sequence, issued], plates=[sequence, issued]),
+        ),
         ("a time in an hour seen", remembered(index=[sequence, issued + HOUR])),
         ("revoked in a newer list", remembered(seen={place: [1, sequence + 1]})),
         ("suspended in this list's like", remembered(seen={place: [2, sequence]})),
