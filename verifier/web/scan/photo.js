@@ -1,0 +1,64 @@
+/**
+ * A seal from a photo. @module
+ */
+
+const MAX_BYTES = 20 * 1024 * 1024;
+const MAX_PIXELS = 50_000_000;
+/** Longest side of the quick pass, most pixels of the thorough one. */
+const QUICK_SIDE = 2_000;
+const THOROUGH_PIXELS = 12_000_000;
+const SEAL = "SP1:";
+
+/** The photo gives no single code. */
+export class PhotoRefusal extends Error {
+  /** @param {"TOO_LARGE"|"NOT_A_PICTURE"|"NO_CODE"|"SEVERAL"} code */
+  constructor(code) {
+    super(code);
+    this.name = "PhotoRefusal";
+    this.code = code;
+  }
+}
+
+/**
+ * The one code of a photo; a seal of ours counts before foreign codes beside it.
+ * @param {Blob} file at most 20 MB and 50 megapixels
+ * @param {import("./decoder.js").Decoder} decoder
+ * @returns {Promise<{texts: string[]}>} one text
+ * @throws {PhotoRefusal} and DecoderFault SLOW, BROKEN, STOPPED
+ */
+export async function decodePhoto(file, decoder) {
+  if (file.size > MAX_BYTES) throw new PhotoRefusal("TOO_LARGE");
+  /** @type {ImageBitmap} */
+  let picture;
+  try {
+    picture = await createImageBitmap(file);
+  } catch {
+    throw new PhotoRefusal("NOT_A_PICTURE");
+  }
+  try {
+    const { width, height } = picture;
+    if (width * height > MAX_PIXELS) throw new PhotoRefusal("TOO_LARGE");
+    const quick = Math.min(1, QUICK_SIDE / Math.max(width, height));
+    let { texts } = await decoder.decode(await scaled(picture, quick));
+    if (!texts.length) {
+      const large = Math.min(1, Math.sqrt(THOROUGH_PIXELS / (width * height)));
+      ({ texts } = await decoder.decode(await scaled(picture, large), { thorough: true }));
+    }
+    const seals = texts.filter((text) => text.startsWith(SEAL));
+    const meant = seals.length ? seals : texts;
+    if (!meant.length) throw new PhotoRefusal("NO_CODE");
+    if (meant.length > 1) throw new PhotoRefusal("SEVERAL");
+    return { texts: meant };
+  } finally {
+    picture.close();
+  }
+}
+
+/** @param {ImageBitmap} picture @param {number} factor at most 1 */
+function scaled(picture, factor) {
+  return createImageBitmap(picture, {
+    resizeWidth: Math.max(1, Math.round(picture.width * factor)),
+    resizeHeight: Math.max(1, Math.round(picture.height * factor)),
+    resizeQuality: "high",
+  });
+}
