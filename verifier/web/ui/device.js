@@ -14,6 +14,7 @@ import { openStore } from "../device/store.js";
 import { keepInSync, sync } from "../device/sync.js";
 import { currentTrust } from "../device/trust-source.js";
 import { Vault } from "../device/vault.js";
+import { Camera } from "../scan/camera.js";
 import { Decoder } from "../scan/decoder.js";
 import { Wedge } from "../scan/wedge.js";
 
@@ -268,7 +269,10 @@ export class Device {
   }
 
   selfTest() {
-    return selfTest({ store: this.store, lists: this.#lists, clock, decoder: () => this.decoder() });
+    const warden = this.enrolment?.state === "active" && this.role === "warden";
+    const decoder = async () => void (await this.decoder());
+    const probes = { decoder, camera: tryCamera };
+    return selfTest({ store: this.store, vault: warden ? this.#vault : null, now: clock(), probes });
   }
 
   /** @param {(candidates: string[]) => void} take what a hand scanner has typed, in several spellings */
@@ -300,6 +304,12 @@ export async function openDevice() {
   device.vault.offered = await passkeysOffered();
   await checkLog.entries(store, clock(), settings.logDays);
   return device;
+}
+
+/** Open the camera and let it go. */
+async function tryCamera() {
+  const camera = await Camera.open(document.createElement("video"));
+  camera.close();
 }
 
 /** The same for every verdict: bystanders are not to hear it. */

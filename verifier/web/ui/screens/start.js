@@ -53,14 +53,14 @@ export function showStart(app) {
 
 /**
  * @param {import("../app.js").App} app
- * @param {{check: string, ok: "yes" | "warn" | "no", detail?: string}} result
+ * @param {{check: string, ok: "yes" | "warn" | "no"}} result
  */
-function testLine({ say }, { check, ok, detail }) {
+function testLine({ say }, { check, ok }) {
   const name = check.toUpperCase();
   return h("li", { class: `test-${ok}`, "data-check": check, "data-ok": ok },
     icon(SIGNS[ok]),
     h("div", {},
-      h("p", {}, h("strong", {}, say(`CHECK_${name}`)), ": ", say(`OK_${ok.toUpperCase()}`), detail ? ` – ${detail}` : ""),
+      h("p", {}, h("strong", {}, say(`CHECK_${name}`)), ": ", say(`OK_${ok.toUpperCase()}`)),
       ok === "yes" ? null : h("p", { class: "hint" }, say(`HELP_${name}`))));
 }
 
