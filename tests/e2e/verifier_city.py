@@ -59,7 +59,9 @@ class VerifierCity:
         """Issue one pass of each kind; the codes of all of them stay as they were printed."""
         today = datetime.now(BERLIN).date()
         first, past = today - timedelta(days=30), today - timedelta(days=500)
-        rows = [_permit(number, plate, past if number == EXPIRED else first) for number, plate in PLATES.items()]
+        rows = [
+            _permit(number, plate, past if number == EXPIRED else first) for number, plate in PLATES.items()
+        ]
         permits, members = self.folder / "permits.csv", self.folder / "members.csv"
         _write(permits, rows)
         sample = (commandline.SAMPLES / "library_valid.csv").read_text("utf-8").splitlines()

@@ -89,6 +89,7 @@ export class App {
     document.title = `${screen.title} – ${this.say("APP_NAME")}`;
     this.#frame();
     scrollTo(0, 0);
+    this.#main.scrollTop = 0;
     const focus = screen.focus ?? screen.element.querySelector("h1");
     if (focus?.matches("h1")) focus.setAttribute("tabindex", "-1");
     focus?.focus({ preventScroll: true });
@@ -183,6 +184,7 @@ async function start() {
   // Until somebody checks: a screen that changes under a finger helps nobody.
   device.onChange(() => (document.body.dataset.screen === "start" ? app.again() : app.tick()));
   void watchForUpdates((restart) => app.offerUpdate(restart));
+  void navigator.serviceWorker?.ready.then(() => document.body.dataset.screen === "start" && app.again());
   device.keepFresh();
 }
 

@@ -177,8 +177,8 @@ function zonePart({ say, device }) {
   const options = [h("option", { value: "" }, say("ZONE_ALL")),
     ...zones.map(({ code, name }) => h("option", { value: code }, `${code} – ${name}`))];
   if (chosen && !zones.some(({ code }) => code === chosen)) options.push(h("option", { value: chosen }, chosen));
-  const select = h("select", { id: "zone", class: "input", onchange: () => void device.change({ zone: select.value }) }, ...options);
-  select.value = chosen;
+  const select = h("select", { id: "zone", class: "input", onchange: () => void device.change({ zone: select.value || null }) }, ...options);
+  select.value = chosen ?? "";
   return h("div", { class: "field" }, h("label", { for: "zone" }, say("ZONE")), select);
 }
 

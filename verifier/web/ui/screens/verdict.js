@@ -40,7 +40,8 @@ export function showVerdict(app, outcome) {
     reminder(app, outcome),
     facts(app, outcome),
     clock,
-    h("div", { class: "actions" }, next, back?.element, otherWay(app, outcome)),
+    next,
+    h("div", { class: "actions" }, back?.element, otherWay(app, outcome)),
   );
   return {
     title: word,
