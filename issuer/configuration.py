@@ -123,6 +123,13 @@ class WebhookConfig(_Section, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: _Seconds = 10.0
 
 
+class DevicesConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[devices]``: wardens' devices with keys of their own."""
+
+    # For how long a device can read the plate list after it last asked.
+    lease_hours: Annotated[int, msgspec.Meta(ge=1, le=24)] = 12
+
+
 class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     """``[retention]``: days after which the nightly run deletes."""
 
@@ -150,6 +157,7 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     apple: ApplePushConfig = ApplePushConfig()
     google: GoogleConfig = GoogleConfig()
     webhooks: WebhookConfig = WebhookConfig()
+    devices: DevicesConfig = DevicesConfig()
     retention: RetentionConfig = RetentionConfig()
 
 

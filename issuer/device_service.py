@@ -1,4 +1,4 @@
-"""What verifier devices with keys ask for under ``/check/``: enrolling, and how they stand."""
+"""What verifier devices with keys ask for under ``/check/``: enrolling, how they stand, and leases."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from litestar import Request, Response, get, post
 from litestar.params import RawBody
 from litestar.types import ControllerRouterHandler
 
-from issuer import device_enrolment
+from issuer import device_enrolment, device_leases
 from issuer.application import Application
-from issuer.device_signatures import signing_device
+from issuer.device_signatures import DeviceRefusal, active_device, signing_device
+from issuer.device_state import REFUSED_STATES, state_of
 from issuer.errors import IssuerRefusal
 from issuer.web.problems import problem, refused
 from issuer.web.verifier_app import running_zones
 from keys.errors import Refusal
 
 _HEADERS: Final = {"Cache-Control": "private, no-store"}
+_LEASE_REFUSALS: Final = {"DEVICE_ROLE": 403, **dict.fromkeys(REFUSED_STATES.values(), 401)}
 _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]{1,100}")
 
 
@@ -60,20 +62,44 @@ def show_self(request: Request[Any, Any, Any]) -> Response[bytes]:
     except Refusal as refusal:
         return refused(request, refusal)
     city = running_zones(application)
-    waiting = "pending" if row.pending_until is not None else "active"
     return _answer(
         {
-            "state": "locked" if row.locked_at is not None else waiting,
+            "state": state_of(row, application.now()),
             "name": row.name,
             "role": row.role,
             "zones": [one for one in city.zones if one.code in row.zones or not row.zones],
             "city": city.city,
+            "lease_hours": application.config.devices.lease_hours,
             "time": int(application.now().timestamp()),
         }
     )
 
 
-HANDLERS: list[ControllerRouterHandler] = [enrol_device, show_self]
+@post("/check/leases", sync_to_thread=True, include_in_schema=False)
+def grant_lease(request: Request[Any, Any, Any], body: RawBody) -> Response[bytes]:
+    """A key for the plate list of the active warden's device that asks; a body says nothing more."""
+    application: Application = request.app.state.application
+    try:
+        device_id = active_device(request, body).id
+        with application.writing() as session:
+            lease = device_leases.grant(session, application, device_id)
+    except Refusal as refusal:
+        status = _LEASE_REFUSALS.get(refusal.code)
+        if status is None or isinstance(refusal, DeviceRefusal):
+            return refused(request, refusal)
+        return refused(request, DeviceRefusal(status, refusal.code, headers=_HEADERS))
+    return _answer(
+        {
+            "lease": lease.id,
+            "key": base64.urlsafe_b64encode(lease.key).rstrip(b"=").decode(),
+            "issued_at": int(lease.issued_at.timestamp()),
+            "not_after": int(lease.not_after.timestamp()),
+        },
+        201,
+    )
+
+
+HANDLERS: list[ControllerRouterHandler] = [enrol_device, show_self, grant_lease]
 
 
 def _decoded(text: str) -> bytes:

@@ -18,8 +18,10 @@ from litestar import Request
 
 from issuer.application import Application
 from issuer.device_enrolment import verifies
+from issuer.device_state import REFUSED_STATES, DeviceState, state_of
 from issuer.models_access import DeviceNonceRow, VerifierDeviceRow
-from issuer.web.problems import ProblemRefusal, problem
+from issuer.web.problems import ProblemRefusal
+from keys.texts import texts
 
 CLOCK_TOLERANCE: Final = timedelta(seconds=120)
 _NONCE_LIFE: Final = 3 * CLOCK_TOLERANCE
@@ -37,6 +39,14 @@ _NOBODY: Final = bytes.fromhex(
 _HEADERS: Final = {"Cache-Control": "private, no-store"}
 
 
+class DeviceRefusal(ProblemRefusal):
+    """What a device is refused: said to who holds it, where the code's own sentence is for the office."""
+
+    def sentence(self, language: str = "de") -> str:
+        """As `Refusal.sentence`."""
+        return texts(self.package, language)(f"ASKING_{self.code}", **self.params)
+
+
 def is_signed(request: Request[Any, Any, Any]) -> bool:
     """Whether the request comes with a signature at all."""
     return "signature-input" in request.headers
@@ -44,6 +54,8 @@ def is_signed(request: Request[Any, Any, Any]) -> bool:
 
 def signing_device(request: Request[Any, Any, Any], body: bytes = b"") -> VerifierDeviceRow:
     """The device whose signature the request bears, pending or locked ones too; a POST counts once.
+
+    One that was not confirmed in time is as unknown as one that was never here.
 
     Raises ProblemRefusal 401: DEVICE_SIGNATURE for headers of another form, a digest that is not the body's, a nonce
     seen before; DEVICE_CLOCK; DEVICE_UNKNOWN for a device that is not here or did not sign.
@@ -71,6 +83,8 @@ def signing_device(request: Request[Any, Any, Any], body: bytes = b"") -> Verifi
         raise _refusal("DEVICE_SIGNATURE") from None
     if not verifies(key, signature, base.encode("latin-1")) or row is None or row.public_key is None:
         raise _refusal("DEVICE_UNKNOWN")
+    if state_of(row, now) is DeviceState.EXPIRED:
+        raise _refusal("DEVICE_UNKNOWN")
     if request.method == "POST":
         _use_up(application, row.id, told["nonce"], now)
     return row
@@ -79,10 +93,9 @@ def signing_device(request: Request[Any, Any, Any], body: bytes = b"") -> Verifi
 def active_device(request: Request[Any, Any, Any], body: bytes = b"") -> VerifierDeviceRow:
     """As `signing_device`, but confirmed and not locked: else 401 DEVICE_PENDING, DEVICE_LOCKED."""
     row = signing_device(request, body)
-    if row.locked_at is not None:
-        raise _refusal("DEVICE_LOCKED")
-    if row.pending_until is not None:
-        raise _refusal("DEVICE_PENDING")
+    state = state_of(row, request.app.state.application.now())
+    if state is not DeviceState.ACTIVE:
+        raise _refusal(REFUSED_STATES[state])
     return row
 
 
@@ -97,6 +110,5 @@ def _use_up(application: Application, device_id: str, nonce: str, now: datetime)
         )
 
 
-def _refusal(code: str) -> ProblemRefusal:
-    # Nothing about which device: the sentences with an id are for the office.
-    return problem(401, code, headers=_HEADERS, id="")
+def _refusal(code: str) -> DeviceRefusal:
+    return DeviceRefusal(401, code, headers=_HEADERS)

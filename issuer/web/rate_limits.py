@@ -56,7 +56,7 @@ RULES: Final = (
     # Invitations are guessed at nowhere else, and a whole team is enrolled from one address in the office.
     Rule("enrol", "/check/devices", 0.05, _WRITES),
     Rule("devices", "/check/devices", 1.0),
-    Rule("leases", "/check/leases", 1.0),
+    Rule("leases", "/check/leases", 0.2),
     # Some fifty files at once, on each device of a team behind one address.
     Rule("app", "/check", 5.0),
     Rule("static", "/static/", 5.0),

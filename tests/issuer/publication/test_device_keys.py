@@ -6,6 +6,7 @@ import base64
 import hashlib
 import secrets
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,11 +14,17 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from litestar.testing import TestClient
 
 from issuer import device_enrolment
 from issuer.application import Application
+from issuer.configuration import read_config
+from issuer.errors import IssuerRefusal
+from issuer.models_access import VerifierDeviceRow
 from issuer.publication import publish_due
-from issuer.verifier_devices import Role, lock_device
+from issuer.verifier_devices import Role, find_device, lock_device
+from issuer.web.app import create_app
+from issuer.workspace import CONFIG
 from tests.issuer.publication.handheld import Http
 from tests.service import City
 
@@ -42,28 +49,55 @@ class Device:
             self.id = answer.json()["device"]
         return answer
 
-    def headers(self, path: str, method: str = "GET", *, late: int = 0, device: str = "") -> dict[str, str]:
+    def headers(
+        self, path: str, method: str = "GET", *, late: int = 0, device: str = "", body: bytes = b""
+    ) -> dict[str, str]:
         created = int(self.application.now().timestamp()) - late
+        digest = f"sha-256=:{base64.b64encode(hashlib.sha256(body).digest()).decode()}:"
+        covered = '"@method" "@path"' + (' "content-digest"' if body else "")
         params = (
-            f'("@method" "@path");created={created};nonce="{secrets.token_urlsafe(16)}"'
+            f'({covered});created={created};nonce="{secrets.token_urlsafe(16)}"'
             f';keyid="{device or self.id}";alg="ecdsa-p256-sha256";tag="stadtpass-device"'
         )
-        signed = self.sign(f'"@method": {method}\n"@path": {path}\n"@signature-params": {params}')
-        shown = base64.b64encode(signed).decode()
-        return {"Signature-Input": f"stadtpass={params}", "Signature": f"stadtpass=:{shown}:"}
+        lines = [f'"@method": {method}', f'"@path": {path}', f'"@signature-params": {params}']
+        lines[2:2] = [f'"content-digest": {digest}'] if body else []
+        shown = base64.b64encode(self.sign("\n".join(lines))).decode()
+        headers = {"Signature-Input": f"stadtpass={params}", "Signature": f"stadtpass=:{shown}:"}
+        return headers | ({"Content-Digest": digest} if body else {})
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> tuple[int, str]:
         answer = self.http.get(path, headers=headers or self.headers(path))
         is_problem = answer.status_code >= 400
         return answer.status_code, answer.json()["code"] if is_problem else ""
 
+    def lease(self, headers: dict[str, str] | None = None, body: bytes = b"") -> Any:
+        return self.http.post(
+            LEASES, content=body, headers=headers or self.headers(LEASES, "POST", body=body)
+        )
 
-PLATES, SELF = "/lists/plates.cwt", "/check/devices/self"
+
+PLATES, SELF, LEASES = "/lists/plates.cwt", "/check/devices/self", "/check/leases"
 
 
 @pytest.fixture
 def device(http: Http, application: Application) -> Device:
     return Device(http, application)
+
+
+def active(device: Device, role: Role = Role.WARDEN) -> Device:
+    shown = device.enrol(invited(device.application, role)).json()["check_code"]
+    assert confirmed(device.application, device.id, shown)
+    return device
+
+
+def locked(device: Device) -> None:
+    with device.application.writing() as session:
+        lock_device(session, device.application, device.id, actor="test")
+
+
+def row_of(device: Device) -> VerifierDeviceRow:
+    with device.application.reading() as session:
+        return find_device(session, device.application.tenant, device.id)
 
 
 def invited(application: Application, role: Role = Role.WARDEN) -> str:
@@ -88,8 +122,7 @@ def test_enrolled_confirmed_and_locked(application: Application, device: Device)
     assert confirmed(application, device.id, answer.json()["check_code"])
     assert device.get(PLATES) == (200, "")
     assert device.http.get(SELF, headers=device.headers(SELF)).json()["state"] == "active"
-    with application.writing() as session:
-        lock_device(session, application, device.id, actor="test")
+    locked(device)
     assert device.get(PLATES) == (401, "DEVICE_LOCKED")
 
 
@@ -114,7 +147,7 @@ def test_of_two_with_one_code_one_wins(application: Application, http: Http) -> 
             with application.writing() as session:
                 device_enrolment.enrol(session, application, code, point, signed, one.sign(signed))
             won.append(True)
-        except device_enrolment.IssuerRefusal as refusal:
+        except IssuerRefusal as refusal:
             won.append(refusal.code == "DEVICE_INVITATION" and False)
 
     threads = [threading.Thread(target=run, args=(one,)) for one in points]
@@ -154,3 +187,82 @@ def test_hostile_enrolments(application: Application, device: Device) -> None:
     assert device.http.post("/check/devices", content=b"{").status_code == 400
     assert device.http.post("/check/devices", content=b"x" * 5000).status_code == 413
     assert device.enrol(code).status_code == 201
+
+
+def test_a_lease_holds_for_the_hours_that_are_set(
+    city: City, application: Application, device: Device
+) -> None:
+    active(device)
+    now = int(application.now().timestamp())
+    answer = device.lease()
+    told = answer.json()
+    assert (answer.status_code, answer.headers["cache-control"]) == (201, "private, no-store")
+    assert set(told) == {"lease", "key", "issued_at", "not_after"}
+    assert (told["issued_at"], told["not_after"]) == (now, now + 12 * 3600)
+    assert len(base64.urlsafe_b64decode(told["key"] + "=")) == 32
+    until = row_of(device).lease_until
+    assert until is not None
+    assert until.timestamp() == told["not_after"]
+    another = device.lease().json()
+    assert another["key"] != told["key"]
+    assert another["lease"] != told["lease"]
+    assert device.http.get(SELF, headers=device.headers(SELF)).json()["lease_hours"] == 12
+
+
+def test_shorter_leases_do_not_shorten_an_earlier_one(city: City, device: Device) -> None:
+    until = active(device).lease().json()["not_after"]
+    config = city.folder / CONFIG
+    config.write_text(config.read_text() + "\n[devices]\nlease_hours = 1\n")
+    application = city.open()
+    other = Device(city.stack.enter_context(TestClient(create_app(application))), application)
+    other.key, other.id = device.key, device.id
+    assert other.lease().json()["not_after"] == int(application.now().timestamp()) + 3600
+    kept = row_of(other).lease_until
+    assert kept is not None
+    assert kept.timestamp() == until
+
+
+def test_who_gets_no_lease(city: City, application: Application, http: Http) -> None:
+    publish_due(application)
+    librarian = active(Device(http, application), Role.LIBRARIAN)
+    assert (librarian.lease().status_code, librarian.lease().json()["code"]) == (403, "DEVICE_ROLE")
+    assert row_of(librarian).lease_until is None
+    waiting = Device(http, application)
+    waiting.enrol(invited(application))
+    assert waiting.lease().json()["code"] == "DEVICE_PENDING"
+    city.clock.forward(minutes=20)
+    for path in (SELF, PLATES):
+        assert waiting.get(path) == (401, "DEVICE_UNKNOWN")
+    assert waiting.lease().json()["code"] == "DEVICE_UNKNOWN"
+    warden = active(Device(http, application))
+    assert warden.lease().status_code == 201
+    locked(warden)
+    assert (warden.lease().status_code, warden.lease().json()["code"]) == (401, "DEVICE_LOCKED")
+    assert warden.get(PLATES) == (401, "DEVICE_LOCKED")
+    assert warden.http.get(SELF, headers=warden.headers(SELF)).json()["state"] == "locked"
+
+
+def test_a_signed_post_counts_once_and_for_its_body(device: Device) -> None:
+    headers = active(device).headers(LEASES, "POST")
+    assert device.lease(headers).status_code == 201
+    again = device.lease(headers)
+    assert (again.status_code, again.json()["code"]) == (401, "DEVICE_SIGNATURE")
+    assert device.lease(body=b"{}").status_code == 201
+    covered = device.headers(LEASES, "POST", body=b"{}")
+    for other in (b"", b"[]"):
+        assert device.lease(covered, other).json()["code"] == "DEVICE_SIGNATURE"
+    assert device.lease(device.headers(LEASES, "POST"), b"{}").json()["code"] == "DEVICE_SIGNATURE"
+    digest = base64.b64encode(hashlib.sha256(b"[]").digest()).decode()
+    swapped = covered | {"Content-Digest": f"sha-256=:{digest}:"}
+    assert device.lease(swapped, b"[]").json()["code"] == "DEVICE_UNKNOWN"
+    assert device.lease(covered, b"{}").status_code == 201
+
+
+@pytest.mark.parametrize("hours", ["0", "25", "-1", "1.5", "viele"])
+def test_lease_hours_out_of_bounds(tmp_path: Path, hours: str) -> None:
+    file = tmp_path / "stadtpass.toml"
+    file.write_text("")
+    with pytest.raises(IssuerRefusal) as caught:
+        read_config(file, {"STADTPASS_DEVICES_LEASE_HOURS": hours})
+    assert caught.value.code == "CONFIG_INVALID"
+    assert read_config(file, {"STADTPASS_DEVICES_LEASE_HOURS": "24"}).devices.lease_hours == 24

@@ -22,7 +22,7 @@ TYPES = {".js": "text/javascript", ".json": "application/json", ".html": "text/h
 class ListsServer(ThreadingHTTPServer):
     """``faults`` by path: a status, "drop", "cut", bytes to send instead, or an Event to wait for before answering.
 
-    ``answers`` by path are what the device's own requests get; ``signed`` are these requests' headers.
+    ``answers`` by path are what the device's own requests get, or make it of the body; ``signed`` are their headers.
     """
 
     daemon_threads = True
@@ -36,7 +36,7 @@ class ListsServer(ThreadingHTTPServer):
         self.plates_refused: str | None = None
         self.signed: list[dict[str, str]] = []
         self.posted: list[tuple[str, bytes]] = []
-        self.answers: dict[str, tuple[int, Any]] = {}
+        self.answers: dict[str, Any] = {}
 
     @property
     def url(self) -> str:
@@ -65,10 +65,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         self.server.posted.append((self.path, body))
-        self._answer()
+        self._answer(body)
 
-    def _answer(self) -> None:
-        status, told = self.server.answers.get(self.path, (404, {}))
+    def _answer(self, body: bytes = b"") -> None:
+        answer = self.server.answers.get(self.path, (404, {}))
+        status, told = answer(body) if callable(answer) else answer
         self._note()
         self._send(status, json.dumps(told).encode(), "application/json")
 

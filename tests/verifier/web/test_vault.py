@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
 from playwright.sync_api import Browser, BrowserContext, Page
 
 from issuer.device_enrolment import check_code, verifies
+from issuer.device_signatures import _INPUT as SIGNATURE_INPUT
 from tests.trust_factory import HOUR, NOW, PLATE, seconds
 from tests.verifier.web.lists_server import ListsServer, lists_server
 from tests.web_pages import browser, needs_chromium
@@ -219,21 +219,42 @@ def test_locked_device_loses_its_list_and_keeps_the_lists_for_all(
     assert page.evaluate("() => refresh()")["outcome"] == "unchanged"
 
 
-def test_enrolment_and_signatures_are_what_the_service_takes(page: Page, server: ListsServer) -> None:
-    link = f"#enrol={CODE}.{server.city.root.kid.hex()}"
-    server.answers["/check/devices"] = (201, {"device": DEVICE, "check_code": "000 000x"})
-    told = page.evaluate("(link) => outcome(() => device.identity.enrol(link))", link)
-    assert told[0] == "ENROL_CHECK"
-    sent = json.loads(server.posted[-1][1])
-    point = base64.urlsafe_b64decode(sent["public_key"] + "==")
-    signature = base64.urlsafe_b64decode(sent["signature"] + "==")
-    signed = f"stadtpass-enrol\n{CODE}\n{sent['public_key']}"
-    assert verifies(point, signature, signed.encode())
-    assert len(check_code(point, CODE)) == 6
-    assert ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), point)
-    assert (
-        page.evaluate("(link) => outcome(() => device.identity.enrol(link))", "#enrol=x.y")[0] == "ENROL_LINK"
+def test_enrolment_and_signed_requests_are_what_the_service_takes(page: Page, server: ListsServer) -> None:
+    points: list[bytes] = []
+
+    def enrolled(body: bytes) -> tuple[int, object]:
+        sent = json.loads(body)
+        point, signature = (base64.urlsafe_b64decode(sent[one] + "==") for one in ("public_key", "signature"))
+        assert verifies(point, signature, f"stadtpass-enrol\n{CODE}\n{sent['public_key']}".encode())
+        points.append(point)
+        shown = check_code(point, CODE)
+        return 201, {"device": DEVICE, "check_code": f"{shown[:3]} {shown[3:]}"}
+
+    server.answers["/check/devices"] = enrolled
+    server.answers["/check/devices/self"] = (
+        200,
+        {"state": "pending", "name": "Gerät 1", "role": "warden", "zones": [], "city": "Musterstadt"},
     )
+    link = f"#enrol={CODE}.{server.city.root.kid.hex()}"
+    told = page.evaluate("(link) => device.identity.enrol(link)", link)
+    assert told["device"] == DEVICE
+    assert told["checkCode"].replace(" ", "") == check_code(points[0], CODE)
+    assert page.evaluate("() => device.identity.self()")["state"] == "pending"
+    asked = server.signed[-1]
+    params = asked["signature-input"].removeprefix("stadtpass=")
+    assert SIGNATURE_INPUT.fullmatch(asked["signature-input"])
+    base = f'"@method": GET\n"@path": /check/devices/self\n"@signature-params": {params}'
+    signature = base64.b64decode(asked["signature"].removeprefix("stadtpass=:").removesuffix(":"))
+    assert verifies(points[0], signature, base.encode())
+
+
+def test_wrong_check_code_or_link_enrols_nothing(page: Page, server: ListsServer) -> None:
+    page.evaluate("() => device.store.wipe()")
+    server.answers["/check/devices"] = (201, {"device": DEVICE, "check_code": "000 000"})
+    for link, code in ((f"#enrol={CODE}.{'0' * 16}", "ENROL_CHECK"), ("#enrol=x.y", "ENROL_LINK")):
+        assert page.evaluate("(link) => outcome(() => device.identity.enrol(link))", link)[0] == code
+        assert page.evaluate("() => device.identity.device()") is None
+    assert page.evaluate("() => outcome(() => device.identity.self())")[0] == "NOT_ENROLLED"
 
 
 def test_another_citys_root_is_refused(page: Page, server: ListsServer) -> None:
