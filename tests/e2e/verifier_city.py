@@ -20,8 +20,11 @@ from typing import Any
 
 import httpx
 import qrcode
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from PIL import Image
 
+from keys.identity import kid_of
 from passes.periods import BERLIN
 from tests.e2e import commandline
 from tests.e2e.commandline import LIBRARY, PERMIT
@@ -110,6 +113,12 @@ class VerifierCity:
 
     def devices(self) -> list[dict[str, Any]]:
         return list(json.loads(self.command("devices", "list", "--json")))
+
+    def root_kid(self) -> str:
+        """What an invitation's link pins: the id of the root key."""
+        root = load_pem_public_key(httpx.get(f"{self.url}/lists/root.pub", timeout=5).content)
+        assert isinstance(root, EllipticCurvePublicKey)
+        return kid_of(root).hex()
 
     def codes(self) -> list[str]:
         """Valid, revoked, superseded, expired, forged and foreign: what the camera is shown, in this order."""

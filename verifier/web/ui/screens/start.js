@@ -140,7 +140,8 @@ function unlockPart(app) {
     fault.textContent = "";
     try {
       await open();
-      app.go("start");
+      // Whoever has gone on meanwhile is left there.
+      if (first.input.isConnected) app.go("start");
     } catch (refusal) {
       const code = Reflect.get(Object(refusal), "code");
       if (typeof code !== "string") throw refusal;
