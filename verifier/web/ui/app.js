@@ -82,7 +82,7 @@ export class App {
     if (name === "verdict") this.viewfinder?.pause();
     else if (name !== this.home) this.closeCamera();
     this.#name = name;
-    document.body.dataset.screen = name;
+    document.body.dataset["screen"] = name;
     const screen = show(this, given);
     this.#screen = screen;
     this.#main.replaceChildren(screen.element);
@@ -142,7 +142,7 @@ export class App {
     this.#clock.textContent = clockText(this.now).slice(-5);
     this.#age.textContent =
       issued === null ? this.say("LISTS_NONE") : this.say("LISTS_AGE", { age: ageText(Math.max(0, this.now - issued), this.say) });
-    this.#bar.dataset.lists = this.device.listState(this.now);
+    this.#bar.dataset["lists"] = this.device.listState(this.now);
   }
 
   #frame() {
@@ -182,9 +182,9 @@ async function start() {
   addEventListener("hashchange", () => location.hash.startsWith("#enrol=") && app.go("start"));
   device.onScanned((candidates) => void app.check(candidates));
   // Until somebody checks: a screen that changes under a finger helps nobody.
-  device.onChange(() => (document.body.dataset.screen === "start" ? app.again() : app.tick()));
+  device.onChange(() => (document.body.dataset["screen"] === "start" ? app.again() : app.tick()));
   void watchForUpdates((restart) => app.offerUpdate(restart));
-  void navigator.serviceWorker?.ready.then(() => document.body.dataset.screen === "start" && app.again());
+  void navigator.serviceWorker?.ready.then(() => document.body.dataset["screen"] === "start" && app.again());
   device.keepFresh();
 }
 

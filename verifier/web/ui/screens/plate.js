@@ -52,7 +52,7 @@ export function showPlate(app) {
       LETTERS.map((sign) => key(sign, () => type(sign))),
       key("–", () => type("-"), { "aria-label": say("KEY_DASH"), class: "key wide" }),
       key("⌫", () => { input.value = input.value.slice(0, -1); }, { "aria-label": say("KEY_BACK"), class: "key wide" }),
-      key(say("KEY_CLEAR"), () => { input.value = ""; }, { class: "key wide word" })),
+      key(say("KEY_CLEAR"), () => { input.value = ""; }, { class: "key wide small" })),
     h("div", { class: "keys digits", role: "group", "aria-label": say("DIGITS") }, DIGITS.map((sign) => key(sign, () => type(sign)))),
     button(say("CHECK"), () => undefined, { type: "submit", class: "button primary" }),
   );

@@ -141,7 +141,7 @@ function unlockPart(app) {
     try {
       await open();
       // Whoever has gone on meanwhile is left there.
-      if (document.body.dataset.screen === "start") app.go("start");
+      if (document.body.dataset["screen"] === "start") app.go("start");
     } catch (refusal) {
       const code = Reflect.get(Object(refusal), "code");
       if (typeof code !== "string") throw refusal;
