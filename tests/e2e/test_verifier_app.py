@@ -1,0 +1,312 @@
+"""The verifier web app in a real browser with a camera: all verdicts online, offline, and with the server dead."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, Playwright, expect, sync_playwright
+
+from tests.e2e.verifier_city import (
+    EXPIRED,
+    PLATES,
+    REVOKED,
+    VALID,
+    VerifierCity,
+    browser_arguments,
+    code_picture,
+    write_clip,
+)  # fmt: skip
+
+CHROMIUM = Path("/usr/bin/chromium")
+AXE = Path(__file__).parents[1] / "data" / "axe" / "axe.min.js"
+PHONE = {"width": 390, "height": 844}
+NARROW = {"width": 320, "height": 640}
+CAMERA_SHOWS = {"NOT_A_SEAL", "VALID", "REVOKED", "SUPERSEDED", "EXPIRED", "FORGED"}
+LOOKS = {  # colour: word, border, outline of the sign
+    "GREEN": ("GÜLTIG", "solid"), "AMBER": ("GENAUER PRÜFEN", "dashed"),
+    "RED": ("UNGÜLTIG", "double"), "GREY": ("KEINE AUSSAGE", "dotted"),
+}  # fmt: skip
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+]
+
+
+@pytest.fixture(scope="module")
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VerifierCity]:
+    made = VerifierCity(tmp_path_factory.mktemp("city")).set_up()
+    write_clip(made.folder / "clip.mjpeg", made.codes())
+    made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+class Phone:
+    """A browser with a profile that outlives it, and what it complained about."""
+
+    def __init__(self, playwright: Playwright, city: VerifierCity, profile: Path) -> None:
+        self.playwright, self.city, self.profile = playwright, city, profile
+        self.complaints: list[str] = []
+        self.network = True
+
+    def open(self, clip: str | None = None, **options: Any) -> Page:
+        film = None if clip is None else self.city.folder / clip
+        self.context: BrowserContext = self.playwright.chromium.launch_persistent_context(
+            self.profile, executable_path=str(CHROMIUM), headless=True,
+            args=browser_arguments(film),
+            **{"viewport": PHONE, "locale": "de-DE", **options},
+        )  # fmt: skip
+        self.context.set_default_timeout(15_000)
+        self.page = self.context.pages[0]
+        self.page.on("pageerror", lambda fault: self.complaints.append(str(fault)))
+        self.page.on("console", self._console)
+        self.page.goto(f"{self.city.url}/check/")
+        return self.page
+
+    def _console(self, message: Any) -> None:
+        # With the network gone a browser says so itself, for each list that cannot be refreshed.
+        lost = "net::ERR_" in message.text and not self.network
+        if message.type in ("error", "warning") and not lost:
+            self.complaints.append(message.text)
+
+
+@pytest.fixture
+def phone(playwright: Playwright, city: VerifierCity, tmp_path: Path) -> Iterator[Phone]:
+    made = Phone(playwright, city, tmp_path / "profile")
+    yield made
+    made.context.close()
+
+
+def ready(page: Page) -> None:
+    """The device says that it can go out: app and lists are kept."""
+    for check in ("cache", "lists", "clock", "decoder", "selftest"):
+        expect(page.locator(f'[data-check="{check}"]')).to_have_attribute("data-ok", "yes", timeout=15_000)
+
+
+def camera_round(page: Page) -> set[str]:
+    """Every verdict that the camera's clip leads to, each seen at least once."""
+    found: set[str] = set()
+    for _ in range(20):
+        verdict = page.locator(".verdict")
+        verdict.wait_for()
+        found.add(str(verdict.get_attribute("data-reason")))
+        if found >= CAMERA_SHOWS:
+            break
+        page.locator(".next").click()
+    return found
+
+
+def test_all_verdicts_with_and_without_the_server(phone: Phone, city: VerifierCity) -> None:
+    page = phone.open("clip.mjpeg")
+    ready(page)
+    page.get_by_role("button", name="Prüfen beginnen").click()
+    assert camera_round(page) == CAMERA_SHOWS, "online"
+    assert phone.complaints == []
+    phone.network = False
+    phone.context.set_offline(True)
+    page.reload()
+    assert camera_round(page) == CAMERA_SHOWS, "offline"
+    phone.context.set_offline(False)
+    city.kill()
+    page.reload()
+    assert camera_round(page) == CAMERA_SHOWS, "server dead"
+    phone.context.close()
+    page = phone.open("clip.mjpeg")
+    assert camera_round(page) == CAMERA_SHOWS, "browser restarted, server dead"
+    page.locator(".next").click()
+    page.get_by_role("button", name="Mehr").click()
+    page.locator("dd[data-version]").wait_for()
+    assert int(page.locator('dd[data-count="GREEN"]').inner_text()) >= 4
+    assert phone.complaints == []
+    city.start()
+
+
+def faults(page: Page) -> list[str]:
+    # A tool's script, put in past the page's own policy.
+    page.evaluate(AXE.read_text("utf-8"))
+    found = page.evaluate(
+        "() => axe.run(document, {runOnly: ['wcag2a','wcag2aa','wcag21a','wcag21aa','wcag22aa','best-practice']})"
+    )
+    return [f"{one['id']}: {node['html'][:120]}" for one in found["violations"] for node in one["nodes"]]
+
+
+def too_wide(page: Page) -> bool:
+    return bool(
+        page.evaluate(
+            """() => [document.documentElement, document.querySelector('main')]
+            .some((one) => one.scrollWidth > one.clientWidth)"""
+        )
+    )
+
+
+def check(page: Page, what: str) -> None:
+    """What axe finds, and what it does not: sideways scrolling, small targets, the heading, the focus."""
+    assert faults(page) == [], what
+    assert not too_wide(page), what
+    small = page.evaluate(
+        """() => [...document.querySelectorAll('button, select, summary, input:not([type=file])')]
+        .map((one) => one.closest('label') ?? one)
+        .filter((one) => one.offsetParent && (one.offsetHeight < 43.5 || one.offsetWidth < 40))
+        .map((one) => `${one.textContent} ${one.offsetWidth} x ${one.offsetHeight}`)"""
+    )
+    assert small == [], what
+    assert page.locator("h1").count() == 1, what
+
+
+def test_every_screen_for_everybody(phone: Phone, city: VerifierCity) -> None:
+    page = phone.open(viewport=NARROW)
+    ready(page)
+    seals = city.seals
+    typed = {"GREEN": seals[VALID], "AMBER": seals[VALID], "RED": seals[REVOKED], "GREY": "12345"}
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        for way in ("Schicht", "Kennzeichen", "Mehr"):
+            page.get_by_role("button", name=way, exact=True).click()
+            check(page, f"{way}, {scheme}")
+    for colour, (word, border) in LOOKS.items():
+        choose_zone(page, "HO" if colour == "AMBER" else "")
+        show(page, typed[colour])
+        verdict = page.locator(f'.verdict[data-verdict="{colour}"]')
+        verdict.wait_for()
+        alert = page.get_by_role("alert")
+        expect(alert).to_contain_text(word)
+        assert page.evaluate("document.activeElement.tagName") == "H1", colour
+        assert verdict.evaluate("(one) => getComputedStyle(one).borderTopStyle") == border
+        assert verdict.locator("h1 svg.icon").count() == 1
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            check(page, f"{colour}, {scheme}")
+        page.emulate_media(forced_colors="active", color_scheme="light")
+        check(page, f"{colour}, forced colours")
+        page.emulate_media(forced_colors="none")
+        page.evaluate("document.documentElement.style.fontSize = '200%'")
+        assert not too_wide(page), f"{colour}, 200 %"
+        page.evaluate("document.documentElement.style.fontSize = ''")
+        page.locator(".next").click()
+    assert phone.complaints == []
+
+
+def choose_zone(page: Page, code: str) -> None:
+    page.get_by_role("button", name="Schicht", exact=True).click()
+    page.locator("#zone").select_option(code)
+    page.get_by_role("button", name="Scannen", exact=True).click()
+
+
+def show(page: Page, text: str) -> None:
+    """Type a code into the field below the camera."""
+    page.locator("#typed").fill(text)
+    page.locator(".typein button").click()
+
+
+def test_languages_photo_scanner_and_desk(phone: Phone, city: VerifierCity, tmp_path: Path) -> None:
+    page = phone.open()
+    ready(page)
+    # Keyboard alone: the ways come after the screen, and Enter goes there.
+    page.get_by_role("button", name="Mehr", exact=True).focus()
+    page.keyboard.press("Enter")
+    page.get_by_label("Einfaches Deutsch").check()
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    page.get_by_label("English").check()
+    expect(page.locator("html")).to_have_attribute("lang", "en")
+    page.get_by_role("heading", name="Settings").wait_for()
+    page.get_by_label("Deutsch", exact=True).check()
+    assert not page.locator("#set-sound").is_checked()
+    page.get_by_label("Thekenbetrieb").check()
+    page.get_by_role("button", name="Scannen", exact=True).click()
+    # A permit does not count at the library; and that stays until somebody goes on.
+    page.locator("#typed").fill(city.seals[VALID])
+    page.locator(".typein button").click()
+    page.locator('.verdict[data-reason="WRONG_TYPE"]').wait_for()
+    page.locator(".next").click()
+    page.locator("#typed").fill("24711300000134")
+    page.locator(".typein button").click()
+    expect(page.locator(".verdict[data-verdict=GREY]")).to_contain_text("Bibliothekssystem")
+    page.locator(".next").click()
+    picture = tmp_path / "card.png"
+    code_picture(city.seals["M-1"]).save(picture)
+    page.locator("#photo").set_input_files(picture)
+    page.locator('.verdict[data-reason="VALID"] .card').wait_for()
+    expect(page.locator(".verdict .card")).to_have_text(re.compile("^[A-Z0-9]+$"))
+    # Valid, so the desk goes on by itself.
+    expect(page.get_by_role("heading", name="Bibliotheksausweis")).to_be_visible(timeout=20_000)
+    assert phone.complaints == []
+
+
+def test_a_new_version_waits_for_a_tap(phone: Phone, city: VerifierCity) -> None:
+    page = phone.open()
+    ready(page)
+    files = page.evaluate("fetch('files.json').then((one) => one.json())")
+    css = page.evaluate("fetch('app.css?now').then((one) => one.text())") + "\n/* newer */\n"
+    files["files"]["app.css"] = page.evaluate(
+        """async (text) => Array.from(new Uint8Array(await crypto.subtle.digest('SHA-256',
+        new TextEncoder().encode(text))), (one) => one.toString(16).padStart(2, '0')).join('')""",
+        css,
+    )
+    old, files["version"] = files["version"], "new"
+    phone.context.route("**/check/files.json*", lambda route: route.fulfill(json=files))
+    phone.context.route("**/check/app.css", lambda route: route.fulfill(body=css, content_type="text/css"))
+    page.reload()
+    update = page.get_by_role("button", name="Neue Version: neu starten")
+    update.wait_for()
+    page.get_by_role("button", name="Mehr", exact=True).click()
+    expect(page.locator("dd[data-version]")).to_have_text(old)
+    with page.expect_navigation():
+        update.click()
+    page.get_by_role("button", name="Mehr", exact=True).click()
+    expect(page.locator("dd[data-version]")).to_have_text("new")
+    caches = page.evaluate("caches.keys()")
+    assert [one for one in caches if old in one] == []
+
+
+def test_enrolment_and_plates(phone: Phone, city: VerifierCity) -> None:
+    invited = json.loads(city.command("devices", "invite", "Streife 1", "--role", "warden", "--json"))
+    page = phone.open()
+    ready(page)
+    page.goto(f"{city.url}/check/#enrol={invited['code']}.{city.root_kid()}")
+    page.get_by_role("button", name="Dieses Gerät anmelden").click()
+    code = page.locator(".check-code").inner_text()
+    city.command("devices", "confirm", invited["id"], code)
+    # Confirmed: the device notices by itself, and a shift begins with a PIN of one's own.
+    page.locator("#pin").fill("135790")
+    page.locator("#pin-again").fill("135790")
+    page.get_by_role("button", name="Schicht beginnen").click()
+    page.locator('[data-vault="open"]').wait_for()
+    phone.network = False
+    city.kill()
+    page.reload()
+    page.locator("#pin").fill("135790")
+    page.get_by_role("button", name="Entsperren").click()
+    page.locator('[data-vault="open"]').wait_for()
+    page.get_by_role("button", name="Kennzeichen", exact=True).click()
+    # O for 0 is put right, and shown.
+    page.locator("input.plate").fill("D-0B 123")
+    page.get_by_role("button", name="Prüfen", exact=True).click()
+    verdict = page.locator('.verdict[data-reason="VALID"]')
+    expect(verdict).to_contain_text(PLATES[VALID])
+    expect(verdict).to_contain_text("D-0B 123")
+    for plate, reason in ((PLATES[REVOKED], "REVOKED"), (PLATES[EXPIRED], "NOT_LISTED")):
+        page.locator(".next").click()
+        page.get_by_role("button", name="Kennzeichen", exact=True).click()
+        page.locator("input.plate").fill(plate)
+        page.get_by_role("button", name="Prüfen", exact=True).click()
+        page.locator(f'.verdict[data-reason="{reason}"]').wait_for()
+    city.start()
+    phone.network = True
+    city.command("devices", "lock", invited["id"])
+    page.locator(".next").click()
+    page.get_by_role("button", name="Schicht", exact=True).click()
+    page.get_by_role("button", name="Listen laden").click()
+    page.get_by_text("Dieses Gerät ist gesperrt").first.wait_for()
+    assert page.locator("[data-vault]").count() == 0

@@ -1,0 +1,197 @@
+// @ts-check
+/** The app: one screen at a time, the bar above it, the ways between screens below it. */
+
+import { clockText } from "../core/berlin.js";
+import { Refusal } from "../core/errors.js";
+import { ageText } from "../core/verdict.js";
+import { checkCandidates, checkTyped } from "./checking.js";
+import { openDevice } from "./device.js";
+import { button, h, icon } from "./dom.js";
+import { languageTag, loadTexts } from "./texts.js";
+import { watchForUpdates } from "./updates.js";
+import { showDesk } from "./screens/desk.js";
+import { showPlate } from "./screens/plate.js";
+import { showScan } from "./screens/scan.js";
+import { showSettings } from "./screens/settings.js";
+import { showStart } from "./screens/start.js";
+import { showVerdict } from "./screens/verdict.js";
+
+/**
+ * What a screen gives back: what is shown, what gets the focus, and how to end it.
+ * @typedef {{title: string, element: HTMLElement, focus?: HTMLElement, stop?: () => void}} Screen
+ */
+/** @typedef {import("./checking.js").Outcome} Outcome */
+
+/** @type {Record<string, (app: App, given?: any) => Screen>} */
+const SCREENS = {
+  start: showStart, scan: showScan, plate: showPlate, desk: showDesk, settings: showSettings, verdict: showVerdict,
+};
+const WAYS = /** @type {const} */ ([["start", "shift"], ["scan", "scan"], ["plate", "plate"], ["settings", "more"]]);
+const SECOND = 1000;
+
+/** State that screens share, and the way from one to the next. */
+export class App {
+  /** @type {import("../core/verdict.js").Say} */
+  say = (code) => code;
+  /** The camera, while checks go on. @type {import("./screens/scan.js").Viewfinder | null} */
+  viewfinder = null;
+  /** @type {Screen | null} */
+  #screen = null;
+  #name = "";
+  /** @type {(() => void) | null} */
+  #restart = null;
+  #root = /** @type {HTMLElement} */ (document.getElementById("app"));
+  #main = h("main", { id: "main" });
+  #bar = h("header", { class: "bar" });
+  #ways = h("nav", { class: "ways" });
+  #notice = h("div", { class: "notice", role: "status" });
+  #clock = h("span", { class: "clock" });
+  #age = h("span", { class: "age" });
+
+  /** @param {import("./device.js").Device} device */
+  constructor(device) {
+    this.device = device;
+  }
+
+  /** Seconds since 1970 by this device's clock. */
+  get now() {
+    return Math.floor(Date.now() / SECOND);
+  }
+
+  /** Where a check begins on this device. */
+  get home() {
+    return this.device.settings.desk ? "desk" : "scan";
+  }
+
+  /** Show everything in the language of the settings. */
+  async translate() {
+    const { language } = this.device.settings;
+    this.say = await loadTexts(language);
+    document.documentElement.lang = languageTag(language);
+    this.#frame();
+  }
+
+  /**
+   * @param {keyof typeof SCREENS & string} name
+   * @param {unknown} [given] what the screen needs
+   */
+  go(name, given) {
+    const show = SCREENS[name];
+    if (show === undefined) throw new Error(`no screen ${name}`);
+    this.#screen?.stop?.();
+    if (name === "verdict") this.viewfinder?.pause();
+    else if (name !== this.home) this.closeCamera();
+    this.#name = name;
+    document.body.dataset["screen"] = name;
+    const screen = show(this, given);
+    this.#screen = screen;
+    this.#main.replaceChildren(screen.element);
+    document.title = `${screen.title} – ${this.say("APP_NAME")}`;
+    this.#frame();
+    scrollTo(0, 0);
+    this.#main.scrollTop = 0;
+    const focus = screen.focus ?? screen.element.querySelector("h1");
+    if (focus?.matches("h1")) focus.setAttribute("tabindex", "-1");
+    focus?.focus({ preventScroll: true });
+  }
+
+  closeCamera() {
+    this.viewfinder?.close();
+    this.viewfinder = null;
+  }
+
+  /** Draw the screen at hand anew: something it shows has changed. */
+  again() {
+    if (this.#name !== "verdict") this.go(this.#name);
+  }
+
+  /**
+   * Show a verdict; it counts now.
+   * @param {Outcome} outcome
+   */
+  async conclude(outcome) {
+    this.go("verdict", outcome);
+    await this.device.record(outcome.verdict);
+  }
+
+  /**
+   * Check what a scanner or camera has read: the spelling that verifies counts.
+   * @param {string[]} candidates
+   */
+  async check(candidates) {
+    await this.conclude(await checkCandidates(this.device, candidates, this.now));
+  }
+
+  /**
+   * Check what a person has typed: a code, a plate or a number.
+   * @param {string} text
+   */
+  async checkTyped(text) {
+    await this.conclude(await checkTyped(this.device, text, this.now));
+  }
+
+  /** @param {() => void} restart */
+  offerUpdate(restart) {
+    this.#restart = restart;
+    this.#frame();
+  }
+
+  /** Clock and age in the bar; called each second. */
+  tick() {
+    const issued = this.device.oldestList;
+    this.#clock.textContent = clockText(this.now).slice(-5);
+    this.#age.textContent =
+      issued === null ? this.say("LISTS_NONE") : this.say("LISTS_AGE", { age: ageText(Math.max(0, this.now - issued), this.say) });
+    this.#bar.dataset["lists"] = this.device.listState(this.now);
+  }
+
+  #frame() {
+    const { say } = this;
+    if (!this.#bar.isConnected) this.#root.replaceChildren(this.#bar, this.#notice, this.#main, this.#ways);
+    const test = this.device.trust?.test ?? false;
+    this.#bar.replaceChildren(
+      h("p", { class: "city" }, this.device.city || say("APP_NAME")),
+      h("p", { class: "standing" }, this.#age, this.#clock),
+      ...(test ? [h("p", { class: "test" }, say("TEST"))] : []),
+    );
+    this.#notice.replaceChildren(
+      ...(this.#restart === null || this.#name === "verdict" ? [] : [button(say("UPDATE_READY"), this.#restart, { class: "button update" })]),
+    );
+    this.#ways.setAttribute("aria-label", say("WAYS"));
+    this.#ways.hidden = this.#name === "verdict" || this.#name === "desk";
+    this.#ways.replaceChildren(
+      ...WAYS.map(([name, sign]) =>
+        h("button", {
+          type: "button",
+          class: "way",
+          "aria-current": this.#name === name ? "page" : null,
+          onclick: () => this.go(name === "scan" ? this.home : name),
+        }, icon(sign), h("span", {}, say(`WAY_${name.toUpperCase()}`)))),
+    );
+    this.tick();
+  }
+}
+
+/** Start: what is on the device first, the network afterwards. */
+async function start() {
+  const device = await openDevice();
+  const app = new App(device);
+  await app.translate();
+  app.go(device.isReady && !location.hash.startsWith("#enrol=") ? app.home : "start");
+  setInterval(() => app.tick(), SECOND);
+  addEventListener("hashchange", () => location.hash.startsWith("#enrol=") && app.go("start"));
+  device.onScanned((candidates) => void app.check(candidates));
+  // Until somebody checks: a screen that changes under a finger helps nobody.
+  device.onChange(() => (document.body.dataset["screen"] === "start" ? app.again() : app.tick()));
+  void watchForUpdates((restart) => app.offerUpdate(restart));
+  void navigator.serviceWorker?.ready.then(() => document.body.dataset["screen"] === "start" && app.again());
+  device.keepFresh();
+}
+
+try {
+  await start();
+} catch (fault) {
+  if (!(fault instanceof Refusal)) throw fault;
+  const say = await loadTexts("de");
+  document.querySelector("main")?.replaceChildren(h("h1", {}, say("APP_NAME")), h("p", { role: "alert" }, say("STORAGE_FAULT")));
+}

@@ -1,0 +1,323 @@
+// @ts-check
+/** What the screens know of the device: its lists, its enrolment, the key of its shift, its settings. */
+
+import { Refusal } from "../core/errors.js";
+import { isExpired, isStale } from "../core/signed-list.js";
+import * as checkLog from "../device/check-log.js";
+import { count, counters } from "../device/day-counters.js";
+import { forgetCopy } from "../device/device-memory.js";
+import { Identity } from "../device/identity.js";
+import { createPasskey, passkeysOffered } from "../device/passkey.js";
+import { selfTest } from "../device/readiness.js";
+import { changeSettings, readSettings } from "../device/settings.js";
+import { openStore } from "../device/store.js";
+import { keepInSync, sync } from "../device/sync.js";
+import { currentTrust } from "../device/trust-source.js";
+import { Vault } from "../device/vault.js";
+import { Camera } from "../scan/camera.js";
+import { Decoder } from "../scan/decoder.js";
+import { Wedge } from "../scan/wedge.js";
+
+/** @typedef {import("../device/settings.js").Settings & {desk: boolean}} Settings */
+/** @typedef {{code: string, name: string}} Zone */
+/** @typedef {{state: "pending" | "active" | "locked", device: string, checkCode: string, name: string, role: "warden" | "librarian"}} Enrolment */
+/** @typedef {{state: "empty" | "locked" | "open" | "expired", until: number | null, method: "pin" | "passkey", offered: boolean}} VaultView */
+
+const MILLISECONDS = 1000;
+const VIBRATIONS = { GREEN: [80], AMBER: [80, 120, 80], RED: [500], GREY: [80, 120, 80, 120, 80] };
+const BEEP_HERTZ = 880;
+const BEEP_SECONDS = 0.12;
+
+const clock = () => Math.floor(Date.now() / MILLISECONDS);
+
+/** One for the app; made by `openDevice`. */
+export class Device {
+  /** @type {import("../device/trust-source.js").DeviceTrust | null} */
+  #lists = null;
+  /** @type {Promise<Decoder> | null} */
+  #decoder = null;
+  #wedge = new Wedge();
+  #vault;
+  #changed = () => {};
+  /** @type {Promise<string> | null} */
+  #refreshing = null;
+  /** @type {Settings} */
+  settings;
+  /** @type {Enrolment | null} */
+  enrolment = null;
+  /** @type {VaultView} */
+  vault = { state: "empty", until: null, method: "pin", offered: false };
+  /** @type {Zone[]} */
+  zones = [];
+  city = "";
+  /** What the last refresh came to. @type {string | null} */
+  lastRefresh = null;
+
+  /**
+   * @param {import("../device/store.js").Store} store
+   * @param {Settings} settings
+   */
+  constructor(store, settings) {
+    this.store = store;
+    this.settings = settings;
+    this.identity = new Identity(store, clock);
+    this.#vault = new Vault(store, clock, async () => this.#lists?.memory.newestTime ?? 0);
+    this.#vault.addEventListener("change", () => void this.reload().then(() => this.#changed()));
+  }
+
+  /** @returns {import("../core/trust.js").Trust | null} */
+  get trust() {
+    return this.#lists?.trust ?? null;
+  }
+
+  /** Whether checks can begin: lists are here, and a warden's plate list is open. */
+  get isReady() {
+    const open = this.role !== "warden" || this.enrolment?.state !== "active" || this.vault.state === "open";
+    return this.#lists !== null && !this.#lists.connectOnce && open;
+  }
+
+  get role() {
+    return this.enrolment?.role ?? null;
+  }
+
+  get zoneName() {
+    const code = this.settings.zone;
+    return code ? (this.zones.find((one) => one.code === code)?.name ?? code) : "";
+  }
+
+  /** The signed time of the oldest list, null where one is missing. */
+  get oldestList() {
+    return this.#lists?.oldest ?? null;
+  }
+
+  /**
+   * Whether checks are as good as they can be: by the lists alone, not by when they were fetched.
+   * @param {number} now seconds
+   * @returns {"fresh" | "old" | "none"}
+   */
+  listState(now) {
+    const frames = [this.trust?.index?.frame, this.trust?.bundle?.frame, this.trust?.plateList?.frame].filter((one) => one !== undefined);
+    if (this.#lists === null || this.#lists.connectOnce || frames.some((one) => isExpired(one, now))) return "none";
+    return frames.some((one) => isStale(one, now)) ? "old" : "fresh";
+  }
+
+  /** Everything as it is stored, verified again. */
+  async reload() {
+    this.#lists = await currentTrust(this.store, this.#vault);
+    const device = await this.identity.device();
+    const known = /** @type {any} */ (await this.store.get("state", "self"));
+    this.enrolment = device === null ? null : {
+      state: known?.state ?? "pending", device: device.id, checkCode: device.checkCode, name: known?.name ?? "", role: known?.role ?? "warden",
+    };
+    const state = await this.#vault.state();
+    const held = await this.#vault.lock();
+    this.vault = { state, until: held?.notAfter ?? null, method: held?.method ?? "pin", offered: this.vault.offered };
+    const city = /** @type {any} */ (await this.store.get("state", "city"));
+    this.zones = known?.zones?.length ? known.zones : (city?.zones ?? []);
+    this.city = known?.city || city?.city || this.trust?.bundle?.issuer || "";
+  }
+
+  /**
+   * Bring everything up to date; checks go on meanwhile.
+   * @returns {Promise<string>} outcome of the lists
+   */
+  refresh() {
+    this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null));
+    return this.#refreshing;
+  }
+
+  async #refresh() {
+    await Promise.all([this.#askCity(), this.enrolment === null ? null : this.#askOffice()]);
+    const open = this.enrolment?.state === "active" && this.vault.state === "open";
+    const told = await sync({
+      store: this.store, now: clock(), vault: open ? this.#vault : null, sign: open ? (path) => this.identity.sign(path) : null,
+    });
+    this.lastRefresh = this.enrolment?.state === "locked" ? "locked" : told.outcome;
+    await this.reload();
+    this.#changed();
+    return this.lastRefresh;
+  }
+
+  /** Zones for a device that is not enrolled; without network those known. */
+  async #askCity() {
+    try {
+      const response = await fetch(new URL("../zones.json", import.meta.url), { signal: AbortSignal.timeout(10_000) });
+      const told = await response.json();
+      if (typeof told.city !== "string" || !Array.isArray(told.zones)) return;
+      await this.store.put("state", "city", { city: told.city, zones: told.zones });
+    } catch {
+      // Offline, or another kind of host.
+    }
+  }
+
+  /** How the office sees the device now; without network as it saw it last. */
+  async #askOffice() {
+    try {
+      await this.store.put("state", "self", await this.identity.self());
+    } catch (fault) {
+      if (!(fault instanceof Refusal)) throw fault;
+      if (fault.params["problem"] === "DEVICE_LOCKED") {
+        await this.store.update("state", "self", (known) => ({ .../** @type {object} */ (known ?? {}), state: "locked" }));
+        await this.#vault.destroy();
+      }
+    }
+    await this.reload();
+  }
+
+  /** Ask whether the office has confirmed this device; tells the app where that has changed. */
+  async askSelf() {
+    const before = this.enrolment?.state;
+    await this.#askOffice();
+    if (this.enrolment?.state !== before) this.#changed();
+  }
+
+  /**
+   * @param {string} link of the invitation
+   * @throws {Refusal} what `Identity.enrol` throws
+   */
+  async enrol(link) {
+    const at = link.indexOf("#");
+    await this.identity.enrol(at < 0 ? link : link.slice(at));
+    await this.store.delete("state", "self");
+    await this.#askOffice();
+  }
+
+  /**
+   * Begin a shift with a fresh key from the office, and fetch the plate list.
+   * @param {{pin: string} | {passkey: true}} chosen
+   * @throws {Refusal} PASSKEY, NO_ANSWER, ANSWER, PIN_FORM
+   */
+  async beginShift(chosen) {
+    const wrap = "pin" in chosen ? chosen : { passkey: await createPasskey(this.enrolment?.name || "Stadtpass") };
+    await this.#vault.begin(await this.identity.lease(), wrap);
+    await this.reload();
+    await this.refresh();
+  }
+
+  /**
+   * @param {{pin: string} | {passkey: true}} chosen
+   * @throws {Refusal} PIN_WRONG, VAULT_EMPTY, PASSKEY, PIN_FORM
+   */
+  async unlock(chosen) {
+    try {
+      if ("pin" in chosen) await this.#vault.openWithPin(chosen.pin);
+      else await this.#vault.openWithPasskey();
+    } finally {
+      await this.reload();
+    }
+  }
+
+  async lock() {
+    this.#vault.close();
+    await this.reload();
+  }
+
+  /** Store what checks have learnt. */
+  async saveMemory() {
+    await this.#lists?.save();
+  }
+
+  /**
+   * A check is over: vibrate, count, and note it if the person wants a log.
+   * @param {import("../core/verdict.js").Verdict} verdict
+   */
+  async record(verdict) {
+    if (this.settings.vibration) navigator.vibrate?.(VIBRATIONS[verdict.verdict]);
+    if (this.settings.sound) beep();
+    await count(this.store, verdict.verdict, clock());
+    await checkLog.note(this.store, verdict, clock(), this.settings.logDays);
+  }
+
+  /** Today's checks by colour. @returns {Promise<Record<string, number>>} */
+  async counts() {
+    const [today] = await counters(this.store, clock());
+    return today?.counts ?? {};
+  }
+
+  /** @param {import("../core/verdict.js").Say} say */
+  async logCsv(say) {
+    const entries = await checkLog.entries(this.store, clock(), this.settings.logDays);
+    return checkLog.csv(entries, ["LOG_TIME", "LOG_VERDICT", "LOG_REASON", "LOG_NUMBER"].map((code) => say(code)));
+  }
+
+  async clearLog() {
+    await this.store.clear("log");
+  }
+
+  /** @param {Partial<Settings>} changes */
+  async change(changes) {
+    const { desk = this.settings.desk, ...others } = changes;
+    if (changes.desk !== undefined) await this.store.put("state", "desk", desk);
+    this.settings = { ...(await changeSettings(this.store, others)), desk };
+    if (changes.logDays !== undefined) await checkLog.entries(this.store, clock(), this.settings.logDays);
+  }
+
+  /** Forget everything, keys as well. */
+  async wipe() {
+    this.#vault.close();
+    await this.store.wipe();
+    forgetCopy();
+  }
+
+  /** The one decoder, started when it is first needed and again after a failed start. */
+  decoder() {
+    this.#decoder ??= Decoder.start().catch((fault) => {
+      this.#decoder = null;
+      throw fault;
+    });
+    return this.#decoder;
+  }
+
+  selfTest() {
+    const warden = this.enrolment?.state === "active" && this.role === "warden";
+    const decoder = async () => void (await this.decoder());
+    const probes = { decoder, camera: tryCamera };
+    return selfTest({ store: this.store, vault: warden ? this.#vault : null, now: clock(), probes });
+  }
+
+  /** @param {(candidates: string[]) => void} take what a hand scanner has typed, in several spellings */
+  onScanned(take) {
+    this.#wedge.addEventListener("input", (event) => take(/** @type {CustomEvent<{candidates: string[]}>} */ (event).detail.candidates));
+    this.#wedge.attach(window);
+  }
+
+  /** @param {() => void} changed called after lists, enrolment or vault have changed by themselves */
+  onChange(changed) {
+    this.#changed = changed;
+  }
+
+  /** Refresh now, when the network comes back, and every quarter of an hour. */
+  keepFresh() {
+    keepInSync(() => this.refresh());
+  }
+}
+
+/**
+ * @returns {Promise<Device>}
+ * @throws {Refusal} STORAGE
+ */
+export async function openDevice() {
+  const store = await openStore();
+  const settings = { ...(await readSettings(store)), desk: (await store.get("state", "desk")) === true };
+  const device = new Device(store, settings);
+  await device.reload();
+  device.vault.offered = await passkeysOffered();
+  await checkLog.entries(store, clock(), settings.logDays);
+  return device;
+}
+
+/** Open the camera and let it go. */
+async function tryCamera() {
+  const camera = await Camera.open(document.createElement("video"));
+  camera.close();
+}
+
+/** The same for every verdict: bystanders are not to hear it. */
+function beep() {
+  const audio = new AudioContext();
+  const tone = new OscillatorNode(audio, { frequency: BEEP_HERTZ });
+  tone.connect(new GainNode(audio, { gain: 0.2 })).connect(audio.destination);
+  tone.onended = () => void audio.close();
+  tone.start();
+  tone.stop(audio.currentTime + BEEP_SECONDS);
+}

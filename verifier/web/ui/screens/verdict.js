@@ -1,0 +1,180 @@
+// @ts-check
+/** The verdict: sign, word, border and colour at once; then the plate or card number, the reason, what else is known. */
+
+import { clockText, dayText } from "../../core/berlin.js";
+import { ageText, listAge, message } from "../../core/verdict.js";
+import { checkTypedPlate } from "../checking.js";
+import { button, h, icon } from "../dom.js";
+
+const SIGNS = /** @type {const} */ ({ GREEN: "yes", AMBER: "look", RED: "no", GREY: "unknown" });
+const SECOND = 1000;
+
+/**
+ * @param {import("../app.js").App} app
+ * @param {import("../app.js").Outcome} outcome
+ * @returns {import("../app.js").Screen}
+ */
+export function showVerdict(app, outcome) {
+  const { say } = app;
+  const { verdict } = outcome;
+  const colour = verdict.verdict;
+  const word = say(`VERDICT_${colour}`);
+  const heading = h("h1", { class: "word" }, icon(SIGNS[colour]), h("span", {}, word));
+  const clock = h("p", { class: "running" });
+  const tick = () => (clock.textContent = clockOf(app.now));
+  tick();
+  const ticking = setInterval(tick, SECOND);
+  const next = button(say("NEXT_CHECK"), () => app.go(app.home), { class: "button primary next" });
+  const back = colour === "GREEN" && app.device.settings.desk ? autoReturn(app) : null;
+  const sentence = h("p", { class: "sentence" }, outcome.askLibrary ? say(app.device.settings.desk ? "ASK_LIBRARY_DESK" : "ASK_LIBRARY") : reasonOf(verdict, say));
+  // Put in empty and filled afterwards: that is what screen readers announce.
+  const announced = h("div", { role: "alert" });
+  queueMicrotask(() => announced.replaceChildren(heading, sentence));
+  setTimeout(() => heading.focus({ preventScroll: true }));
+  heading.setAttribute("tabindex", "-1");
+  const element = h("section", { class: `verdict ${colour.toLowerCase()}`, "data-verdict": colour, "data-reason": verdict.reason },
+    verdict.test && h("p", { class: "test" }, say("TEST")),
+    announced,
+    subject(app, outcome),
+    choices(app, outcome),
+    reminder(app, outcome),
+    facts(app, outcome),
+    clock,
+    next,
+    h("div", { class: "actions" }, back?.element, otherWay(app, outcome)),
+  );
+  return {
+    title: word,
+    element,
+    focus: heading,
+    stop: () => {
+      clearInterval(ticking);
+      back?.stop();
+    },
+  };
+}
+
+/**
+ * The sentence without the word TEST, which stands above it.
+ * @param {import("../../core/verdict.js").Verdict} verdict
+ * @param {import("../../core/verdict.js").Say} say
+ */
+function reasonOf(verdict, say) {
+  return message({ ...verdict, test: false }, say);
+}
+
+/**
+ * What the person checking compares or copies.
+ * @param {import("../app.js").App} app
+ * @param {import("../app.js").Outcome} outcome
+ */
+function subject({ say }, { verdict, input, askLibrary }) {
+  if (askLibrary) return h("p", { class: "card" }, input);
+  if (verdict.cardNumber !== null) return cardNumber(say, verdict.cardNumber);
+  if (verdict.plates?.length) {
+    return h("ul", { class: "plates", "aria-label": say("FACT_PLATES") }, verdict.plates.map((one) => h("li", { class: "plate" }, one)));
+  }
+  if (verdict.organisation !== null) return h("p", { class: "card" }, verdict.organisation);
+  return null;
+}
+
+/**
+ * @param {import("../../core/verdict.js").Say} say
+ * @param {string} number
+ */
+function cardNumber(say, number) {
+  const done = h("span", { role: "status", class: "copied" });
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(number);
+      done.textContent = say("COPIED");
+    } catch {
+      done.textContent = say("NOT_COPIED");
+    }
+  };
+  return h("div", { class: "subject" },
+    h("p", { class: "label" }, say("FACT_CARD_NUMBER")), h("p", { class: "card" }, number), button(say("COPY"), copy), done);
+}
+
+/**
+ * Plates that may be meant, each as a button.
+ * @param {import("../app.js").App} app
+ * @param {import("../app.js").Outcome} outcome
+ */
+function choices(app, { verdict }) {
+  if (verdict.reason !== "PLATE_AMBIGUOUS") return null;
+  return h("div", { class: "choices", role: "group", "aria-label": app.say("WHICH_PLATE") },
+    verdict.suggestions.map((one) =>
+      button(one, async () => app.conclude(await checkTypedPlate(app.device, one, app.now)), { class: "button plate" })));
+}
+
+/**
+ * What no signature says: that is the car, that is the person.
+ * @param {import("../app.js").App} app
+ * @param {import("../app.js").Outcome} outcome
+ */
+function reminder({ say }, { verdict, byPlate }) {
+  if (verdict.verdict !== "GREEN" && verdict.verdict !== "AMBER") return null;
+  if (verdict.cardNumber !== null) return h("p", { class: "remind" }, say("REMIND_PERSON"));
+  if (verdict.plates?.length && !byPlate) return h("p", { class: "remind" }, say("REMIND_PLATE"));
+  if (verdict.organisation !== null) return h("p", { class: "remind" }, say("REMIND_ORGANISATION"));
+  return null;
+}
+
+/**
+ * @param {import("../app.js").App} app
+ * @param {import("../app.js").Outcome} outcome
+ */
+function facts({ say }, { verdict, input, byPlate }) {
+  const { listIssuedAt } = verdict;
+  const listed = listIssuedAt === null ? "" : `${clockText(listIssuedAt)} (${ageText(listAge(verdict), say)})`;
+  /** @type {[string, string | null][]} */
+  const rows = [
+    ["FACT_INPUT", byPlate && verdict.corrected !== null ? input : null],
+    ["FACT_ZONE", verdict.zone],
+    ["FACT_ORGANISATION", verdict.plates?.length ? verdict.organisation : null],
+    ["FACT_FROM", dayText(verdict.validFrom)],
+    ["FACT_UNTIL", dayText(verdict.validUntil)],
+    ["FACT_NUMBER", verdict.number],
+    ["FACT_LIST", listed],
+  ];
+  const shown = rows.filter(([, value]) => value);
+  if (!shown.length) return null;
+  return h("dl", { class: "facts" }, shown.map(([code, value]) => h("div", {}, h("dt", {}, say(code)), h("dd", {}, value))));
+}
+
+/**
+ * The other way to find out.
+ * @param {import("../app.js").App} app
+ * @param {import("../app.js").Outcome} outcome
+ */
+function otherWay(app, { verdict, byPlate }) {
+  if (app.device.settings.desk || verdict.verdict === "GREEN") return null;
+  return byPlate
+    ? button(app.say("OTHER_SCAN"), () => app.go("scan"), {}, icon("scan"))
+    : button(app.say("OTHER_PLATE"), () => app.go("plate"), {}, icon("plate"));
+}
+
+/**
+ * The desk goes on by itself, after a valid card only; whoever needs longer stops it.
+ * @param {import("../app.js").App} app
+ */
+function autoReturn(app) {
+  let left = app.device.settings.deskSeconds;
+  const label = () => app.say("DESK_RETURN", { seconds: left });
+  const stay = button(label(), () => {
+    clearInterval(counting);
+    stay.remove();
+  }, { class: "button stay" });
+  const counting = setInterval(() => {
+    left -= 1;
+    if (left <= 0) app.go(app.home);
+    else stay.replaceChildren(label());
+  }, SECOND);
+  return { element: stay, stop: () => clearInterval(counting) };
+}
+
+/** @param {number} now */
+function clockOf(now) {
+  return new Intl.DateTimeFormat("de-DE", { dateStyle: "short", timeStyle: "medium", timeZone: "Europe/Berlin" }).format(now * SECOND);
+}
