@@ -20,6 +20,7 @@ def main() -> int:
         ("The service", "bench.service"),
         ("From a change to the lists", "bench.lists"),
         ("Pushes to phones", "bench.push"),
+        ("The verifier web app", "bench.web"),
     ):
         print(f"\n== {title}", flush=True)
         worst = max(worst, subprocess.run([sys.executable, "-m", module], check=False).returncode)
