@@ -20,6 +20,8 @@ def main() -> int:
         ("The service", "bench.service"),
         ("From a change to the lists", "bench.lists"),
         ("Pushes to phones", "bench.push"),
+        ("From a camera's picture to a verdict", "bench.scan"),
+        ("Seals read from hard pictures", "bench.recognition"),
     ):
         print(f"\n== {title}", flush=True)
         worst = max(worst, subprocess.run([sys.executable, "-m", module], check=False).returncode)
