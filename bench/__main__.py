@@ -22,6 +22,7 @@ def main() -> int:
         ("Pushes to phones", "bench.push"),
         ("From a camera's picture to a verdict", "bench.scan"),
         ("Seals read from hard pictures", "bench.recognition"),
+        ("The verifier web app", "bench.web"),
     ):
         print(f"\n== {title}", flush=True)
         worst = max(worst, subprocess.run([sys.executable, "-m", module], check=False).returncode)

@@ -102,13 +102,15 @@ export class Memory {
   add(other) {
     for (const [name, [sequence, issuedAt]] of other.#lists) {
       const [known, newest] = this.#lists.get(name) ?? [-1, 0];
+      if (sequence <= known && issuedAt <= newest) continue;
       this.#lists.set(name, [Math.max(sequence, known), Math.max(issuedAt, newest)]);
+      this.changed = true;
     }
     for (const [entry, [status, sequence]] of other.#seen) {
       const [list = "", index = ""] = entry.split(":");
       this.rememberStatus(Number(list), Number(index), status, sequence);
     }
-    this.rootSpki ??= other.rootSpki;
+    if (this.rootSpki === null && other.rootSpki !== null) this.pin(other.rootSpki);
   }
 
   /** @returns {MemoryJson} */
@@ -130,10 +132,19 @@ export class Memory {
     const memory = new Memory();
     const { version, root, lists, seen } = /** @type {Partial<Record<string, unknown>>} */ (json ?? {});
     if (version !== VERSION || (root !== null && typeof root !== "string")) throw new Refusal("MEMORY_DAMAGED");
-    memory.rootSpki = root === null ? null : fromHex(root);
+    memory.rootSpki = root === null ? null : rootOf(root);
     memory.#lists = pairs(lists);
     memory.#seen = pairs(seen);
     return memory;
+  }
+}
+
+/** @param {string} root */
+function rootOf(root) {
+  try {
+    return fromHex(root);
+  } catch {
+    throw new Refusal("MEMORY_DAMAGED");
   }
 }
 
@@ -142,7 +153,7 @@ export class Memory {
  * @returns {Map<string, [number, number]>}
  */
 function pairs(read) {
-  if (typeof read !== "object" || read === null) throw new Refusal("MEMORY_DAMAGED");
+  if (typeof read !== "object" || read === null || Array.isArray(read)) throw new Refusal("MEMORY_DAMAGED");
   /** @type {Map<string, [number, number]>} */
   const found = new Map();
   for (const [name, pair] of Object.entries(read)) {

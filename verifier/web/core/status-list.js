@@ -20,6 +20,7 @@ const STATUS_LIST = 65533;
 const BITS = 2;
 const ENTRIES = 1 << 20;
 const RAW_BYTES = (ENTRIES * BITS) / 8;
+const PIECE_BYTES = 2048;
 
 /** A verified status list. */
 export class StatusList {
@@ -72,11 +73,11 @@ export async function verifiedStatusList(unverified, key) {
 }
 
 /**
- * Unpack, never holding more than a list can have and one piece of the stream.
+ * Unpack, never holding more than a list can have and what a few pieces unpack to.
  * @param {Uint8Array} compressed
  */
 async function inflated(compressed) {
-  const stream = new Blob([owned(compressed)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  const stream = inPieces(owned(compressed)).pipeThrough(new DecompressionStream("deflate"));
   const reader = stream.getReader();
   const raw = new Uint8Array(RAW_BYTES);
   let length = 0;
@@ -94,4 +95,20 @@ async function inflated(compressed) {
     // Damaged, cut off, or with bytes behind its end.
     throw new Refusal("STATUS_LIST_FORM", { fault: "not zlib" });
   }
+}
+
+/**
+ * The bytes piece by piece, the next one when it is asked for. Browsers unpack all of a piece before anyone reads: given
+ * at once, half a megabyte would be unpacked to half a gigabyte.
+ * @param {import("./bytes.js").Bytes} bytes
+ * @returns {ReadableStream<import("./bytes.js").Bytes>}
+ */
+function inPieces(bytes) {
+  let at = 0;
+  return new ReadableStream({
+    pull(controller) {
+      if (at < bytes.length) controller.enqueue(bytes.subarray(at, (at += PIECE_BYTES)));
+      if (at >= bytes.length) controller.close();
+    },
+  });
 }
