@@ -20,6 +20,8 @@ def main() -> int:
         ("The service", "bench.service"),
         ("From a change to the lists", "bench.lists"),
         ("Pushes to phones", "bench.push"),
+        ("From a camera's picture to a verdict", "bench.scan"),
+        ("Seals read from hard pictures", "bench.recognition"),
         ("The verifier web app", "bench.web"),
     ):
         print(f"\n== {title}", flush=True)

@@ -1,5 +1,7 @@
 """The libraries of others that the verifier's web app carries, byte for byte as npm publishes them.
 
+Licence texts that npm's package leaves out are added by hand and hashed with the rest.
+
 ``python scripts/vendor.py`` fetches them anew; ``--check`` compares what is there with its hashes, without network.
 A new version means a new line in `PACKAGES` with the integrity that npm shows for it.
 """

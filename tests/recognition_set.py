@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import hashes
@@ -54,9 +54,7 @@ class _SeededKey:
 
 def _times(a: Matrix, b: Matrix) -> Matrix:
     rows, columns = (a[0:3], a[3:6], a[6:9]), (b[0::3], b[1::3], b[2::3])
-    return tuple(
-        sum(x * y for x, y in zip(row, column, strict=True)) for row in rows for column in columns
-    )  # type: ignore[return-value]
+    return tuple(sum(x * y for x, y in zip(row, column, strict=True)) for row in rows for column in columns)  # type: ignore[return-value]
 
 
 def _moved(x: float, y: float) -> Matrix:
@@ -79,7 +77,10 @@ def _view(
         -math.sin(angle) / scale, math.cos(angle) / scale, 0,
         0, 0, 1,
     )  # fmt: skip
-    back = _times(_moved(code.width / 2, code.height / 2), _times(turned, _times(tilted, _moved(-WIDTH / 2, -HEIGHT / 2))))
+    back = _times(
+        _moved(code.width / 2, code.height / 2),
+        _times(turned, _times(tilted, _moved(-WIDTH / 2, -HEIGHT / 2))),
+    )
     coefficients = [value / back[8] for value in back[:8]]
     return code.transform(
         (WIDTH, HEIGHT), Image.Transform.PERSPECTIVE, coefficients, Image.Resampling.BICUBIC, fillcolor=paper
@@ -97,12 +98,25 @@ def _rolled(code: Image.Image, bend: float) -> Image.Image:
         edges = []
         for side in (x, x + step):
             sine = max(-1.0, min(1.0, (side - WIDTH / 2) / radius))
-            edges.append((code.width / 2 + radius * math.asin(sine), radius * 0.25 * (1 - math.cos(math.asin(sine)))))
+            edges.append(
+                (code.width / 2 + radius * math.asin(sine), radius * 0.25 * (1 - math.cos(math.asin(sine))))
+            )
         (near, near_drop), (next_, next_drop) = edges
         top, bottom = -(HEIGHT - code.height) / 2, code.height + (HEIGHT - code.height) / 2
-        quad = (near, top + near_drop, near, bottom + near_drop, next_, bottom + next_drop, next_, top + next_drop)
+        quad = (
+            near,
+            top + near_drop,
+            near,
+            bottom + near_drop,
+            next_,
+            bottom + next_drop,
+            next_,
+            top + next_drop,
+        )
         mesh.append(((x, 0, x + step, HEIGHT), quad))
-    return code.transform((WIDTH, HEIGHT), Image.Transform.MESH, mesh, Image.Resampling.BICUBIC, fillcolor=235)
+    return code.transform(
+        (WIDTH, HEIGHT), Image.Transform.MESH, mesh, Image.Resampling.BICUBIC, fillcolor=235
+    )
 
 
 def _levels(picture: Image.Image, black: float, white: float) -> Image.Image:
@@ -146,7 +160,10 @@ def _jpeg(picture: Image.Image, quality: int) -> Image.Image:
 
 def _small(code: Callable[[int], Image.Image], chance: random.Random, strength: float) -> Image.Image:
     # Area average, as a sensor does it: 3.2 down to 0.9 pixels a module.
-    return _view(code(4).resize((round(code(1).width * (3.2 - 2.3 * strength)),) * 2, Image.Resampling.BOX), turn=chance.uniform(-6, 6))
+    return _view(
+        code(4).resize((round(code(1).width * (3.2 - 2.3 * strength)),) * 2, Image.Resampling.BOX),
+        turn=chance.uniform(-6, 6),
+    )
 
 
 Make = Callable[[Callable[[int], Image.Image], random.Random, float], Image.Image]
@@ -184,17 +201,21 @@ KINDS: dict[str, Make] = {
 }
 
 
-def frames() -> Iterator[Frame]:
-    """All frames, kind by kind, from easy to hard."""
+def frames(kinds: Collection[str] = tuple(KINDS)) -> Iterator[Frame]:
+    """The frames of ``kinds``, kind by kind, from easy to hard."""
     key = _SeededKey(_SEED)
     sealer = Sealer(key, key.kid)
     for place, (kind, make) in enumerate(KINDS.items()):
+        if kind not in kinds:
+            continue
         for step in range(PER_KIND):
             index = place * PER_KIND + step
             text = sealer.seal(permit(number=f"BP-2026-{index:06d}", status_index=index))
 
             def code(module_px: int, text: str = text) -> Image.Image:
-                return _levels(Image.open(io.BytesIO(qr_png(text, module_px=module_px))).convert("L"), 20, 235)
+                return _levels(
+                    Image.open(io.BytesIO(qr_png(text, module_px=module_px))).convert("L"), 20, 235
+                )
 
             severity = step / (PER_KIND - 1)
             picture = make(code, random.Random(_SEED + index), severity)

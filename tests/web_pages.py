@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -17,11 +17,12 @@ WEB = Path(__file__).parent.parent / "verifier" / "web"
 CHROMIUM = Path("/usr/bin/chromium")
 needs_chromium = pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)")
 POLICY = (
-    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'; style-src 'self'; "
+    "default-src 'none'; script-src 'self'{webassembly}; worker-src 'self'; style-src 'self'; "
     "img-src 'self' blob: data:; media-src 'self' blob: mediastream:; connect-src 'self'; manifest-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types stadtpass"
 )
+EMPTY = b"<!doctype html><title>Test</title>"
 
 
 class _Handler(SimpleHTTPRequestHandler):
@@ -33,17 +34,22 @@ class _Handler(SimpleHTTPRequestHandler):
         ".webmanifest": "application/manifest+json",
     }
 
+    def __init__(self, *arguments: object, directory: str, policy: str, more: Mapping[str, bytes]) -> None:
+        self.policy, self.more = policy, more
+        super().__init__(*arguments, directory=directory)  # type: ignore[arg-type]
+
     def do_GET(self) -> None:
-        if self.path == "/empty.html":
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html; charset=utf-8")
-            self.end_headers()
-            self.wfile.write(b"<!doctype html><title>Test</title>")
+        body = self.more.get(self.path)
+        if body is None:
+            super().do_GET()
             return
-        super().do_GET()
+        self.send_response(200)
+        self.send_header("Content-Type", self.guess_type(self.path))
+        self.end_headers()
+        self.wfile.write(body)
 
     def end_headers(self) -> None:
-        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Content-Security-Policy", self.policy)
         self.send_header("X-Content-Type-Options", "nosniff")
         super().end_headers()
 
@@ -52,9 +58,20 @@ class _Handler(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(folder: Path = WEB) -> Iterator[str]:
-    """The address of ``folder``; ``empty.html`` there is a page with nothing on it."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(folder)))
+def served(
+    folder: Path = WEB, *, webassembly: bool = True, more: Mapping[str, bytes] | None = None
+) -> Iterator[str]:
+    """The address of ``folder``; ``empty.html`` there is a page with nothing on it.
+
+    ``webassembly``: whether the policy allows it. ``more``: further files by path, which begins with ``/``.
+    """
+    handler = partial(
+        _Handler,
+        directory=str(folder),
+        policy=POLICY.format(webassembly=" 'wasm-unsafe-eval'" if webassembly else ""),
+        more={"/empty.html": EMPTY, **(more or {})},
+    )
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

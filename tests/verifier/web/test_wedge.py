@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from passes.seal import Sealer
 from tests.trust_factory import Key, permit
-from tests.verifier.web.strict_site import serving
+from tests.web_pages import browser, needs_chromium, served
 
-CHROMIUM = Path("/usr/bin/chromium")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
+PAGE = b"<!doctype html><title>Wedge</title><button id=button>x</button><input id=plate>"
 
 # Physical key and shift of each sign of a seal that is neither letter nor digit (ISO/IEC 9995 positions).
 SIGNS = {
@@ -59,12 +55,17 @@ def shown(key: tuple[str, int], host: str) -> str:
     return {"Slash": "-" if host == "DE" else "/"}.get(code, code[-1])
 
 
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with browser() as started:
+        yield started
+
+
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with sync_playwright() as playwright, serving() as url:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
-        opened = browser.new_page()
-        opened.goto(url)
+def page(chromium: Browser) -> Iterator[Page]:
+    with served(more={"/wedge.html": PAGE}) as url:
+        opened = chromium.new_page()
+        opened.goto(f"{url}/wedge.html")
         opened.evaluate("""async () => {
           const { Wedge } = await import('/scan/wedge.js');
           globalThis.scans = [];
@@ -75,7 +76,7 @@ def page() -> Iterator[Page]:
           wedge.attach(window);
         }""")
         yield opened
-        browser.close()
+        opened.close()
 
 
 # Dispatched in one go: a machine under load must not make a scanner look like a person.

@@ -102,7 +102,7 @@ export class Camera extends EventTarget {
   /** @param {boolean} on; without effect where the lens has no torch */
   async setTorch(on) {
     this.#torch = on;
-    if (this.capabilities().torch) await this.#constrain({ torch: on });
+    if (this.capabilities().torch) await this.#adjust();
   }
 
   /**
@@ -112,8 +112,8 @@ export class Camera extends EventTarget {
   async setZoom(factor) {
     const real = this.capabilities().zoom;
     this.#zoom = Math.min(Math.max(factor, real?.min ?? 1), real?.max ?? LARGEST_CROP);
-    if (real) await this.#constrain({ zoom: this.#zoom });
-    else if (this.#zoom > 1) await this.#useWholeSensor();
+    if (!real && this.#zoom > 1) await this.#useWholeSensor();
+    await this.#adjust();
     this.#video.style.transform = this.#crop > 1 ? `scale(${this.#crop})` : "";
   }
 
@@ -185,9 +185,13 @@ export class Camera extends EventTarget {
     return this.#track?.getCapabilities?.() ?? {};
   }
 
-  /** @param {object} wanted */
-  async #constrain(wanted) {
-    await this.#track?.applyConstraints({ advanced: [/** @type {any} */ (wanted)] }).catch(() => undefined);
+  /** Torch and zoom in one go: constraints replace those before, and a torch left out of them would go off. */
+  async #adjust() {
+    const { torch, zoom } = this.capabilities();
+    if (!torch && !zoom) return;
+    /** @type {any} not in every browser's types */
+    const wanted = { ...(torch && { torch: this.#torch }), ...(zoom && { zoom: this.#zoom }) };
+    await this.#track?.applyConstraints({ advanced: [wanted] }).catch(() => undefined);
   }
 
   async #useWholeSensor() {
@@ -219,7 +223,6 @@ export class Camera extends EventTarget {
     this.#lenses = devices
       .filter((device) => device.kind === "videoinput")
       .map(({ deviceId, label }) => ({ id: deviceId, label }));
-    if (this.#torch) await this.setTorch(true);
     await this.setZoom(this.#zoom);
     await this.#keepAwake();
   }

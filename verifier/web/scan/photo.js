@@ -1,6 +1,7 @@
 /**
  * A seal from a photo. @module
  */
+import { pictureSize } from "./picture-size.js";
 
 const MAX_BYTES = 20 * 1024 * 1024;
 const MAX_PIXELS = 50_000_000;
@@ -21,7 +22,7 @@ export class PhotoRefusal extends Error {
 
 /**
  * The one code of a photo; a seal of ours counts before foreign codes beside it.
- * @param {Blob} file at most 20 MB and 50 megapixels
+ * @param {Blob} file a PNG, JPEG or WebP of at most 20 MB and 50 megapixels, judged before a pixel is decoded
  * @param {import("./decoder.js").Decoder} decoder
  * @returns {Promise<{texts: string[]}>} one text
  * @throws {PhotoRefusal} and DecoderFault SLOW, BROKEN, STOPPED
@@ -31,13 +32,15 @@ export async function decodePhoto(file, decoder) {
   /** @type {ImageBitmap} */
   let picture;
   try {
+    const size = pictureSize(new Uint8Array(await file.arrayBuffer()));
+    if (!size) throw new PhotoRefusal("NOT_A_PICTURE");
+    if (size.width * size.height > MAX_PIXELS) throw new PhotoRefusal("TOO_LARGE");
     picture = await createImageBitmap(file);
-  } catch {
-    throw new PhotoRefusal("NOT_A_PICTURE");
+  } catch (fault) {
+    throw fault instanceof PhotoRefusal ? fault : new PhotoRefusal("NOT_A_PICTURE");
   }
   try {
     const { width, height } = picture;
-    if (width * height > MAX_PIXELS) throw new PhotoRefusal("TOO_LARGE");
     const quick = Math.min(1, QUICK_SIDE / Math.max(width, height));
     let { texts } = await decoder.decode(await scaled(picture, quick));
     if (!texts.length) {
