@@ -181,10 +181,15 @@ async function start() {
   setInterval(() => app.tick(), SECOND);
   addEventListener("hashchange", () => location.hash.startsWith("#enrol=") && app.go("start"));
   device.onScanned((candidates) => void app.check(candidates));
-  // Until somebody checks: a screen that changes under a finger helps nobody.
-  device.onChange(() => (document.body.dataset["screen"] === "start" ? app.again() : app.tick()));
+  const renew = () => {
+    // What somebody is typing stays; a screen that changes under a finger helps nobody.
+    const typing = document.activeElement instanceof HTMLInputElement;
+    if (document.body.dataset["screen"] === "start" && !typing) app.again();
+    else app.tick();
+  };
+  device.onChange(renew);
   void watchForUpdates((restart) => app.offerUpdate(restart));
-  void navigator.serviceWorker?.ready.then(() => document.body.dataset["screen"] === "start" && app.again());
+  void navigator.serviceWorker?.ready.then(renew);
   device.keepFresh();
 }
 

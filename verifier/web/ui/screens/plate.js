@@ -14,9 +14,8 @@ const LONGEST = 14;
  */
 export function showPlate(app) {
   const { say } = app;
-  // No keyboard of the telephone over ours; a real one still types here.
   const input = h("input", {
-    id: "plate", class: "plate", inputmode: "none", maxlength: LONGEST, autocomplete: "off", autocapitalize: "characters",
+    id: "plate", class: "plate", maxlength: LONGEST, autocomplete: "off", autocapitalize: "characters",
     spellcheck: "false", enterkeyhint: "go", "aria-describedby": "plate-hint",
   });
   const upper = () => {
@@ -56,5 +55,10 @@ export function showPlate(app) {
     h("div", { class: "keys digits", role: "group", "aria-label": say("DIGITS") }, DIGITS.map((sign) => key(sign, () => type(sign)))),
     button(say("CHECK"), () => undefined, { type: "submit", class: "button primary" }),
   );
-  return { title: say("PLATE_TITLE"), element, focus: input };
+  return { title: say("PLATE_TITLE"), element, ...(hasKeyboard() ? { focus: input } : {}) };
+}
+
+/** Where a finger types, focus in the field would put the telephone's keyboard over ours. */
+function hasKeyboard() {
+  return matchMedia("(pointer: fine)").matches;
 }
