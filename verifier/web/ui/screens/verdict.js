@@ -38,8 +38,8 @@ export function showVerdict(app, outcome) {
     subject(app, outcome),
     choices(app, outcome),
     reminder(app, outcome),
-    facts(app, outcome),
     clock,
+    facts(app, outcome),
     next,
     h("div", { class: "actions" }, back?.element, otherWay(app, outcome)),
   );
