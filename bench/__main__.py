@@ -23,6 +23,7 @@ def main() -> int:
         ("From a camera's picture to a verdict", "bench.scan"),
         ("Seals read from hard pictures", "bench.recognition"),
         ("The verifier web app", "bench.web"),
+        ("First verdict of the web app without network", "bench.offline"),
     ):
         print(f"\n== {title}", flush=True)
         worst = max(worst, subprocess.run([sys.executable, "-m", module], check=False).returncode)
