@@ -9,7 +9,12 @@ import sys
 from pathlib import Path
 
 # What shows that a package is there.
-PROBES = {"softhsm2": "softhsm2-util", "poppler-utils": "pdftoppm", "chromium": "chromium"}
+PROBES = {
+    "softhsm2": "softhsm2-util",
+    "poppler-utils": "pdftoppm",
+    "chromium": "chromium",
+    "firefox-esr": "firefox-esr",
+}
 
 
 def main(packages: list[str]) -> int:

@@ -10,6 +10,7 @@ import { currentTrust } from "./trust-source.js";
 
 // The service worker's script is kept by the browser itself.
 const NOT_KEPT = new Set(["sw.js"]);
+const ANSWER_MS = 2000;
 
 /** @typedef {"cache" | "storage" | "lists" | "plates" | "clock" | "decoder" | "camera" | "selftest"} CheckName */
 /**
@@ -55,9 +56,14 @@ async function cache() {
   return yes("cache");
 }
 
-/** @returns {Promise<Readiness>} */
+/**
+ * Firefox asks the person, who may leave the question open for ever: the other checks do not wait for that.
+ * @returns {Promise<Readiness>}
+ */
 async function storage() {
-  return (await persist()) === true ? yes("storage") : { check: "storage", ok: "warn", detail: "STORAGE_MAY_GO" };
+  /** @type {Promise<null>} */
+  const unanswered = new Promise((resolve) => setTimeout(resolve, ANSWER_MS, null));
+  return (await Promise.race([persist(), unanswered])) === true ? yes("storage") : { check: "storage", ok: "warn", detail: "STORAGE_MAY_GO" };
 }
 
 /**

@@ -204,7 +204,7 @@ export function openStore() {
 }
 
 /**
- * Ask the browser to keep what is stored. Safari asks nobody and Chromium only for installed or well-used apps.
+ * Ask the browser to keep what is stored. Safari and Chromium decide by themselves, Firefox asks the person and waits.
  * @returns {Promise<boolean | null>} whether it will; null where it does not say
  */
 export async function persist() {
