@@ -78,13 +78,13 @@ def main() -> int:
             keep(playwright.chromium, city)
         finally:
             city.kill()
-        print(f"service killed, browser restarted each time; medians of {ROUNDS}, the slowest behind them")
+        print(f"service killed, browser restarted each time; medians of {ROUNDS} (quickest to slowest)")
         for way, words in WAYS.items():
             times = [first_verdict(playwright.chromium, city, way) for _ in range(ROUNDS)]
             middle = median(times)
             print(
                 f"  {words + ':':24s} {middle:6.0f} ms, {middle / LIMIT_MS:.2f} of the limit of {LIMIT_MS:.0f} ms "
-                f"({max(times):.0f} ms)"
+                f"({min(times):.0f} to {max(times):.0f} ms)"
             )
     return 0
 
