@@ -108,6 +108,14 @@ def test_lists_and_clock(page: Page) -> None:
 
 
 @needs_chromium
+def test_unanswered_question_for_storage_holds_nothing_up(page: Page) -> None:
+    page.evaluate("() => { StorageManager.prototype.persist = () => new Promise(() => {}); }")
+    told = asked(page)
+    assert told["storage"] == ["warn", "STORAGE_MAY_GO"]
+    assert told["selftest"] == ["yes", "OK"]
+
+
+@needs_chromium
 def test_self_test_fails_where_signatures_are_not_checked(page: Page) -> None:
     page.evaluate("() => { SubtleCrypto.prototype.verify = async () => true; }")
     assert asked(page)["selftest"] == ["no", "SELFTEST_FAILED"]
