@@ -53,3 +53,9 @@ def grant_lease(session: Session, application: Application, signed: SignedReques
     row.lease_until = until if row.lease_until is None else max(until, row.lease_until)
     session.flush()
     return Lease(secrets.token_hex(16), secrets.token_bytes(KEY_BYTES), at, until)
+
+
+def check_lease(device: VerifierDeviceRow, at: datetime) -> None:
+    """Raises DeviceRefused DEVICE_LEASE unless a lease of ``device`` runs at ``at``: it may have no plates then."""
+    if device.lease_until is None or device.lease_until <= at:
+        raise DeviceRefused("DEVICE_LEASE")

@@ -21,6 +21,7 @@ from litestar.types import ControllerRouterHandler
 from sqlalchemy import Engine, select
 
 from issuer.application import Application
+from issuer.device_leases import check_lease
 from issuer.device_requests import DeviceRefused, is_signed, signed_request
 from issuer.models_delivery import PublishedListRow
 from issuer.publication import BUNDLE, INDEX, PLATES, ROOT, status_name
@@ -76,7 +77,7 @@ def serve_status_list(
 
 @route("/lists/plates.cwt", http_method=_METHODS, sync_to_thread=True, include_in_schema=False)
 def serve_plates(request: Request[Any, Any, Any]) -> Response[bytes]:
-    """The plate list, for a warden's device that shows its secret or signs."""
+    """The plate list, for a warden's device that shows its secret, or that signs while its lease runs."""
     application: Application = request.app.state.application
     try:
         device = _asking(application, request)
@@ -102,6 +103,8 @@ def _asking(application: Application, request: Request[Any, Any, Any]) -> KnownD
     if not is_signed(request):
         return known_device(application, request.headers.get("authorization", ""))
     row = signed_request(application, request).active()
+    if row.role == Role.WARDEN.value:
+        check_lease(row, application.now())
     return KnownDevice(row.id, Role(row.role), tuple(row.zones), row.last_sync_at)
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from sqlalchemy import func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from issuer import audit, keyring, lifecycle, outgoing
@@ -91,7 +91,8 @@ def reconcile(
 ) -> Reconciled:
     """Apply the logged revocations and the lists in ``published`` to the register restored in ``session``.
 
-    API clients, verifier devices and webhooks are locked unless ``keep_credentials``. Raises IssuerRefusal
+    API clients, verifier devices and webhooks are locked unless ``keep_credentials``; who was not let in yet is
+    forgotten in any case. Raises IssuerRefusal
     RESTORE_REVOCATION for a revocation that cannot be applied, RESTORE_LISTS for a list that is not this city's.
     """
     run = _Run(session, tenant, at, actor)
@@ -102,6 +103,7 @@ def reconcile(
     _close_lists(run)
     _let_wallets_fetch(run)
     _end_jobs(run)
+    _end_device_states(run)
     if not keep_credentials:
         _lock_credentials(run)
     facts: dict[str, audit.Fact] = {
@@ -309,6 +311,16 @@ def _end_jobs(run: _Run) -> None:
     ):
         job.state, job.finished_at = "failed", run.at
     session.flush()
+
+
+def _end_device_states(run: _Run) -> None:
+    """Forget invitations and devices that waited, and which leases ran: they are of minutes long gone.
+
+    A device that still has a lease takes a new one when it next asks.
+    """
+    of_tenant = VerifierDeviceRow.tenant == run.tenant
+    run.session.execute(delete(VerifierDeviceRow).where(of_tenant, VerifierDeviceRow.expires_at.is_not(None)))
+    run.session.execute(update(VerifierDeviceRow).where(of_tenant).values(lease_until=None))
 
 
 def _lock_credentials(run: _Run) -> None:

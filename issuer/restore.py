@@ -10,6 +10,7 @@ What happened after the backup is unknown to the register, but prints and phones
 - What the status lists published last call invalid, suspended or superseded is taken over (``published``).
 - No place of a status list is given out again: all lists are closed, and new ones get higher numbers.
 - API clients, verifier devices and webhooks come back locked: any of them may have been locked since.
+- Invitations and devices that waited for their confirmation do not come back, and no lease runs.
 - Sequence numbers follow the clock, so devices take the new lists, and phones fetch every pass anew.
 """
 
@@ -78,7 +79,7 @@ class RestoreRequest:
 
     ``revocations`` are the newest revocation logs, one of each machine; the one in ``folder`` is always read.
     Without any, only ``accept_backup_log`` says that nothing was revoked since. ``published`` is a folder with the
-    newest lists. ``keep_credentials`` leaves API clients, verifier devices and webhooks as they were.
+    newest lists. ``keep_credentials`` leaves API clients, enrolled devices and webhooks as they were.
     """
 
     folder: Path

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from issuer import device_enrolment, verifier_devices
 from issuer.application import Application
 from issuer.commands.common import actor, add_data_argument, say, tell, tell_json, tell_table, warn
+from issuer.commands.device_waiting import running_clock, wait_and_confirm
 from issuer.models_access import VerifierDeviceRow
 from issuer.verifier_devices import Role
 from keys.private_files import create_private
@@ -46,7 +49,11 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         "--zone", action="append", default=[], metavar="Z", help="zone of a warden's device (default: all)"
     )
     invite.add_argument("--png", metavar="FILE", type=Path, help="write the QR code into a new file")
-    invite.add_argument("--json", action="store_true")
+    way = invite.add_mutually_exclusive_group()
+    way.add_argument("--json", action="store_true")
+    way.add_argument(
+        "--wait", action="store_true", help="stay for the device, ask for its digits and confirm it"
+    )
     add_data_argument(invite)
     invite.set_defaults(run=run_invite)
     confirm = actions.add_parser("confirm", help="let in a device that has been invited")
@@ -87,21 +94,30 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
 
 def run_invite(arguments: argparse.Namespace) -> ExitCode:
     """Invite a device: its address as text, as a QR code in the terminal, and on demand as a picture."""
-    with _application(arguments) as application, application.writing() as session:
-        made = device_enrolment.invite_device(
-            session, application, arguments.name, Role(arguments.role), arguments.zone, actor=actor()
-        )
-        if arguments.png is not None:
-            # Readable by its owner alone, and before the invitation counts.
-            create_private(arguments.png, link_png(made.url))
-    if arguments.json:
-        tell_json({"id": made.id, "url": made.url, "code": made.code, "expires_at": _moment(made.expires_at)})
-        return ExitCode.GREEN
-    # The address alone goes to standard output, so that it can be led elsewhere.
-    tell(made.url)
-    warn(_drawn(made.url))
-    until = made.expires_at.astimezone(BERLIN).strftime("%H:%M")
-    warn(say(arguments, "DEVICE_INVITED", id=made.id, until=until))
+    with Application.open(arguments.data, running_clock(chosen_time(arguments))) as application:
+        with application.writing() as session:
+            made = device_enrolment.invite_device(
+                session, application, arguments.name, Role(arguments.role), arguments.zone, actor=actor()
+            )
+            if arguments.png is not None:
+                # Readable by its owner alone, and before the invitation counts.
+                create_private(arguments.png, link_png(made.url))
+        if arguments.json:
+            tell_json(
+                {"id": made.id, "url": made.url, "code": made.code, "expires_at": _moment(made.expires_at)}
+            )
+            return ExitCode.GREEN
+        # The address alone goes to standard output, so that it can be led elsewhere.
+        tell(made.url)
+        sys.stdout.flush()
+        warn(_drawn(made.url))
+        if arguments.wait:
+            warn(say(arguments, "DEVICE_INVITED_HERE"))
+            wait_and_confirm(application, made, partial(say, arguments), arguments.lang)
+            warn(say(arguments, "DEVICE_CONFIRMED", id=made.id))
+        else:
+            until = made.expires_at.astimezone(BERLIN).strftime("%H:%M")
+            warn(say(arguments, "DEVICE_INVITED", id=made.id, until=until))
     return ExitCode.GREEN
 
 

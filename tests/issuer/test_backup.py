@@ -12,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from litestar.testing import TestClient
 from sqlalchemy import inspect, select, text, update
 
 from issuer import audit, restore, verifier_devices
@@ -19,6 +20,7 @@ from issuer.application import Application
 from issuer.backup_file import BackupDamaged, BackupReader, BackupWriter
 from issuer.cli import main
 from issuer.database import connect_register
+from issuer.device_enrolment import confirm_device, invite_device
 from issuer.errors import IssuerRefusal
 from issuer.files import write_atomically
 from issuer.models import Base, PassRow, RevisionRow, StatusListRow, WithdrawnPlaceRow
@@ -32,10 +34,13 @@ from issuer.models_access import (
 )
 from issuer.models_delivery import WalletPassRow, WebhookEndpointRow
 from issuer.revocation_log import FILE_NAME as REVOCATIONS
+from issuer.verifier_devices import Role
+from issuer.web.app import create_app
 from issuer.workspace import CONFIG
 from keys.envelope import create_key_file
 from keys.errors import KeyRefusal
 from keys.store import KeyFile, Passphrase
+from tests.issuer.publication.app_device import AppDevice
 from tests.service import PERMIT, TENANT, TODAY, City, new_database, running_numbers
 
 NOW = TODAY.isoformat()
@@ -460,6 +465,45 @@ def test_credentials_are_kept_on_request(sqlite_backup: Place, tmp_path: Path) -
         assert connection.execute(text("SELECT revoked_at FROM api_clients")).scalars().all() == [None]
         assert connection.execute(text("SELECT locked_at FROM verifier_devices")).scalars().all() == [None]
     engine.dispose()
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["keep credentials", "lock"])
+def test_nobody_comes_in_by_a_restore_and_no_lease_runs(city: City, place: Place, kept: bool) -> None:
+    application = city.open()
+    with TestClient(create_app(application)) as http:
+        active, waiting = AppDevice(city.clock), AppDevice(city.clock)
+        invitations = []
+        for name in ("active", "waiting", "invited", "locked"):
+            with application.writing() as session:
+                made = invite_device(session, application, name, Role.WARDEN, [], actor="test")
+            invitations.append(made)
+        digits = active.enrol(http, invitations[0].code).json()["check_code"]
+        confirm_device(application, active.id, digits, actor="test")
+        assert active.lease(http).status_code == 201
+        shown = waiting.enrol(http, invitations[1].code).json()["check_code"]
+        with application.writing() as session:
+            verifier_devices.lock_device(session, application, invitations[3].id, actor="test")
+    assert run("backup", "--data", city.folder, "--out", place.file, "--at", NOW) == 0
+    place.bring(city, "keystore.key")
+    # So soon that the ten minutes are not over.
+    at = (TODAY + timedelta(minutes=1)).isoformat()
+    options = ["--accept-backup-log", *(["--keep-credentials"] if kept else [])]
+    assert place.restore(*options, at=at) == 0
+    restored = city.open(place.folder)
+    with restored.reading() as session:
+        rows = session.scalars(select(VerifierDeviceRow)).all()
+        assert [(row.id, row.lease_until) for row in rows] == [(active.id, None)]
+        assert audit.verify(session, TENANT).fault is None
+    with pytest.raises(IssuerRefusal, match="DEVICE_UNKNOWN"):
+        confirm_device(restored, waiting.id, shown, actor="test")
+    with TestClient(create_app(restored)) as http:
+        assert AppDevice(city.clock).enrol(http, invitations[2].code).status_code == 404
+        assert waiting.state(http) == "DEVICE_UNKNOWN"
+        assert active.state(http) == ("active" if kept else "locked")
+        if kept:
+            refused = active.ask(http, "GET", "/lists/plates.cwt")
+            assert (refused.status_code, refused.json()["code"]) == (401, "DEVICE_LEASE")
+            assert active.lease(http).status_code == 201
 
 
 @pytest.fixture

@@ -312,6 +312,7 @@ def test_what_is_not_signed_right(application: Application, http: Http, city: Ci
         assert refused(answers[name]) == (401, code), name
         assert answers[name].headers["www-authenticate"]
     assert answers["unknown device"].text == answers["flipped"].text == answers["other path"].text
+    device.lease(http)
     assert device.plates(http) == 200
 
 
@@ -404,12 +405,37 @@ def test_a_librarian_gets_neither_lease_nor_plates(application: Application, htt
     device = enrolled(application, http, city.clock, Role.LIBRARIAN)
     assert device.state(http) == "active"
     assert refused(device.lease(http)) == (403, "DEVICE_ROLE")
-    assert device.plates(http) == 401
+    assert refused(device.ask(http, "GET", "/lists/plates.cwt")) == (401, "DEVICE_NOT_ENROLLED")
+
+
+def test_plates_only_while_a_lease_runs(application: Application, http: Http, city: City) -> None:
+    publish_due(application)
+    device = enrolled(application, http, city.clock)
+
+    def plates(language: str = "de") -> Any:
+        headers = device.headers("GET", "/lists/plates.cwt") | {"Accept-Language": language}
+        return http.get("/lists/plates.cwt", headers=headers)
+
+    assert refused(plates()) == (401, "DEVICE_LEASE")
+    assert "Schicht" in plates().json()["detail"]
+    assert "shift" in plates("en").json()["detail"]
+    with application.reading() as session:
+        assert session.get_one(VerifierDeviceRow, (application.tenant, device.id)).last_sync_at is None
+    lease = device.lease(http).json()
+    city.clock.forward(seconds=lease["not_after"] - lease["issued_at"] - 1)
+    assert plates().status_code == 200
+    city.clock.forward(seconds=1)
+    assert refused(plates()) == (401, "DEVICE_LEASE")
+    # Its own state is told all the same, and it may begin again.
+    assert device.state(http) == "active"
+    device.lease(http)
+    assert plates().status_code == 200
 
 
 def test_a_lock_holds_from_the_next_request(application: Application, http: Http, city: City) -> None:
     publish_due(application)
     device = enrolled(application, http, city.clock)
+    device.lease(http)
     assert device.plates(http) == 200
     with application.writing() as session:
         lock_device(session, application, device.id, actor="test")
@@ -429,6 +455,7 @@ def test_the_neighbours_devices_are_unknown_here(
     invitation = invited(neighbour)
     assert refused(AppDevice(city.clock).enrol(here, invitation.code)) == (404, "INVITATION_UNKNOWN")
     device = enrolled(neighbour, there, city.clock)
+    device.lease(there)
     assert device.plates(there) == 200
     assert device.state(here) == "DEVICE_UNKNOWN"
     assert refused(device.lease(here)) == (401, "DEVICE_UNKNOWN")

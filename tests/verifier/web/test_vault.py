@@ -221,6 +221,21 @@ def test_locked_device_loses_its_list_and_keeps_the_lists_for_all(
     assert page.evaluate("() => refresh()")["outcome"] == "unchanged"
 
 
+def test_where_the_server_knows_no_lease_a_new_shift_may_begin(page: Page, server: ListsServer) -> None:
+    begun(page, server)
+    server.plates_refused = "DEVICE_LEASE"
+    told = page.evaluate("() => refresh()")
+    assert (told["outcome"], told["code"], told["plates"]) == ("unchanged", "DEVICE_LEASE", "refused")
+    assert state(page) == "empty"
+    assert "plates.cwt" not in page.evaluate("() => dump()")
+    # Without a key it does not ask for plates at all.
+    asked = len(server.signed)
+    assert page.evaluate("() => refresh()")["plates"] is None
+    assert len(server.signed) == asked
+    server.plates_refused = None
+    begun(page, server)
+
+
 def test_enrolment_and_signed_requests_are_what_the_service_takes(page: Page, server: ListsServer) -> None:
     keys: list[str] = []
 

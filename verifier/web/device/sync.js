@@ -27,7 +27,8 @@ const MINUTES_15 = 15 * 60_000;
 
 /**
  * What came of it. ``locked``: the office has locked or removed this device, the lists for all were still refreshed.
- * ``code`` says more: NO_ANSWER, ANSWER, TOO_LARGE, UNTRUSTED, ROLLED_BACK, OTHER_ROOT, or what a 401 said.
+ * ``code`` says more: NO_ANSWER, ANSWER, TOO_LARGE, UNTRUSTED, ROLLED_BACK, OTHER_ROOT, or what a 401 said. DEVICE_LEASE:
+ * for the server the shift is over, so key and list are gone and a new shift may begin.
  * ``plates`` is null where none were asked for. ``clockAhead`` is the device's clock less the server's, in seconds.
  * @typedef {object} Synced
  * @property {"updated" | "unchanged" | "offline" | "untrusted" | "locked"} outcome
@@ -127,7 +128,7 @@ class Run {
     if (!(await holdsTogether(trust))) throw await this.#refusal(memory, holdsTogether);
     const plates = await this.#bringPlates(trust);
     await this.#swap(checked, plates.change);
-    if (plates.locked) await this.vault?.destroy();
+    if (plates.locked || plates.code === "DEVICE_LEASE") await this.vault?.destroy();
     const outcome = plates.locked ? "locked" : this.#fetched ? "updated" : "unchanged";
     return this.#told(outcome, plates.code, plates.told);
   }

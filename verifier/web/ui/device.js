@@ -132,7 +132,8 @@ export class Device {
     const told = await sync({
       store: this.store, now: clock(), vault: open ? this.#vault : null, sign: open ? (path) => this.identity.sign(path) : null,
     });
-    this.lastRefresh = this.enrolment?.state === "locked" ? "locked" : told.outcome;
+    const over = told.code === "DEVICE_LEASE" ? "over" : told.outcome;
+    this.lastRefresh = this.enrolment?.state === "locked" ? "locked" : over;
     await this.reload();
     this.#changed();
     return this.lastRefresh;
@@ -189,6 +190,8 @@ export class Device {
    */
   async beginShift(chosen) {
     const wrap = "pin" in chosen ? chosen : { passkey: await createPasskey(this.enrolment?.name || "Stadtpass") };
+    // A refresh under way has no key for the new list, and may still end the old lease.
+    await this.#refreshing;
     await this.#vault.begin(await this.identity.lease(), wrap);
     await this.reload();
     await this.refresh();
