@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -303,11 +305,21 @@ def test_enrolment_and_plates(phone: Phone, city: VerifierCity) -> None:
         page.locator("input.plate").fill(plate)
         page.get_by_role("button", name="Prüfen", exact=True).click()
         page.locator('.verdict[data-reason="NOT_LISTED"]').wait_for()
+    # A service that knows of no lease, as after a restore: the list goes, and a new shift begins.
+    with closing(sqlite3.connect(city.folder / "data" / "register.db")) as register, register:
+        assert register.execute("UPDATE verifier_devices SET lease_until = NULL").rowcount == 1
     city.start()
-    phone.network = True
-    city.command("devices", "lock", invited["id"])
     page.locator(".next").click()
     page.get_by_role("button", name="Schicht", exact=True).click()
+    page.get_by_role("button", name="Listen laden").click()
+    page.get_by_text("Die Schicht ist zu Ende").wait_for()
+    page.locator("#pin").fill("975310")
+    page.locator("#pin-again").fill("975310")
+    page.get_by_role("button", name="Schicht beginnen").click()
+    page.locator('[data-vault="open"]').wait_for()
+    expect(page.locator('[data-check="plates"]')).to_have_attribute("data-ok", "yes")
+    city.command("devices", "lock", invited["id"])
+    phone.network = True
     page.get_by_role("button", name="Listen laden").click()
     page.get_by_text("Dieses Gerät ist gesperrt").first.wait_for()
     assert page.locator("[data-vault]").count() == 0

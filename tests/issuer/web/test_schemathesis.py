@@ -55,7 +55,7 @@ requests_per_minute = 0
 [webhooks]
 allowed_hosts = ["portal.example.org"]
 """
-OPERATIONS = 38
+OPERATIONS = 40
 
 
 @pytest.fixture
