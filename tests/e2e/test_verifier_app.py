@@ -23,16 +23,11 @@ from tests.e2e.verifier_city import (
     code_picture,
     write_clip,
 )  # fmt: skip
+from tests.e2e.verifier_screens import LOOKS, NARROW, check, choose_zone, ready, show, too_wide
 
 CHROMIUM = Path("/usr/bin/chromium")
-AXE = Path(__file__).parents[1] / "data" / "axe" / "axe.min.js"
 PHONE = {"width": 390, "height": 844}
-NARROW = {"width": 320, "height": 640}
 CAMERA_SHOWS = {"NOT_A_SEAL", "VALID", "REVOKED", "SUPERSEDED", "EXPIRED", "FORGED"}
-LOOKS = {  # colour: word, border, outline of the sign
-    "GREEN": ("GÜLTIG", "solid"), "AMBER": ("GENAUER PRÜFEN", "dashed"),
-    "RED": ("UNGÜLTIG", "double"), "GREY": ("KEINE AUSSAGE", "dotted"),
-}  # fmt: skip
 
 pytestmark = [
     pytest.mark.slow,
@@ -91,12 +86,6 @@ def phone(playwright: Playwright, city: VerifierCity, tmp_path: Path) -> Iterato
     made.context.close()
 
 
-def ready(page: Page) -> None:
-    """The device says that it can go out: app and lists are kept."""
-    for check in ("cache", "lists", "clock", "decoder", "selftest"):
-        expect(page.locator(f'[data-check="{check}"]')).to_have_attribute("data-ok", "yes", timeout=15_000)
-
-
 def camera_round(page: Page) -> set[str]:
     """Every verdict that the camera's clip leads to, each seen at least once."""
     found: set[str] = set()
@@ -135,38 +124,6 @@ def test_all_verdicts_with_and_without_the_server(phone: Phone, city: VerifierCi
     city.start()
 
 
-def faults(page: Page) -> list[str]:
-    # A tool's script, put in past the page's own policy.
-    page.evaluate(AXE.read_text("utf-8"))
-    found = page.evaluate(
-        "() => axe.run(document, {runOnly: ['wcag2a','wcag2aa','wcag21a','wcag21aa','wcag22aa','best-practice']})"
-    )
-    return [f"{one['id']}: {node['html'][:120]}" for one in found["violations"] for node in one["nodes"]]
-
-
-def too_wide(page: Page) -> bool:
-    return bool(
-        page.evaluate(
-            """() => [document.documentElement, document.querySelector('main')]
-            .some((one) => one.scrollWidth > one.clientWidth)"""
-        )
-    )
-
-
-def check(page: Page, what: str) -> None:
-    """What axe finds, and what it does not: sideways scrolling, small targets, the heading, the focus."""
-    assert faults(page) == [], what
-    assert not too_wide(page), what
-    small = page.evaluate(
-        """() => [...document.querySelectorAll('button, select, summary, input:not([type=file])')]
-        .map((one) => one.closest('label') ?? one)
-        .filter((one) => one.offsetParent && (one.offsetHeight < 43.5 || one.offsetWidth < 40))
-        .map((one) => `${one.textContent} ${one.offsetWidth} x ${one.offsetHeight}`)"""
-    )
-    assert small == [], what
-    assert page.locator("h1").count() == 1, what
-
-
 def test_every_screen_for_everybody(phone: Phone, city: VerifierCity) -> None:
     page = phone.open(viewport=NARROW)
     ready(page)
@@ -198,18 +155,6 @@ def test_every_screen_for_everybody(phone: Phone, city: VerifierCity) -> None:
         page.evaluate("document.documentElement.style.fontSize = ''")
         page.locator(".next").click()
     assert phone.complaints == []
-
-
-def choose_zone(page: Page, code: str) -> None:
-    page.get_by_role("button", name="Schicht", exact=True).click()
-    page.locator("#zone").select_option(code)
-    page.get_by_role("button", name="Scannen", exact=True).click()
-
-
-def show(page: Page, text: str) -> None:
-    """Type a code into the field below the camera."""
-    page.locator("#typed").fill(text)
-    page.locator(".typein button").click()
 
 
 def test_languages_photo_scanner_and_desk(phone: Phone, city: VerifierCity, tmp_path: Path) -> None:

@@ -29,8 +29,11 @@ from passes.periods import BERLIN
 from tests.e2e import commandline
 from tests.e2e.commandline import LIBRARY, PERMIT
 
-VALID, REVOKED, SUPERSEDED, EXPIRED, CARD = "B-1", "B-2", "B-3", "B-4", "M-1"
-PLATES = {VALID: "D-OB 123", REVOKED: "D-AB 2", SUPERSEDED: "D-AB 3", EXPIRED: "D-AB 4"}
+VALID, REVOKED, SUPERSEDED, EXPIRED, AMBIGUOUS, CARD = "B-1", "B-2", "B-3", "B-4", "B-5", "M-1"
+# Without its dash the last one is also UEM-A 123.
+PLATES = {
+    VALID: "D-OB 123", REVOKED: "D-AB 2", SUPERSEDED: "D-AB 3", EXPIRED: "D-AB 4", AMBIGUOUS: "UE-MA 123",
+}  # fmt: skip
 FRAME = (1280, 720)
 _FRAMES_EACH, _FRAMES_BETWEEN = 8, 5
 
@@ -54,8 +57,8 @@ class VerifierCity:
         return f"http://localhost:{self.port}"
 
     def command(self, *arguments: object) -> str:
-        done = commandline.run(*arguments, "--data", self.folder / "data")
-        assert done.returncode == 0, done.stdout + done.stderr
+        done = commandline.main_in_process(*arguments, "--data", self.folder / "data")
+        assert done.code == 0, done.stdout + done.stderr
         return done.stdout
 
     def set_up(self) -> VerifierCity:

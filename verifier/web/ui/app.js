@@ -100,9 +100,16 @@ export class App {
     this.viewfinder = null;
   }
 
-  /** Draw the screen at hand anew: something it shows has changed. */
+  /** Draw the screen at hand anew, because something it shows has changed: focus and place stay. */
   again() {
-    if (this.#name !== "verdict") this.go(this.#name);
+    if (this.#name === "verdict") return;
+    const held = document.activeElement;
+    const { scrollTop } = this.#main;
+    this.go(this.#name);
+    this.#main.scrollTop = scrollTop;
+    const same = [...this.#root.querySelectorAll(held?.tagName ?? "h1")].find((one) =>
+      held?.id ? one.id === held.id : one.textContent === held?.textContent);
+    if (same instanceof HTMLElement) same.focus({ preventScroll: true });
   }
 
   /**

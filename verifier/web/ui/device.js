@@ -151,16 +151,14 @@ export class Device {
     }
   }
 
-  /** How the office sees the device now; without network as it saw it last. */
+  /** How the office sees the device now; without network as it saw it last. Locked, it loses key and plate list first. */
   async #askOffice() {
     try {
-      await this.store.put("state", "self", await this.identity.self());
+      const told = await this.identity.self();
+      if (told.state === "locked") await this.#vault.destroy();
+      await this.store.put("state", "self", told);
     } catch (fault) {
       if (!(fault instanceof Refusal)) throw fault;
-      if (fault.params["problem"] === "DEVICE_LOCKED") {
-        await this.store.update("state", "self", (known) => ({ .../** @type {object} */ (known ?? {}), state: "locked" }));
-        await this.#vault.destroy();
-      }
     }
     await this.reload();
   }
@@ -192,9 +190,19 @@ export class Device {
     const wrap = "pin" in chosen ? chosen : { passkey: await createPasskey(this.enrolment?.name || "Stadtpass") };
     // A refresh under way has no key for the new list, and may still end the old lease.
     await this.#refreshing;
-    await this.#vault.begin(await this.identity.lease(), wrap);
+    await this.#vault.begin(await this.#lease(), wrap);
     await this.reload();
     await this.refresh();
+  }
+
+  /** @throws {Refusal} NO_ANSWER, ANSWER; what the office has against this device is known afterwards */
+  async #lease() {
+    try {
+      return await this.identity.lease();
+    } catch (refusal) {
+      if (refusal instanceof Refusal && refusal.params["problem"]) await this.#askOffice();
+      throw refusal;
+    }
   }
 
   /**

@@ -145,6 +145,7 @@ function unlockPart(app) {
     } catch (refusal) {
       const code = Reflect.get(Object(refusal), "code");
       if (typeof code !== "string") throw refusal;
+      if (device.enrolment?.state === "locked") return app.go("start");
       first.input.value = "";
       fault.textContent = vaultFault(say, code, refusal);
       first.input.focus();
@@ -158,7 +159,8 @@ function unlockPart(app) {
     else if (second !== null && second.input.value !== value) fault.textContent = say("PIN_DIFFERS");
     else void attempt(() => (fresh ? device.beginShift({ pin: value }) : device.unlock({ pin: value })));
   };
-  return h("form", { class: "panel", "data-vault": state, onsubmit: submit },
+  // Its own sentences: the browser's would vanish, and speak the browser's language.
+  return h("form", { class: "panel", "data-vault": state, novalidate: true, onsubmit: submit },
     h("h2", {}, say(fresh ? "SHIFT_NEW" : "SHIFT_UNLOCK")),
     state === "expired" ? h("p", {}, say("SHIFT_EXPIRED")) : null,
     first.element, second?.element ?? null,

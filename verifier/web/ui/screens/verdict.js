@@ -8,6 +8,8 @@ import { button, h, icon } from "../dom.js";
 
 const SIGNS = /** @type {const} */ ({ GREEN: "yes", AMBER: "look", RED: "no", GREY: "unknown" });
 const SECOND = 1000;
+/** A second Enter of a hand scanner, or of a finger, comes sooner than anybody has read a verdict. */
+const NOT_READ_YET_MS = 400;
 
 /**
  * @param {import("../app.js").App} app
@@ -24,6 +26,7 @@ export function showVerdict(app, outcome) {
   const tick = () => (clock.textContent = clockOf(app.now));
   tick();
   const ticking = setInterval(tick, SECOND);
+  const onward = keysOnward(() => app.go(app.home));
   const next = button(say("NEXT_CHECK"), () => app.go(app.home), { class: "button primary next" });
   const back = colour === "GREEN" && app.device.settings.desk ? autoReturn(app) : null;
   const sentence = h("p", { class: "sentence" }, outcome.askLibrary ? say(app.device.settings.desk ? "ASK_LIBRARY_DESK" : "ASK_LIBRARY") : reasonOf(verdict, say));
@@ -49,9 +52,25 @@ export function showVerdict(app, outcome) {
     focus: heading,
     stop: () => {
       clearInterval(ticking);
+      onward.stop();
       back?.stop();
     },
   };
+}
+
+/**
+ * Escape leads on, and Enter where it presses no button.
+ * @param {() => void} go
+ */
+function keysOnward(go) {
+  const shown = performance.now();
+  /** @param {KeyboardEvent} event */
+  const press = (event) => {
+    const onward = event.key === "Escape" || (event.key === "Enter" && !(event.target instanceof HTMLButtonElement));
+    if (onward && !event.repeat && event.timeStamp - shown > NOT_READ_YET_MS) go();
+  };
+  addEventListener("keydown", press);
+  return { stop: () => removeEventListener("keydown", press) };
 }
 
 /**
