@@ -286,6 +286,15 @@ def contrast(shot: bytes) -> float:
     return (max(found) + 0.05) / (min(found) + 0.05)
 
 
+# How many lines each word of an element takes.
+LINES = """(one) => [...one.firstChild.data.matchAll(/\\S+/g)].map(({ 0: word, index }) => {
+  const range = document.createRange();
+  range.setStart(one.firstChild, index);
+  range.setEnd(one.firstChild, index + word.length);
+  return range.getClientRects().length;
+})"""
+
+
 def test_verdicts_without_red_and_green(phone: Callable[..., Page], city: VerifierCity) -> None:
     page = phone()
     page.context.new_cdp_session(page).send("Emulation.setEmulatedVisionDeficiency", {"type": "deuteranopia"})
@@ -299,6 +308,7 @@ def test_verdicts_without_red_and_green(phone: Callable[..., Page], city: Verifi
         icon, sign = verdict.locator("h1 svg path").all()
         border = verdict.evaluate("(one) => getComputedStyle(one).borderTopStyle")
         word = verdict.locator("h1").inner_text()
+        assert set(verdict.locator("h1 span").evaluate(LINES)) == {1}, word
         looks.update([icon.get_attribute("d"), sign.get_attribute("d"), border, word])
         assert contrast(verdict.locator("h1").screenshot()) >= 4.5, colour
         page.locator(".next").click()
