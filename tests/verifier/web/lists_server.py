@@ -110,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Date", formatdate(self.server.now, usegmt=True))
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(data)))
-        self.send_header("Content-Security-Policy", POLICY)
+        self.send_header("Content-Security-Policy", POLICY.format(webassembly=" 'wasm-unsafe-eval'"))
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.end_headers()
