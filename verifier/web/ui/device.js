@@ -24,6 +24,8 @@ import { Wedge } from "../scan/wedge.js";
 /** @typedef {{state: "empty" | "locked" | "open" | "expired", until: number | null, method: "pin" | "passkey", offered: boolean}} VaultView */
 
 const MILLISECONDS = 1000;
+/** What the service says to a device that was locked or removed. */
+const WITHDRAWN = new Set(["DEVICE_LOCKED", "DEVICE_UNKNOWN"]);
 const VIBRATIONS = { GREEN: [80], AMBER: [80, 120, 80], RED: [500], GREY: [80, 120, 80, 120, 80] };
 const BEEP_HERTZ = 880;
 const BEEP_SECONDS = 0.12;
@@ -153,15 +155,27 @@ export class Device {
   /** How the office sees the device now; without network as it saw it last. */
   async #askOffice() {
     try {
-      await this.store.put("state", "self", await this.identity.self());
+      const self = await this.identity.self();
+      await this.store.put("state", "self", self);
+      if (self.state !== "active") await this.#withdraw();
     } catch (fault) {
       if (!(fault instanceof Refusal)) throw fault;
-      if (fault.params["problem"] === "DEVICE_LOCKED") {
+      if (WITHDRAWN.has(String(fault.params["problem"]))) {
         await this.store.update("state", "self", (known) => ({ .../** @type {object} */ (known ?? {}), state: "locked" }));
-        await this.#vault.destroy();
+        await this.#withdraw();
       }
     }
     await this.reload();
+  }
+
+  /** Give up key and plate list: this device may not have them, or not any more. */
+  async #withdraw() {
+    this.#dropPlates();
+    if ((await this.#vault.state()) !== "empty") await this.#vault.destroy();
+  }
+
+  #dropPlates() {
+    if (this.#lists !== null) this.#lists.trust.plateList = null;
   }
 
   /** Ask whether the office has confirmed this device; tells the app where that has changed. */
