@@ -268,6 +268,34 @@ def test_another_citys_root_is_refused(page: Page, server: ListsServer) -> None:
     assert page.evaluate("() => refresh()")["outcome"] == "updated"
 
 
+def enrolled_by(page: Page, server: ListsServer, kid: str) -> Any:
+    server.answers["/check/devices"] = lambda body: (
+        201,
+        {
+            "device": DEVICE,
+            "check_code": (shown := check_code(CODE, json.loads(body)["public_key"]))[:3] + " " + shown[3:],
+        },
+    )
+    return page.evaluate("(link) => outcome(() => device.identity.enrol(link))", f"#enrol={CODE}.{kid}")
+
+
+def test_invitation_names_the_root_that_is_trusted_already(page: Page, server: ListsServer) -> None:
+    page.evaluate("async () => { await device.store.wipe(); await refresh(); }")
+    assert enrolled_by(page, server, "0" * 16) == ["OTHER_ROOT", {}]
+    assert server.posted == []
+    assert page.evaluate("() => device.identity.device()") is None
+    assert enrolled_by(page, server, server.city.root.kid.hex()) is None
+    assert page.evaluate("() => device.identity.device()")["id"] == DEVICE
+
+
+def test_invitation_decides_which_root_is_trusted_first(page: Page, server: ListsServer) -> None:
+    page.evaluate("() => device.store.wipe()")
+    assert enrolled_by(page, server, "0" * 16) is None
+    told = page.evaluate("() => refresh()")
+    assert (told["outcome"], told["code"]) == ("untrusted", "OTHER_ROOT")
+    assert page.evaluate("() => device.store.get('state', 'memory')") is None
+
+
 def test_passkey_opens_it_where_it_gives_a_secret(
     context: BrowserContext, page: Page, server: ListsServer
 ) -> None:

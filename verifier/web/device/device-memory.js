@@ -4,6 +4,7 @@
  * roll-back stays visible where only one of them was lost.
  */
 
+import { hex, sha256 } from "../core/bytes.js";
 import { Refusal } from "../core/errors.js";
 import { Memory } from "../core/memory.js";
 
@@ -69,6 +70,15 @@ export function forgetCopy() {
   } catch {
     // Switched off: there is none.
   }
+}
+
+/**
+ * The key id of a root as an invitation names it.
+ * @param {Uint8Array} spki
+ * @returns {Promise<string>} hex
+ */
+export async function rootKidOf(spki) {
+  return hex((await sha256(spki)).slice(0, 8));
 }
 
 function storedCopy() {

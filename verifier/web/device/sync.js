@@ -4,7 +4,6 @@
  * a set that holds together replaces the old one, in one transaction. Checks never wait for this.
  */
 
-import { hex, sha256 } from "../core/bytes.js";
 import { Refusal } from "../core/errors.js";
 import { INDEX_MAX_BYTES } from "../core/list-index.js";
 import { Memory } from "../core/memory.js";
@@ -12,12 +11,13 @@ import { PLATE_LIST_MAX_BYTES } from "../core/plate-list.js";
 import { STATUS_LIST_MAX_BYTES } from "../core/status-list.js";
 import { loadTrust, spkiOfPem } from "../core/trust.js";
 import { BUNDLE_MAX_BYTES } from "../core/bundle.js";
-import { copyMemory, memoryOf, merged } from "./device-memory.js";
+import { copyMemory, memoryOf, merged, rootKidOf } from "./device-memory.js";
 import { download } from "./download.js";
 import { BUNDLE, INDEX, PLATES, ROOT, statusName, storedFile, trustFiles } from "./trust-files.js";
 
 const LONGEST_ROOT = 10_000;
-const LOCK = "stadtpass-sync";
+/** Held by whoever changes lists or pinned root. */
+export const SYNC_LOCK = "stadtpass-sync";
 const MINUTES_15 = 15 * 60_000;
 
 /** @typedef {import("./store.js").Store} Store */
@@ -59,7 +59,7 @@ const MINUTES_15 = 15 * 60_000;
 export async function sync({ store, now, ask = (url, init) => fetch(url, init), vault = null, sign = null }) {
   const run = new Run(store, now, ask, vault, sign);
   // Another tab at the same work is waited for: then nearly everything is unchanged.
-  return await navigator.locks.request(LOCK, async () => await run.finish());
+  return await navigator.locks.request(SYNC_LOCK, async () => await run.finish());
 }
 
 /**
@@ -141,8 +141,7 @@ class Run {
     if (memory.rootSpki === null) {
       await this.#bring(ROOT, "lists/root.pub", LONGEST_ROOT);
       const spki = spkiOfPem(trustFiles(this.#aside).rootPem ?? "");
-      const kid = hex((await sha256(spki)).slice(0, 8));
-      if (typeof rootKid === "string" && rootKid !== kid) throw new Refusal("OTHER_ROOT");
+      if (typeof rootKid === "string" && rootKid !== (await rootKidOf(spki))) throw new Refusal("OTHER_ROOT");
     }
     await this.#bring(BUNDLE, "lists/bundle.cwt", BUNDLE_MAX_BYTES);
     await this.#bring(INDEX, "lists/index.cwt", INDEX_MAX_BYTES);
