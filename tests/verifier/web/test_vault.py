@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.web_pages import browser, needs_chromium
 
 pytestmark = needs_chromium
 START = seconds(NOW)
+LATER = NOW + timedelta(hours=1)
 CODE = "A" * 21 + "w"
 DEVICE = "0123456789abcdef" * 2
 # Puts the device's parts together under a clock that the test sets.
@@ -187,9 +190,14 @@ def test_nothing_opens_after_the_lease_also_with_the_clock_put_back(
     assert page.evaluate("(key) => entries(key)", PLATE.key) is None
     page.close()
     again = opened(context, server, START)
-    assert state(again) == "empty"
+    # Told for as long as nobody begins another shift.
+    assert [state(again), state(again)] == ["expired", "expired"]
     assert tried(again, "246813")[0] == "VAULT_EMPTY"
-    assert "plates.cwt" not in again.evaluate("() => dump()")
+    stored = again.evaluate("() => dump()")
+    assert "plates.cwt" not in stored
+    assert "lease-1" not in stored
+    begun(again, server)
+    assert state(again) == "open"
 
 
 def test_signed_time_ends_the_lease_where_the_clock_stands_still(page: Page, server: ListsServer) -> None:
@@ -219,6 +227,43 @@ def test_locked_device_loses_its_list_and_keeps_the_lists_for_all(
     assert (told["outcome"], told["code"]) == ("locked", code)
     assert state(page) == "empty"
     assert page.evaluate("() => refresh()")["outcome"] == "unchanged"
+
+
+@pytest.mark.parametrize(
+    ("fault", "plates", "code"),
+    [
+        (503, "offline", "ANSWER"),
+        (403, "offline", "ANSWER"),
+        ("drop", "offline", "NO_ANSWER"),
+        ("cut", "refused", "UNTRUSTED"),
+    ],
+)
+def test_plate_list_that_fails_holds_up_no_revocation(
+    page: Page, server: ListsServer, fault: Any, plates: str, code: str
+) -> None:
+    begun(page, server)
+    server.city.publish(LATER)
+    server.faults = {"/lists/plates.cwt": fault}
+    told = page.evaluate("() => refresh()")
+    assert (told["outcome"], told["plates"], told["code"]) == ("updated", plates, code)
+    lists = page.evaluate("async () => (await device.store.get('state', 'memory')).lists")
+    assert lists["index"][1] == seconds(LATER)
+    assert page.evaluate("(key) => entries(key)", PLATE.key) == 1
+    server.faults = {}
+    again = page.evaluate("() => refresh()")
+    assert (again["outcome"], again["plates"], again["code"]) == ("updated", "updated", None)
+
+
+def test_vault_closed_during_sync_holds_up_no_revocation(page: Page, server: ListsServer) -> None:
+    begun(page, server)
+    server.city.publish(LATER)
+    server.faults = {"/lists/plates.cwt": (gate := threading.Event())}
+    with page.expect_request("**/plates.cwt"):
+        page.evaluate("() => { globalThis.running = refresh(); }")
+    page.evaluate("() => device.vault.close()")
+    gate.set()
+    told = page.evaluate("() => running")
+    assert (told["outcome"], told["plates"], told["code"]) == ("updated", "refused", "VAULT_EMPTY")
 
 
 def test_enrolment_and_signed_requests_are_what_the_service_takes(page: Page, server: ListsServer) -> None:
