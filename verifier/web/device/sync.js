@@ -67,7 +67,7 @@ export async function sync({ store, now, ask = (url, init) => fetch(url, init), 
 }
 
 /**
- * Sync now, whenever the network comes back, and every 15 minutes while the page is to be seen.
+ * Sync now, whenever the network or the page comes back, and every 15 minutes while the page is to be seen.
  * @param {() => Promise<unknown>} work must not throw
  * @returns {() => void} stops it
  */
@@ -77,10 +77,12 @@ export function keepInSync(work) {
   };
   const timer = setInterval(visible, MINUTES_15);
   addEventListener("online", visible);
+  document.addEventListener("visibilitychange", visible);
   void work();
   return () => {
     clearInterval(timer);
     removeEventListener("online", visible);
+    document.removeEventListener("visibilitychange", visible);
   };
 }
 
