@@ -169,18 +169,23 @@ def test_lists_without_a_memory_count_for_nothing(page: Page, server: ListsServe
     assert trusted(page)["connectOnce"] is False
 
 
-def test_list_tampered_in_storage_is_absent(page: Page) -> None:
+@pytest.mark.parametrize("name", ["bundle.cwt", "index.cwt", f"status/{LIST_NUMBER}"])
+def test_list_tampered_in_storage_is_absent_until_the_next_sync(page: Page, name: str) -> None:
     synced(page)
+    sound = trusted(page)
     page.evaluate(
-        """async () => {
+        """async (name) => {
           const { openStore } = await import("/check/device/store.js");
-          await (await openStore()).update("files", "index.cwt", ({ data, etag }) => {
+          await (await openStore()).update("files", name, ({ data, etag }) => {
             data[data.length - 1] ^= 1;
             return { data, etag };
           });
-        }"""
+        }""",
+        name,
     )
-    assert trusted(page)["connectOnce"] is True
+    assert trusted(page) != sound
+    assert synced(page)["outcome"] == "updated"
+    assert trusted(page) == sound
 
 
 def test_page_closed_during_sync_leaves_the_old_set(

@@ -93,6 +93,13 @@ def test_log_is_off_until_switched_on_and_deletes_itself(page: Page, city: tuple
     assert page.evaluate(read, [START, 0]) == [0, 0]
 
 
+def test_log_of_an_app_that_is_never_closed_deletes_itself(page: Page, city: tuple[City, str]) -> None:
+    checked(page, city[0].seal(expires=START - DAY), 7)
+    assert len(checked(page, city[0].seal(), 7)["after"]["log"]) == 1
+    (entry,) = checked(page, city[0].seal(), 7, START + 7 * DAY)["after"]["log"].values()
+    assert entry["at"] == START + 7 * DAY
+
+
 def test_table_of_the_log_holds_no_formula(page: Page) -> None:
     made = page.evaluate(
         """async (at) => {
@@ -111,8 +118,10 @@ def test_days_older_than_a_month_are_forgotten(page: Page) -> None:
           const { count, counters } = await import("/check/device/day-counters.js");
           const store = await openStore();
           for (const at of [now - 40 * 86400, now - 86400, now]) await count(store, "RED", at);
-          return (await counters(store, now)).map((one) => [one.day, one.counts.RED]);
+          const kept = (await store.read("counters")).counters.size;
+          return [kept, (await counters(store, now)).map((one) => [one.day, one.counts.RED])];
         }""",
         START,
     )
-    assert told == [["2026-11-20", 1], ["2026-11-19", 1]]
+    # Without anybody asking: an app that is never closed forgets as well.
+    assert told == [2, [["2026-11-20", 1], ["2026-11-19", 1]]]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import os
+import threading
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from tests.web_pages import browser, needs_chromium
 
 pytestmark = needs_chromium
 START = seconds(NOW)
+LATER = NOW + timedelta(hours=1)
 CODE = "A" * 21 + "w"
 DEVICE = "0123456789abcdef" * 2
 # Puts the device's parts together under a clock that the test sets.
@@ -187,9 +190,14 @@ def test_nothing_opens_after_the_lease_also_with_the_clock_put_back(
     assert page.evaluate("(key) => entries(key)", PLATE.key) is None
     page.close()
     again = opened(context, server, START)
-    assert state(again) == "empty"
+    # Told for as long as nobody begins another shift.
+    assert [state(again), state(again)] == ["expired", "expired"]
     assert tried(again, "246813")[0] == "VAULT_EMPTY"
-    assert "plates.cwt" not in again.evaluate("() => dump()")
+    stored = again.evaluate("() => dump()")
+    assert "plates.cwt" not in stored
+    assert "lease-1" not in stored
+    begun(again, server)
+    assert state(again) == "open"
 
 
 def test_signed_time_ends_the_lease_where_the_clock_stands_still(page: Page, server: ListsServer) -> None:
@@ -234,6 +242,43 @@ def test_where_the_server_knows_no_lease_a_new_shift_may_begin(page: Page, serve
     assert len(server.signed) == asked
     server.plates_refused = None
     begun(page, server)
+
+
+@pytest.mark.parametrize(
+    ("fault", "plates", "code"),
+    [
+        (503, "offline", "ANSWER"),
+        (403, "offline", "ANSWER"),
+        ("drop", "offline", "NO_ANSWER"),
+        ("cut", "refused", "UNTRUSTED"),
+    ],
+)
+def test_plate_list_that_fails_holds_up_no_revocation(
+    page: Page, server: ListsServer, fault: Any, plates: str, code: str
+) -> None:
+    begun(page, server)
+    server.city.publish(LATER)
+    server.faults = {"/lists/plates.cwt": fault}
+    told = page.evaluate("() => refresh()")
+    assert (told["outcome"], told["plates"], told["code"]) == ("updated", plates, code)
+    lists = page.evaluate("async () => (await device.store.get('state', 'memory')).lists")
+    assert lists["index"][1] == seconds(LATER)
+    assert page.evaluate("(key) => entries(key)", PLATE.key) == 1
+    server.faults = {}
+    again = page.evaluate("() => refresh()")
+    assert (again["outcome"], again["plates"], again["code"]) == ("updated", "updated", None)
+
+
+def test_vault_closed_during_sync_holds_up_no_revocation(page: Page, server: ListsServer) -> None:
+    begun(page, server)
+    server.city.publish(LATER)
+    server.faults = {"/lists/plates.cwt": (gate := threading.Event())}
+    with page.expect_request("**/plates.cwt"):
+        page.evaluate("() => { globalThis.running = refresh(); }")
+    page.evaluate("() => device.vault.close()")
+    gate.set()
+    told = page.evaluate("() => running")
+    assert (told["outcome"], told["plates"], told["code"]) == ("updated", "refused", "VAULT_EMPTY")
 
 
 def test_enrolment_and_signed_requests_are_what_the_service_takes(page: Page, server: ListsServer) -> None:
@@ -281,6 +326,34 @@ def test_another_citys_root_is_refused(page: Page, server: ListsServer) -> None:
     assert (told["outcome"], told["code"]) == ("untrusted", "OTHER_ROOT")
     page.evaluate('(kid) => device.store.put("state", "rootKid", kid)', server.city.root.kid.hex())
     assert page.evaluate("() => refresh()")["outcome"] == "updated"
+
+
+def enrolled_by(page: Page, server: ListsServer, kid: str) -> Any:
+    server.answers["/check/devices"] = lambda body: (
+        201,
+        {
+            "device": DEVICE,
+            "check_code": (shown := check_code(CODE, json.loads(body)["public_key"]))[:3] + " " + shown[3:],
+        },
+    )
+    return page.evaluate("(link) => outcome(() => device.identity.enrol(link))", f"#enrol={CODE}.{kid}")
+
+
+def test_invitation_names_the_root_that_is_trusted_already(page: Page, server: ListsServer) -> None:
+    page.evaluate("async () => { await device.store.wipe(); await refresh(); }")
+    assert enrolled_by(page, server, "0" * 16) == ["OTHER_ROOT", {}]
+    assert server.posted == []
+    assert page.evaluate("() => device.identity.device()") is None
+    assert enrolled_by(page, server, server.city.root.kid.hex()) is None
+    assert page.evaluate("() => device.identity.device()")["id"] == DEVICE
+
+
+def test_invitation_decides_which_root_is_trusted_first(page: Page, server: ListsServer) -> None:
+    page.evaluate("() => device.store.wipe()")
+    assert enrolled_by(page, server, "0" * 16) is None
+    told = page.evaluate("() => refresh()")
+    assert (told["outcome"], told["code"]) == ("untrusted", "OTHER_ROOT")
+    assert page.evaluate("() => device.store.get('state', 'memory')") is None
 
 
 def test_passkey_opens_it_where_it_gives_a_secret(

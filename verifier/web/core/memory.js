@@ -23,6 +23,8 @@ export class Memory {
   #lists = new Map();
   /** @type {Map<string, [number, number]>} entry: status, sequence of the list that said so */
   #seen = new Map();
+  /** @type {Map<string, [number, number]>} what this run was told of entries, valid ones it lifted included; not stored */
+  #noted = new Map();
 
   /** The newest signed time ever seen, 0 for none. */
   get newestTime() {
@@ -76,6 +78,7 @@ export class Memory {
         this.#seen.delete(oldest);
       }
     }
+    this.#noted.set(entry, [status, sequence]);
     this.changed = true;
   }
 
@@ -100,17 +103,53 @@ export class Memory {
    * @param {Memory} other
    */
   add(other) {
+    this.addLists(other);
+    this.hear(other.#seen);
+    if (this.rootSpki === null && other.rootSpki !== null) this.pin(other.rootSpki);
+  }
+
+  /**
+   * Of each list the highest sequence and the newest time count.
+   * @param {Memory} other
+   */
+  addLists(other) {
     for (const [name, [sequence, issuedAt]] of other.#lists) {
       const [known, newest] = this.#lists.get(name) ?? [-1, 0];
       if (sequence <= known && issuedAt <= newest) continue;
       this.#lists.set(name, [Math.max(sequence, known), Math.max(issuedAt, newest)]);
       this.changed = true;
     }
-    for (const [entry, [status, sequence]] of other.#seen) {
+  }
+
+  /**
+   * Take what this run has noted of entries, and count it as stored from here on.
+   * @returns {Map<string, [number, number]>}
+   */
+  takeNoted() {
+    const noted = this.#noted;
+    this.#noted = new Map();
+    this.changed = false;
+    return noted;
+  }
+
+  /**
+   * Note again what could not be stored; what was noted meanwhile stays.
+   * @param {Map<string, [number, number]>} noted
+   */
+  giveBack(noted) {
+    this.#noted = new Map([...noted, ...this.#noted]);
+    this.changed = true;
+  }
+
+  /**
+   * Hear what another run was told of entries: the newest list counts, a newer valid lifts an older invalid.
+   * @param {Map<string, [number, number]>} noted
+   */
+  hear(noted) {
+    for (const [entry, [status, sequence]] of noted) {
       const [list = "", index = ""] = entry.split(":");
       this.rememberStatus(Number(list), Number(index), status, sequence);
     }
-    if (this.rootSpki === null && other.rootSpki !== null) this.pin(other.rootSpki);
   }
 
   /** @returns {MemoryJson} */

@@ -13,13 +13,16 @@ const MOST = 2000;
 /** @typedef {{at: number, verdict: string, reason: string, last4: string}} LogEntry */
 
 /**
+ * Note a check that was not green, and delete what is too old.
  * @param {Store} store
  * @param {import("../core/verdict.js").Verdict} verdict
  * @param {number} now seconds
  * @param {number} days of `Settings`; 0 writes nothing
  */
 export async function note(store, { verdict, reason, number }, now, days) {
-  if (days === 0 || verdict === "GREEN") return;
+  if (days === 0) return;
+  await entries(store, now, days);
+  if (verdict === "GREEN") return;
   const last4 = (number ?? "").replace(/[^A-Za-z0-9]/g, "").slice(-4);
   const key = `${String(now).padStart(12, "0")}-${crypto.randomUUID()}`;
   await store.put("log", key, { at: now, verdict, reason, last4 });

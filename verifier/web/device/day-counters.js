@@ -11,6 +11,7 @@ const DAY = 86_400;
 /** @typedef {import("./store.js").Store} Store */
 
 /**
+ * Count a check, and forget the days that are too old.
  * @param {Store} store
  * @param {Colour} colour
  * @param {number} now seconds
@@ -20,6 +21,7 @@ export async function count(store, colour, now) {
     const counts = asCounts(known);
     return { ...counts, [colour]: counts[colour] + 1 };
   });
+  await counters(store, now);
 }
 
 /**

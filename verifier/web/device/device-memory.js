@@ -4,6 +4,7 @@
  * roll-back stays visible where only one of them was lost.
  */
 
+import { hex, sha256 } from "../core/bytes.js";
 import { Refusal } from "../core/errors.js";
 import { Memory } from "../core/memory.js";
 
@@ -26,28 +27,42 @@ export function memoryOf(stored) {
 }
 
 /**
- * The stored form of ``memory`` with what was stored meanwhile added: nothing ever gets lower.
+ * What is stored with the lists of ``memory`` added: no sequence gets lower. Entries are those that are stored: a verdict that
+ * was lifted meanwhile does not come back.
  * @param {unknown} stored
  * @param {Memory} memory whose root counts
  * @returns {import("../core/memory.js").MemoryJson}
  */
 export function merged(stored, memory) {
-  const both = memory.copy();
-  const known = read(stored);
-  if (known !== null) both.add(known);
-  return both.toJson();
+  const known = read(stored) ?? memory.copy();
+  known.addLists(memory);
+  if (memory.rootSpki !== null) known.pin(memory.rootSpki);
+  return known.toJson();
 }
 
 /**
- * Store what ``memory`` has learnt from checks; a root that another tab has moved to stays.
+ * Store what ``memory`` has learnt from checks, as far as no newer list has said otherwise meanwhile; a root that another
+ * tab has moved to stays.
  * @param {Store} store
- * @param {Memory} memory
+ * @param {Memory} memory which still is to be stored where this fails
+ * @throws {Refusal} STORAGE
  */
 export async function saveMemory(store, memory) {
   if (!memory.changed) return;
-  memory.changed = false;
-  const json = await store.update("state", KEY, (stored) => merged(memory.toJson(), read(stored) ?? memory));
-  copyMemory(json);
+  const noted = memory.takeNoted();
+  try {
+    const json = await store.update("state", KEY, (stored) => {
+      const known = read(stored) ?? memory.copy();
+      known.addLists(memory);
+      if (known.rootSpki === null && memory.rootSpki !== null) known.pin(memory.rootSpki);
+      known.hear(noted);
+      return known.toJson();
+    });
+    copyMemory(json);
+  } catch (fault) {
+    memory.giveBack(noted);
+    throw fault;
+  }
 }
 
 /**
@@ -69,6 +84,15 @@ export function forgetCopy() {
   } catch {
     // Switched off: there is none.
   }
+}
+
+/**
+ * The key id of a root as an invitation names it.
+ * @param {Uint8Array} spki
+ * @returns {Promise<string>} hex
+ */
+export async function rootKidOf(spki) {
+  return hex((await sha256(spki)).slice(0, 8));
 }
 
 function storedCopy() {

@@ -27,13 +27,14 @@ export const BASE = new URL("../../", import.meta.url);
  * @param {number} longest bytes
  * @param {string | null} etag of what is here already
  * @param {Record<string, string>} [headers]
+ * @param {number} [milliseconds] how long it may take altogether
  * @returns {Promise<Download>}
  * @throws {Refusal} NO_ANSWER; ANSWER with ``status`` and, of a problem, its ``code``; TOO_LARGE
  */
-export async function download(ask, path, longest, etag, headers = {}) {
+export async function download(ask, path, longest, etag, headers = {}, milliseconds = MILLISECONDS) {
   /** @type {Record<string, string>} */
   const sent = etag === null ? headers : { ...headers, "If-None-Match": etag };
-  const answer = await request(ask, path, { headers: sent });
+  const answer = await request(ask, path, { headers: sent, signal: AbortSignal.timeout(milliseconds) });
   const serverTime = clockOf(answer);
   if (answer.status === NOT_MODIFIED && etag !== null) return { data: null, etag, serverTime };
   if (answer.status !== 200) throw await answerRefusal(answer);

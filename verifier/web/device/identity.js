@@ -6,7 +6,9 @@
 
 import { base64, base64Url, bytesOf, sha256 } from "../core/bytes.js";
 import { Refusal } from "../core/errors.js";
+import { memoryOf, rootKidOf } from "./device-memory.js";
 import { answerRefusal, BASE, bounded, request } from "./download.js";
+import { SYNC_LOCK } from "./sync.js";
 
 const LINK = /^#?enrol=([A-Za-z0-9_-]{22})\.([0-9a-f]{16})$/;
 const DEVICE = /^[0-9a-f]{32}$/;
@@ -58,11 +60,24 @@ export class Identity {
    * Take up an invitation with a new key; the check code is compared by whoever made the invitation.
    * @param {string} fragment of the invitation's link, ``#enrol=…``
    * @returns {Promise<{device: string, checkCode: string}>}
-   * @throws {Refusal} ENROL_LINK, NO_ANSWER, ANSWER, ENROL_CHECK where the server computed another check code, STORAGE
+   * @throws {Refusal} ENROL_LINK, NO_ANSWER, ANSWER, ENROL_CHECK where the server computed another check code, STORAGE;
+   *   OTHER_ROOT where this device trusts a root that the invitation does not name
    */
   async enrol(fragment) {
     const [, code, rootKid] = LINK.exec(fragment) ?? [];
     if (code === undefined || rootKid === undefined) throw new Refusal("ENROL_LINK");
+    // A sync must not trust a root on first use between the comparison and the note of the invitation's root.
+    return await navigator.locks.request(SYNC_LOCK, async () => await this.#enrol(code, rootKid));
+  }
+
+  /**
+   * @param {string} code
+   * @param {string} rootKid hex
+   * @returns {Promise<{device: string, checkCode: string}>}
+   */
+  async #enrol(code, rootKid) {
+    const pinned = memoryOf(await this.store.get("state", "memory"))?.rootSpki ?? null;
+    if (pinned !== null && (await rootKidOf(pinned)) !== rootKid) throw new Refusal("OTHER_ROOT");
     const pair = await crypto.subtle.generateKey(ALGORITHM, false, ["sign", "verify"]);
     const publicKey = base64Url(new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey)));
     const signature = base64Url(await signed(pair.privateKey, `stadtpass-enrol\n${code}\n${publicKey}`));

@@ -16,12 +16,12 @@ const PARTS = /** @type {const} */ (["files", "state", "keys", "counters", "log"
 /** The open database. Every method throws Refusal STORAGE where the browser refuses to read or write. */
 export class Store {
   #database;
+  #closed = false;
 
   /** @param {IDBDatabase} database */
   constructor(database) {
     this.#database = database;
-    // Another tab wants the database gone or newer: do not stand in its way.
-    database.onversionchange = () => database.close();
+    giveWay(database);
   }
 
   /**
@@ -127,7 +127,7 @@ export class Store {
             answer = decided.answer;
             apply(transaction, decided.changes);
           } catch (thrown) {
-            fault = thrown;
+            fault = thrown instanceof DOMException ? storageRefusal(thrown) : thrown;
             transaction.abort();
           }
         };
@@ -151,6 +151,7 @@ export class Store {
   }
 
   close() {
+    this.#closed = true;
     this.#database.close();
   }
 
@@ -160,16 +161,10 @@ export class Store {
    * @param {(transaction: IDBTransaction) => void} work
    * @returns {Promise<void>} once everything is on disk
    */
-  #run(parts, mode, work) {
-    return new Promise((resolve, reject) => {
-      let transaction;
-      try {
-        transaction = this.#database.transaction([...parts], mode, { durability: "strict" });
-      } catch (fault) {
-        reject(storageRefusal(fault));
-        return;
-      }
-      transaction.oncomplete = () => resolve();
+  async #run(parts, mode, work) {
+    const transaction = this.#begin(parts, mode) ?? (await this.#reopened(parts, mode));
+    await new Promise((resolve, reject) => {
+      transaction.oncomplete = () => resolve(undefined);
       transaction.onabort = () => reject(storageRefusal(transaction.error));
       try {
         work(transaction);
@@ -179,6 +174,41 @@ export class Store {
       }
     });
   }
+
+  /**
+   * @param {readonly Part[]} parts
+   * @param {IDBTransactionMode} mode
+   * @returns {IDBTransaction | null} null where the browser has closed the database, as it may at any time
+   */
+  #begin(parts, mode) {
+    try {
+      return this.#database.transaction([...parts], mode, { durability: "strict" });
+    } catch (fault) {
+      if (fault instanceof DOMException && fault.name === "InvalidStateError" && !this.#closed) return null;
+      throw storageRefusal(fault);
+    }
+  }
+
+  /**
+   * @param {readonly Part[]} parts
+   * @param {IDBTransactionMode} mode
+   * @returns {Promise<IDBTransaction>}
+   */
+  async #reopened(parts, mode) {
+    this.#database = await openDatabase();
+    giveWay(this.#database);
+    const transaction = this.#begin(parts, mode);
+    if (transaction === null) throw new Refusal("STORAGE", { fault: "InvalidStateError" });
+    return transaction;
+  }
+}
+
+/**
+ * Another tab wants the database gone or newer: do not stand in its way.
+ * @param {IDBDatabase} database
+ */
+function giveWay(database) {
+  database.onversionchange = () => database.close();
 }
 
 /**
@@ -186,7 +216,12 @@ export class Store {
  * @returns {Promise<Store>}
  * @throws {Refusal} STORAGE where the browser offers none, as in some private windows
  */
-export function openStore() {
+export async function openStore() {
+  return new Store(await openDatabase());
+}
+
+/** @returns {Promise<IDBDatabase>} */
+function openDatabase() {
   return new Promise((resolve, reject) => {
     let request;
     try {
@@ -198,7 +233,7 @@ export function openStore() {
     request.onupgradeneeded = () => {
       for (const part of PARTS) request.result.createObjectStore(part);
     };
-    request.onsuccess = () => resolve(new Store(request.result));
+    request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(storageRefusal(request.error));
   });
 }

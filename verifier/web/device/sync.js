@@ -1,10 +1,10 @@
 // @ts-check
 /**
  * Bringing the lists up to date. Everything is fetched aside and verified with a copy of the memory, as a check would; only
- * a set that holds together replaces the old one, in one transaction. Checks never wait for this.
+ * a set that holds together replaces the old one, in one transaction. The plate list follows in a second one: whatever is
+ * amiss with it holds up no revocation. Checks never wait for this.
  */
 
-import { hex, sha256 } from "../core/bytes.js";
 import { Refusal } from "../core/errors.js";
 import { INDEX_MAX_BYTES } from "../core/list-index.js";
 import { Memory } from "../core/memory.js";
@@ -12,12 +12,15 @@ import { PLATE_LIST_MAX_BYTES } from "../core/plate-list.js";
 import { STATUS_LIST_MAX_BYTES } from "../core/status-list.js";
 import { loadTrust, spkiOfPem } from "../core/trust.js";
 import { BUNDLE_MAX_BYTES } from "../core/bundle.js";
-import { copyMemory, memoryOf, merged } from "./device-memory.js";
+import { copyMemory, memoryOf, merged, rootKidOf } from "./device-memory.js";
 import { download } from "./download.js";
 import { BUNDLE, INDEX, PLATES, ROOT, statusName, storedFile, trustFiles } from "./trust-files.js";
 
 const LONGEST_ROOT = 10_000;
-const LOCK = "stadtpass-sync";
+/** Held by whoever changes lists or pinned root. */
+export const SYNC_LOCK = "stadtpass-sync";
+// The plate list is by far the largest file, and nothing waits for it.
+const PLATES_MILLISECONDS = 120_000;
 const MINUTES_15 = 15 * 60_000;
 
 /** @typedef {import("./store.js").Store} Store */
@@ -27,14 +30,15 @@ const MINUTES_15 = 15 * 60_000;
 
 /**
  * What came of it. ``locked``: the office has locked or removed this device, the lists for all were still refreshed.
- * ``code`` says more: NO_ANSWER, ANSWER, TOO_LARGE, UNTRUSTED, ROLLED_BACK, OTHER_ROOT, or what a 401 said. DEVICE_LEASE:
- * for the server the shift is over, so key and list are gone and a new shift may begin.
- * ``plates`` is null where none were asked for. ``clockAhead`` is the device's clock less the server's, in seconds.
+ * ``code`` says more, of the lists or else of the plate list: NO_ANSWER, ANSWER, TOO_LARGE, UNTRUSTED, ROLLED_BACK,
+ * OTHER_ROOT, VAULT_EMPTY, STORAGE, or what a 401 said. DEVICE_LEASE: for the server the shift is over, so key and list
+ * are gone and a new shift may begin. ``plates`` is null where none were asked for; "refused" and "offline" leave the
+ * plate list as it was. ``clockAhead`` is the device's clock less the server's, in seconds.
  * @typedef {object} Synced
  * @property {"updated" | "unchanged" | "offline" | "untrusted" | "locked"} outcome
  * @property {string | null} code
  * @property {number} fetched how many files
- * @property {"updated" | "unchanged" | "refused" | null} plates
+ * @property {"updated" | "unchanged" | "refused" | "offline" | null} plates
  * @property {number | null} clockAhead
  */
 
@@ -60,11 +64,11 @@ const MINUTES_15 = 15 * 60_000;
 export async function sync({ store, now, ask = (url, init) => fetch(url, init), vault = null, sign = null }) {
   const run = new Run(store, now, ask, vault, sign);
   // Another tab at the same work is waited for: then nearly everything is unchanged.
-  return await navigator.locks.request(LOCK, async () => await run.finish());
+  return await navigator.locks.request(SYNC_LOCK, async () => await run.finish());
 }
 
 /**
- * Sync now, whenever the network comes back, and every 15 minutes while the page is to be seen.
+ * Sync now, whenever the network or the page comes back, and every 15 minutes while the page is to be seen.
  * @param {() => Promise<unknown>} work must not throw
  * @returns {() => void} stops it
  */
@@ -74,10 +78,12 @@ export function keepInSync(work) {
   };
   const timer = setInterval(visible, MINUTES_15);
   addEventListener("online", visible);
+  document.addEventListener("visibilitychange", visible);
   void work();
   return () => {
     clearInterval(timer);
     removeEventListener("online", visible);
+    document.removeEventListener("visibilitychange", visible);
   };
 }
 
@@ -90,6 +96,9 @@ class Run {
   /** @type {number | null} */
   #clockAhead = null;
   #fetched = 0;
+  /** Whether the server has let stored files stand, and whether it is asked to. */
+  #stood = false;
+  #mayStand = true;
 
   /**
    * @param {Store} store
@@ -113,7 +122,11 @@ class Run {
     } catch (fault) {
       if (!(fault instanceof Refusal) || fault.code === "STORAGE") throw fault;
       const unreachable = fault.code === "NO_ANSWER" || fault.code === "ANSWER";
-      return this.#told(unreachable ? "offline" : "untrusted", fault.code, null);
+      if (unreachable || !this.#stood) return this.#told(unreachable ? "offline" : "untrusted", fault.code, null);
+      // A stored file may be damaged, and the server cannot know: once more, with every file fetched whole.
+      this.#aside.clear();
+      this.#stood = this.#mayStand = false;
+      return await this.finish();
     }
   }
 
@@ -126,8 +139,8 @@ class Run {
     const checked = memory.copy();
     const trust = await loadTrust(trustFiles(this.#aside), checked);
     if (!(await holdsTogether(trust))) throw await this.#refusal(memory, holdsTogether);
-    const plates = await this.#bringPlates(trust);
-    await this.#swap(checked, plates.change);
+    await this.#swap(checked);
+    const plates = await this.#bringPlates(trust, checked);
     if (plates.locked || plates.code === "DEVICE_LEASE") await this.vault?.destroy();
     const outcome = plates.locked ? "locked" : this.#fetched ? "updated" : "unchanged";
     return this.#told(outcome, plates.code, plates.told);
@@ -142,8 +155,7 @@ class Run {
     if (memory.rootSpki === null) {
       await this.#bring(ROOT, "lists/root.pub", LONGEST_ROOT);
       const spki = spkiOfPem(trustFiles(this.#aside).rootPem ?? "");
-      const kid = hex((await sha256(spki)).slice(0, 8));
-      if (typeof rootKid === "string" && rootKid !== kid) throw new Refusal("OTHER_ROOT");
+      if (typeof rootKid === "string" && rootKid !== (await rootKidOf(spki))) throw new Refusal("OTHER_ROOT");
     }
     await this.#bring(BUNDLE, "lists/bundle.cwt", BUNDLE_MAX_BYTES);
     await this.#bring(INDEX, "lists/index.cwt", INDEX_MAX_BYTES);
@@ -160,11 +172,12 @@ class Run {
    * @param {number} longest
    */
   async #bring(name, path, longest) {
-    const here = storedFile(this.#known.get(name));
+    const here = this.#mayStand ? storedFile(this.#known.get(name)) : null;
     const came = await download(this.ask, path, longest, here?.etag ?? null);
     if (came.serverTime !== null) this.#clockAhead = this.now - came.serverTime;
     if (came.data === null && here !== null) {
       this.#aside.set(name, here);
+      this.#stood = true;
     } else if (came.data !== null) {
       this.#aside.set(name, { data: came.data, etag: came.etag });
       this.#fetched += 1;
@@ -184,45 +197,67 @@ class Run {
   }
 
   /**
+   * The plate list, for a set that is in force already.
    * @param {Trust} trust
-   * @returns {Promise<{change: Change | null, told: Synced["plates"], code: string | null, locked: boolean}>}
+   * @param {Memory} checked the memory that ``trust`` writes to
+   * @returns {Promise<{told: Synced["plates"], code: string | null, locked: boolean}>}
    */
-  async #bringPlates(trust) {
-    const nothing = { change: null, told: null, code: null, locked: false };
-    // Closed, there is no key to store a list under: what is here stays.
-    if (this.vault === null || this.sign === null || (await this.vault.state()) !== "open") return nothing;
-    const here = await this.vault.plates();
+  async #bringPlates(trust, checked) {
     try {
-      const headers = await this.sign("lists/plates.cwt");
-      const came = await download(this.ask, "lists/plates.cwt", PLATE_LIST_MAX_BYTES, here?.etag ?? null, headers);
-      const data = came.data ?? here?.data;
-      if (data === undefined || (await trust.readPlates(data)) === null) throw new Refusal("UNTRUSTED");
-      if (came.data === null) return { ...nothing, told: "unchanged" };
-      this.#fetched += 1;
-      const change = await this.vault.sealed({ data: came.data, etag: came.etag });
-      return { ...nothing, change, told: "updated" };
+      return { told: await this.#freshPlates(trust, checked), code: null, locked: false };
     } catch (fault) {
-      if (!(fault instanceof Refusal) || fault.params["status"] !== 401) throw fault;
-      const code = String(fault.params["problem"] ?? "");
-      return { ...nothing, told: "refused", code, locked: code === "DEVICE_LOCKED" || code === "DEVICE_UNKNOWN" };
+      if (!(fault instanceof Refusal)) throw fault;
+      const { status, problem } = fault.params;
+      const code = status === 401 ? String(problem ?? "") : fault.code;
+      const unreachable = fault.code === "NO_ANSWER" || (fault.code === "ANSWER" && status !== 401);
+      const locked = status === 401 && (code === "DEVICE_LOCKED" || code === "DEVICE_UNKNOWN");
+      return { told: unreachable ? "offline" : "refused", code, locked };
     }
   }
 
   /**
-   * Replace the old set by the new one with the memory of it, unless another tab has come further meanwhile.
+   * @param {Trust} trust
    * @param {Memory} checked
-   * @param {Change | null} plates
+   * @returns {Promise<Synced["plates"]>}
+   * @throws {Refusal} what `download` throws; UNTRUSTED, ROLLED_BACK, NOT_ENROLLED, VAULT_EMPTY, STORAGE
    */
-  async #swap(checked, plates) {
+  async #freshPlates(trust, checked) {
+    // Closed, there is no key to store a list under: what is here stays.
+    if (this.vault === null || this.sign === null || (await this.vault.state()) !== "open") return null;
+    const here = await this.vault.plates();
+    const headers = await this.sign("lists/plates.cwt");
+    const etag = here?.etag ?? null;
+    const came = await download(this.ask, "lists/plates.cwt", PLATE_LIST_MAX_BYTES, etag, headers, PLATES_MILLISECONDS);
+    const data = came.data ?? here?.data;
+    if (data === undefined || (await trust.readPlates(data)) === null) throw new Refusal("UNTRUSTED");
+    if (came.data === null) return "unchanged";
+    await this.#replace(checked, [await this.vault.sealed({ data: came.data, etag: came.etag })]);
+    this.#fetched += 1;
+    return "updated";
+  }
+
+  /**
+   * Replace the old set by the new one.
+   * @param {Memory} checked
+   */
+  async #swap(checked) {
     /** @type {Change[]} */
     const changes = [];
     for (const name of this.#known.keys()) {
       if (name !== PLATES && !this.#aside.has(name)) changes.push({ part: "files", key: name, value: undefined });
     }
     for (const [key, value] of this.#aside) changes.push({ part: "files", key, value });
-    if (plates !== null) changes.push(plates);
     const state = { at: this.now, clockAhead: this.#clockAhead };
     changes.push({ part: "state", key: "sync", value: state });
+    await this.#replace(checked, changes);
+  }
+
+  /**
+   * Make the changes with the memory of them, unless another tab has come further meanwhile.
+   * @param {Memory} checked
+   * @param {Change[]} changes
+   */
+  async #replace(checked, changes) {
     const json = await this.store.decide("state", "memory", (stored) => {
       const both = merged(stored, checked);
       for (const [name, [sequence]] of Object.entries(checked.toJson().lists)) {

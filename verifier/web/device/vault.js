@@ -58,7 +58,7 @@ export class Vault extends EventTarget {
   }
 
   /**
-   * @returns {Promise<VaultState>} "expired" once, when the lease's end is noticed: key and list are gone then
+   * @returns {Promise<VaultState>} "expired" from the lease's end, when key and list are deleted, until the next `begin`
    * @throws {Refusal} STORAGE
    */
   async state() {
@@ -206,9 +206,10 @@ export class Vault extends EventTarget {
     const found = await this.store.decide("keys", "lease", (stored) => {
       const known = asWrapped(stored);
       /** @type {{wrapped: Wrapped | null, expired: boolean}} */
-      const nothing = { wrapped: null, expired: known !== null };
-      if (known === null) return { answer: nothing, changes: stored === undefined ? [] : gone() };
-      if (Math.max(seen, known.latest) >= known.notAfter || known.tries > TRIES) return { answer: nothing, changes: gone() };
+      const nothing = { wrapped: null, expired: hasEnded(stored) };
+      if (known === null) return { answer: nothing, changes: stored === undefined || nothing.expired ? [] : gone() };
+      if (known.tries > TRIES) return { answer: nothing, changes: gone() };
+      if (Math.max(seen, known.latest) >= known.notAfter) return { answer: { wrapped: null, expired: true }, changes: ended() };
       const wrapped = { ...known, latest: Math.max(seen, known.latest) };
       const changes = wrapped.latest > known.latest ? [{ part: /** @type {const} */ ("keys"), key: "lease", value: wrapped }] : [];
       return { answer: { wrapped, expired: false }, changes };
@@ -259,6 +260,16 @@ function gone() {
     { part: "keys", key: "lease", value: undefined },
     { part: "files", key: PLATES, value: undefined },
   ];
+}
+
+/** The lease is over: only that is kept of it. @returns {Change[]} */
+function ended() {
+  return gone().map((one) => (one.part === "keys" ? { ...one, value: { ended: true } } : one));
+}
+
+/** @param {unknown} stored */
+function hasEnded(stored) {
+  return /** @type {{ended?: unknown}} */ (stored ?? {}).ended === true;
 }
 
 /**

@@ -14,7 +14,7 @@ import { REASONS, verdictOf } from "../core/verdict.js";
  * library's own system knows.
  * @typedef {{verdict: Verdict, input: string | null, askLibrary: boolean, byPlate: boolean}} Outcome
  */
-/** @typedef {Pick<import("./device.js").Device, "trust" | "settings" | "role" | "saveMemory">} Checker */
+/** @typedef {Pick<import("./device.js").Device, "trust" | "settings" | "role" | "saveMemory" | "endLease">} Checker */
 
 const MOST_CANDIDATES = 8;
 const ORDER = Object.keys(REASONS);
@@ -35,7 +35,8 @@ export async function checkCandidates(device, candidates, now) {
   for (const one of spellings) verdicts.push(await sealVerdict(device, one, now));
   // A wrong spelling fails early in the order of reasons, the right one goes furthest.
   verdicts.sort((one, other) => ORDER.indexOf(other.reason) - ORDER.indexOf(one.reason));
-  await device.saveMemory();
+  // The verdict waits for no storage: a seal that was withdrawn is shown even where nothing can be written.
+  void device.saveMemory();
   return { verdict: verdicts[0] ?? verdictOf("NOT_A_SEAL", now), input: null, askLibrary: false, byPlate: false };
 }
 
@@ -59,6 +60,7 @@ export async function checkTyped(device, text, now) {
  * @returns {Promise<Outcome>}
  */
 export async function checkTypedPlate(device, text, now) {
+  device.endLease(now);
   const zone = device.settings.zone || null;
   const verdict =
     device.trust === null ? verdictOf("NO_TRUST", now) : await checkPlate(text, device.trust, now, { zone });

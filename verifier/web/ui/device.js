@@ -1,6 +1,7 @@
 // @ts-check
 /** What the screens know of the device: its lists, its enrolment, the key of its shift, its settings. */
 
+import { berlinDay } from "../core/berlin.js";
 import { Refusal } from "../core/errors.js";
 import { isExpired, isStale } from "../core/signed-list.js";
 import * as checkLog from "../device/check-log.js";
@@ -24,6 +25,8 @@ import { Wedge } from "../scan/wedge.js";
 /** @typedef {{state: "empty" | "locked" | "open" | "expired", until: number | null, method: "pin" | "passkey", offered: boolean}} VaultView */
 
 const MILLISECONDS = 1000;
+/** What the service says to a device that was locked or removed. */
+const WITHDRAWN = new Set(["DEVICE_LOCKED", "DEVICE_UNKNOWN"]);
 const VIBRATIONS = { GREEN: [80], AMBER: [80, 120, 80], RED: [500], GREY: [80, 120, 80, 120, 80] };
 const BEEP_HERTZ = 880;
 const BEEP_SECONDS = 0.12;
@@ -41,6 +44,8 @@ export class Device {
   #changed = () => {};
   /** @type {Promise<string> | null} */
   #refreshing = null;
+  /** Whether the storage has refused what a check has learnt. */
+  #storageFault = false;
   /** @type {Settings} */
   settings;
   /** @type {Enrolment | null} */
@@ -127,6 +132,7 @@ export class Device {
   }
 
   async #refresh() {
+    this.endLease(clock());
     await Promise.all([this.#askCity(), this.enrolment === null ? null : this.#askOffice()]);
     const open = this.enrolment?.state === "active" && this.vault.state === "open";
     const told = await sync({
@@ -154,13 +160,28 @@ export class Device {
   /** How the office sees the device now; without network as it saw it last. Locked, it loses key and plate list first. */
   async #askOffice() {
     try {
-      const told = await this.identity.self();
-      if (told.state === "locked") await this.#vault.destroy();
-      await this.store.put("state", "self", told);
+      const self = await this.identity.self();
+      // What is on the device goes before the screen says so.
+      if (self.state !== "active") await this.#withdraw();
+      await this.store.put("state", "self", self);
     } catch (fault) {
       if (!(fault instanceof Refusal)) throw fault;
+      if (WITHDRAWN.has(String(fault.params["problem"]))) {
+        await this.#withdraw();
+        await this.store.update("state", "self", (known) => ({ .../** @type {object} */ (known ?? {}), state: "locked" }));
+      }
     }
     await this.reload();
+  }
+
+  /** Give up key and plate list: this device may not have them, or not any more. */
+  async #withdraw() {
+    this.#dropPlates();
+    if ((await this.#vault.state()) !== "empty") await this.#vault.destroy();
+  }
+
+  #dropPlates() {
+    if (this.#lists !== null) this.#lists.trust.plateList = null;
   }
 
   /** Ask whether the office has confirmed this device; tells the app where that has changed. */
@@ -223,9 +244,32 @@ export class Device {
     await this.reload();
   }
 
-  /** Store what checks have learnt. */
+  /** Store what checks have learnt; a storage that refuses is told by `selfTest`, and the next check tries again. */
   async saveMemory() {
-    await this.#lists?.save();
+    await this.#stored(async () => await this.#lists?.save());
+  }
+
+  /**
+   * Where the lease has ended, also while the page slept, the plate list counts no more.
+   * @param {number} now seconds
+   */
+  endLease(now) {
+    const { until } = this.vault;
+    if (until === null || now < until) return;
+    this.#dropPlates();
+    this.vault = { ...this.vault, state: "expired", until: null };
+    void this.#stored(() => this.reload()).then(() => this.#changed());
+  }
+
+  /** @param {() => Promise<void>} work that no verdict waits for */
+  async #stored(work) {
+    try {
+      await work();
+      this.#storageFault = false;
+    } catch (fault) {
+      if (!(fault instanceof Refusal)) throw fault;
+      this.#storageFault = true;
+    }
   }
 
   /**
@@ -235,14 +279,16 @@ export class Device {
   async record(verdict) {
     if (this.settings.vibration) navigator.vibrate?.(VIBRATIONS[verdict.verdict]);
     if (this.settings.sound) beep();
-    await count(this.store, verdict.verdict, clock());
-    await checkLog.note(this.store, verdict, clock(), this.settings.logDays);
+    await this.#stored(async () => {
+      await count(this.store, verdict.verdict, clock());
+      await checkLog.note(this.store, verdict, clock(), this.settings.logDays);
+    });
   }
 
   /** Today's checks by colour. @returns {Promise<Record<string, number>>} */
   async counts() {
-    const [today] = await counters(this.store, clock());
-    return today?.counts ?? {};
+    const now = clock();
+    return (await counters(this.store, now)).find(({ day }) => day === berlinDay(now))?.counts ?? {};
   }
 
   /** @param {import("../core/verdict.js").Say} say */
@@ -279,11 +325,13 @@ export class Device {
     return this.#decoder;
   }
 
-  selfTest() {
+  async selfTest() {
     const warden = this.enrolment?.state === "active" && this.role === "warden";
     const decoder = async () => void (await this.decoder());
     const probes = { decoder, camera: tryCamera };
-    return selfTest({ store: this.store, vault: warden ? this.#vault : null, now: clock(), probes });
+    const found = await selfTest({ store: this.store, vault: warden ? this.#vault : null, now: clock(), probes });
+    if (!this.#storageFault) return found;
+    return found.map((one) => (one.check === "storage" ? { ...one, ok: /** @type {const} */ ("no"), detail: "STORAGE_REFUSES" } : one));
   }
 
   /** @param {(candidates: string[]) => void} take what a hand scanner has typed, in several spellings */
