@@ -255,19 +255,47 @@ def test_a_new_version_waits_for_a_tap(phone: Phone, city: VerifierCity) -> None
         css,
     )
     old, files["version"] = files["version"], "new"
-    phone.context.route("**/check/files.json*", lambda route: route.fulfill(json=files))
-    phone.context.route("**/check/app.css", lambda route: route.fulfill(body=css, content_type="text/css"))
+
+    def serve_new() -> None:
+        phone.context.route("**/check/files.json*", lambda route: route.fulfill(json=files))
+        phone.context.route(
+            "**/check/app.css", lambda route: route.fulfill(body=css, content_type="text/css")
+        )
+
+    def expect_version(on: Page, version: str) -> None:
+        on.get_by_role("button", name="Mehr", exact=True).click()
+        expect(on.locator("dd[data-version]")).to_have_text(version)
+
+    serve_new()
     page.reload()
     update = page.get_by_role("button", name="Neue Version: neu starten")
     update.wait_for()
-    page.get_by_role("button", name="Mehr", exact=True).click()
-    expect(page.locator("dd[data-version]")).to_have_text(old)
+    page.reload()
+    update.wait_for()
+    expect_version(page, old)
+    # All pages closed, the browser swaps workers by itself; the version that was chosen stays.
+    phone.context.close()
+    page = phone.open()
+    serve_new()
+    update = page.get_by_role("button", name="Neue Version: neu starten")
+    update.wait_for()
+    page.reload()
+    update.wait_for()
+    expect_version(page, old)
+    # Another page shows a verdict meanwhile: it follows when that is left.
+    other = phone.context.new_page()
+    other.goto(f"{city.url}/check/")
+    other.get_by_role("button", name="Scannen", exact=True).click()
+    show(other, city.seals[VALID])
+    other.locator(".verdict").wait_for()
     with page.expect_navigation():
         update.click()
-    page.get_by_role("button", name="Mehr", exact=True).click()
-    expect(page.locator("dd[data-version]")).to_have_text("new")
-    caches = page.evaluate("caches.keys()")
-    assert [one for one in caches if old in one] == []
+    expect_version(page, "new")
+    other.locator(".verdict").wait_for()
+    with other.expect_navigation():
+        other.locator(".next").click()
+    expect_version(other, "new")
+    assert [one for one in page.evaluate("caches.keys()") if old in one] == []
 
 
 def test_enrolment_and_plates(phone: Phone, city: VerifierCity) -> None:

@@ -40,6 +40,8 @@ export class App {
   #name = "";
   /** @type {(() => void) | null} */
   #restart = null;
+  /** Another version was chosen: this page is loaded anew. */
+  #outdated = false;
   #root = /** @type {HTMLElement} */ (document.getElementById("app"));
   #main = h("main", { id: "main" });
   #bar = h("header", { class: "bar" });
@@ -78,6 +80,7 @@ export class App {
   go(name, given) {
     const show = SCREENS[name];
     if (show === undefined) throw new Error(`no screen ${name}`);
+    if (this.#outdated && name !== "verdict") return location.reload();
     this.#screen?.stop?.();
     if (name === "verdict") this.viewfinder?.pause();
     else if (name !== this.home) this.closeCamera();
@@ -136,6 +139,12 @@ export class App {
     this.#frame();
   }
 
+  /** Load the app anew: another version was chosen. A verdict that is shown stays until it is left. */
+  renew() {
+    this.#outdated = true;
+    if (this.#name !== "verdict") location.reload();
+  }
+
   /** Clock and age in the bar; called each second. */
   tick() {
     const issued = this.device.oldestList;
@@ -188,7 +197,7 @@ async function start() {
     else app.tick();
   };
   device.onChange(renew);
-  void watchForUpdates((restart) => app.offerUpdate(restart));
+  void watchForUpdates((restart) => app.offerUpdate(restart), () => app.renew());
   void navigator.serviceWorker?.ready.then(renew);
   device.keepFresh();
 }
