@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 from collections.abc import Iterator
@@ -241,6 +243,43 @@ def test_languages_photo_scanner_and_desk(phone: Phone, city: VerifierCity, tmp_
     expect(page.locator(".verdict .card")).to_have_text(re.compile("^[A-Z0-9]+$"))
     # Valid, so the desk goes on by itself.
     expect(page.get_by_role("heading", name="Bibliotheksausweis")).to_be_visible(timeout=20_000)
+    assert phone.complaints == []
+
+
+def test_scanners_that_write_text_and_a_photo_that_is_late(phone: Phone, city: VerifierCity) -> None:
+    page = phone.open()
+    ready(page)
+    page.get_by_role("button", name="Prüfen beginnen").click()
+    # Text without keys goes where the focus is: also after somebody has touched the empty page.
+    page.keyboard.insert_text(city.seals[VALID])
+    page.locator('.verdict[data-reason="VALID"]').wait_for()
+    page.locator(".next").click()
+    page.locator("h1").click()
+    expect(page.locator("#scanner")).to_be_focused()
+    page.keyboard.insert_text(city.seals[REVOKED])
+    page.locator('.verdict[data-reason="REVOKED"]').wait_for()
+    page.locator(".next").click()
+    check(page, "Scannen")
+    # A photo is still being read when somebody has typed a code: it changes nothing any more.
+    data = io.BytesIO()
+    code_picture(city.seals[VALID]).resize((3840, 2160)).save(data, "PNG")
+    chooser = page.evaluate_handle(
+        """([picture, typed]) => {
+        const chooser = document.querySelector('#photo');
+        const chosen = new DataTransfer();
+        const data = Uint8Array.from(atob(picture), (one) => one.charCodeAt(0));
+        chosen.items.add(new File([data], 'seal.png', { type: 'image/png' }));
+        chooser.files = chosen.files;
+        chooser.dispatchEvent(new Event('change'));
+        document.querySelector('#typed').value = typed;
+        document.querySelector('.typein').requestSubmit();
+        return chooser;
+        }""",
+        [base64.b64encode(data.getvalue()).decode(), city.seals[REVOKED]],
+    )
+    page.locator('.verdict[data-reason="REVOKED"]').wait_for()
+    page.wait_for_function("(one) => one.value === ''", arg=chooser)
+    assert page.locator(".verdict").get_attribute("data-reason") == "REVOKED"
     assert phone.complaints == []
 
 

@@ -14,13 +14,35 @@ import { button, field, h } from "../dom.js";
 export function showScan(app) {
   const { say } = app;
   const zone = app.device.zoneName;
+  const scanner = scannerField(app, say("SCAN_TITLE"));
   const element = h("section", { class: "screen" },
     h("h1", {}, say("SCAN_TITLE")),
+    scanner,
     zone ? h("p", { class: "hint" }, say("IN_ZONE", { zone })) : null,
     viewfinder(app),
     typeIn(app, say("TYPE_LABEL"), say("TYPE_HINT")),
   );
-  return { title: say("SCAN_TITLE"), element };
+  return { title: say("SCAN_TITLE"), element, focus: scanner };
+}
+
+/**
+ * Takes what hand scanners write as text, without keys: that goes only where the focus is. Not to be seen, and out of the
+ * order of the keyboard; it has the focus as long as nothing else has.
+ * @param {import("../app.js").App} app
+ * @param {string} title of the screen, which is read out with it
+ */
+export function scannerField(app, title) {
+  const input = h("input", {
+    id: "scanner", class: "silent", type: "text", inputmode: "none", tabindex: -1, autocomplete: "off", spellcheck: "false",
+    "aria-label": `${title} – ${app.say("SCANNER_FIELD")}`,
+  });
+  const refocus = () => {
+    if (!input.isConnected) document.removeEventListener("focusout", later);
+    else if (document.activeElement === document.body) input.focus({ preventScroll: true });
+  };
+  const later = () => setTimeout(refocus);
+  document.addEventListener("focusout", later);
+  return input;
 }
 
 /**
@@ -45,6 +67,8 @@ export class Viewfinder {
   #closed = false;
   #paused = false;
   #torch = false;
+  /** Counts pauses: a photo that is read after another check has begun is overtaken. */
+  #turn = 0;
   #video = h("video", { class: "camera", playsinline: true, muted: true });
   #told = h("p", { class: "told", role: "status" });
   #frame = h("div", { class: "frame" }, this.#video);
@@ -69,6 +93,7 @@ export class Viewfinder {
 
   /** Nothing is read; the torch stays as it is. */
   pause() {
+    this.#turn += 1;
     this.#paused = true;
     this.#scanner.pause();
   }
@@ -119,11 +144,15 @@ export class Viewfinder {
     const [chosen] = this.#file.files ?? [];
     if (chosen === undefined) return;
     this.pause();
+    const turn = this.#turn;
+    const overtaken = () => this.#closed || turn !== this.#turn;
     this.#tell("PHOTO_READING");
     try {
       const { texts } = await decodePhoto(chosen, await this.app.device.decoder());
+      if (overtaken()) return;
       if (texts[0] !== undefined) return this.#take(texts[0]);
     } catch (fault) {
+      if (overtaken()) return;
       if (fault instanceof PhotoRefusal) this.#tell(`PHOTO_${fault.code}`);
       else if (fault instanceof DecoderFault) this.#tell("PHOTO_FAILED");
       else throw fault;
@@ -191,7 +220,7 @@ export class Viewfinder {
  */
 export function typeIn(app, label, hint) {
   const { input, element } = field(label, {
-    id: "typed", type: "text", maxlength: 600, autocomplete: "off", autocapitalize: "characters", spellcheck: "false", enterkeyhint: "go",
+    id: "typed", type: "text", maxlength: 800, autocomplete: "off", autocapitalize: "characters", spellcheck: "false", enterkeyhint: "go",
   }, hint);
   /** @param {Event} event */
   const check = (event) => {
