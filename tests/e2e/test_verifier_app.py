@@ -348,6 +348,18 @@ def test_enrolment_and_plates(phone: Phone, city: VerifierCity) -> None:
     # Confirmed: the device notices by itself, and a shift begins with a PIN of one's own.
     page.locator("#pin").fill("135790")
     page.locator("#pin-again").fill("135790")
+    problem = {"status": 401, "code": "DEVICE_CLOCK"}
+    phone.context.route(
+        "**/check/leases",
+        lambda route: route.fulfill(status=401, json=problem, content_type="application/problem+json"),
+        times=1,
+    )
+    phone.network = False
+    page.get_by_role("button", name="Schicht beginnen").click()
+    expect(page.locator("[data-vault] [role=alert]")).to_contain_text("Stellen Sie Datum und Uhrzeit")
+    phone.network = True
+    page.locator("#pin").fill("135790")
+    page.locator("#pin-again").fill("135790")
     page.get_by_role("button", name="Schicht beginnen").click()
     page.locator('[data-vault="open"]').wait_for()
     phone.network = False
@@ -372,9 +384,19 @@ def test_enrolment_and_plates(phone: Phone, city: VerifierCity) -> None:
         page.locator('.verdict[data-reason="NOT_LISTED"]').wait_for()
     city.start()
     phone.network = True
-    city.command("devices", "lock", invited["id"])
+    # The fifth wrong PIN takes the list, and says so.
     page.locator(".next").click()
     page.get_by_role("button", name="Schicht", exact=True).click()
+    page.get_by_role("button", name="Jetzt sperren").click()
+    for left in (4, 3, 2, 1):
+        page.locator("#pin").fill("000000")
+        page.get_by_role("button", name="Entsperren").click()
+        page.get_by_text(f"Noch {left} Versuche").wait_for()
+    page.locator("#pin").fill("000000")
+    page.get_by_role("button", name="Entsperren").click()
+    page.locator('[data-vault="empty"]').wait_for()
+    expect(page.locator("[data-vault] [role=alert]")).to_contain_text("Zu viele Versuche")
+    city.command("devices", "lock", invited["id"])
     page.get_by_role("button", name="Listen laden").click()
     page.get_by_text("Dieses Gerät ist gesperrt").first.wait_for()
     assert page.locator("[data-vault]").count() == 0

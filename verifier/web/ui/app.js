@@ -38,6 +38,8 @@ export class App {
   /** @type {Screen | null} */
   #screen = null;
   #name = "";
+  /** What the screen at hand was given. @type {unknown} */
+  #given;
   /** @type {(() => void) | null} */
   #restart = null;
   /** Another version was chosen: this page is loaded anew. */
@@ -85,6 +87,7 @@ export class App {
     if (name === "verdict") this.viewfinder?.pause();
     else if (name !== this.home) this.closeCamera();
     this.#name = name;
+    this.#given = given;
     document.body.dataset["screen"] = name;
     const screen = show(this, given);
     this.#screen = screen;
@@ -105,7 +108,7 @@ export class App {
 
   /** Draw the screen at hand anew: something it shows has changed. */
   again() {
-    if (this.#name !== "verdict") this.go(this.#name);
+    if (this.#name !== "verdict") this.go(this.#name, this.#given);
   }
 
   /**

@@ -7,13 +7,19 @@ import { button, field, h, icon } from "../dom.js";
 const POLL = 5000;
 /** @type {Record<string, string>} */
 const ENROL_FAULTS = { NO_ANSWER: "ENROL_FAULT_NETWORK", OTHER_ROOT: "ENROL_FAULT_ROOT" };
+/** What the office says of a device that it gives no key. @type {Record<string, string>} */
+const DEVICE_FAULTS = {
+  DEVICE_CLOCK: "HELP_CLOCK", DEVICE_LOCKED: "DEVICE_LOCKED", DEVICE_UNKNOWN: "DEVICE_UNKNOWN", DEVICE_PENDING: "PENDING_HINT",
+  DEVICE_LEASE: "VAULT_LEASE",
+};
 const SIGNS = /** @type {const} */ ({ yes: "yes", warn: "look", no: "no" });
 
 /**
  * @param {import("../app.js").App} app
+ * @param {string} [fault] why the plate list did not open
  * @returns {import("../app.js").Screen}
  */
-export function showStart(app) {
+export function showStart(app, fault) {
   const { say, device } = app;
   const tests = h("ul", { class: "tests", "aria-busy": "true" }, h("li", {}, say("TESTING")));
   let over = false;
@@ -32,7 +38,7 @@ export function showStart(app) {
   const element = h("section", { class: "screen" },
     h("h1", {}, say("START_TITLE")),
     enrolment.element,
-    unlockPart(app),
+    unlockPart(app, fault),
     zonePart(app),
     h("h2", {}, say("READY_TITLE")),
     tests,
@@ -119,8 +125,9 @@ function enrolmentPart(app) {
 /**
  * The plate list lies encrypted on the device: opening it with PIN or passkey.
  * @param {import("../app.js").App} app
+ * @param {string} [told] why it did not open before
  */
-function unlockPart(app) {
+function unlockPart(app, told = "") {
   const { say, device } = app;
   if (device.enrolment?.state !== "active" || device.role !== "warden") return null;
   const { state, until, method, offered } = device.vault;
@@ -132,6 +139,8 @@ function unlockPart(app) {
   const fresh = state !== "locked";
   const passkey = fresh ? offered : method === "passkey";
   const fault = h("p", { class: "warning", role: "alert" });
+  // Put in empty and filled afterwards: that is what screen readers announce.
+  queueMicrotask(() => (fault.textContent = told));
   const pin = { type: "password", inputmode: "numeric", pattern: "[0-9]*", minlength: 6, maxlength: 12, autocomplete: "off" };
   const first = field(fresh ? say("PIN_NEW") : say("PIN"), { id: "pin", ...pin }, fresh ? say("PIN_HINT") : undefined);
   const second = fresh ? field(say("PIN_AGAIN"), { id: "pin-again", ...pin }) : null;
@@ -145,8 +154,11 @@ function unlockPart(app) {
     } catch (refusal) {
       const code = Reflect.get(Object(refusal), "code");
       if (typeof code !== "string") throw refusal;
+      const sentence = vaultFault(say, code, refusal);
+      // The form is another one now, and is drawn again as the vault changes: the sentence stays with the screen.
+      if (document.body.dataset["screen"] === "start" && (code === "VAULT_EMPTY" || !fault.isConnected)) return app.go("start", sentence);
       first.input.value = "";
-      fault.textContent = vaultFault(say, code, refusal);
+      fault.textContent = sentence;
       first.input.focus();
     }
   };
@@ -189,7 +201,9 @@ function zonePart({ say, device }) {
  * @param {unknown} refusal
  */
 function vaultFault(say, code, refusal) {
-  const { left = "" } = /** @type {{params?: Record<string, string | number>}} */ (refusal).params ?? {};
+  const { left = "", problem = "" } = /** @type {{params?: Record<string, string | number>}} */ (refusal).params ?? {};
+  const known = DEVICE_FAULTS[problem];
+  if (known !== undefined) return say(known);
   if (code === "PIN_WRONG") return say("PIN_WRONG", { left });
   if (code === "PIN_FORM") return say("PIN_SHORT");
   if (code === "VAULT_EMPTY") return say("VAULT_GONE");
