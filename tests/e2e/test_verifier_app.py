@@ -280,6 +280,11 @@ def test_scanners_that_write_text_and_a_photo_that_is_late(phone: Phone, city: V
     page.locator('.verdict[data-reason="REVOKED"]').wait_for()
     page.wait_for_function("(one) => one.value === ''", arg=chooser)
     assert page.locator(".verdict").get_attribute("data-reason") == "REVOKED"
+    # An invitation that the app itself reads opens enrolling.
+    page.locator(".next").click()
+    expect(page.locator("#scanner")).to_be_focused()
+    page.keyboard.insert_text(f"{city.url}/check/#enrol={'x' * 22}.{city.root_kid()}")
+    page.get_by_role("button", name="Dieses Gerät anmelden").wait_for()
     assert phone.complaints == []
 
 

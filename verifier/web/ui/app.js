@@ -28,6 +28,7 @@ const SCREENS = {
 };
 const WAYS = /** @type {const} */ ([["start", "shift"], ["scan", "scan"], ["plate", "plate"], ["settings", "more"]]);
 const SECOND = 1000;
+const BASE = new URL("../", import.meta.url);
 
 /** State that screens share, and the way from one to the next. */
 export class App {
@@ -125,6 +126,7 @@ export class App {
    * @param {string[]} candidates
    */
   async check(candidates) {
+    if (this.#invited(candidates)) return;
     await this.conclude(await checkCandidates(this.device, candidates, this.now));
   }
 
@@ -133,7 +135,22 @@ export class App {
    * @param {string} text
    */
   async checkTyped(text) {
+    if (this.#invited([text])) return;
     await this.conclude(await checkTyped(this.device, text, this.now));
+  }
+
+  /**
+   * Whether an invitation of this service was read: then enrolling is shown. The telephone's own camera would open it in a
+   * browser that shares nothing with an app on the Home Screen.
+   * @param {string[]} texts
+   */
+  #invited(texts) {
+    const links = texts.filter((text) => URL.canParse(text)).map((text) => new URL(text));
+    const link = links.find((one) => one.origin === BASE.origin && one.pathname === BASE.pathname && one.hash.startsWith("#enrol="));
+    if (!link) return false;
+    history.replaceState(null, "", link.hash);
+    this.go("start");
+    return true;
   }
 
   /** @param {() => void} restart */
