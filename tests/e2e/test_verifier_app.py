@@ -260,6 +260,15 @@ def test_scanners_that_write_text_and_a_photo_that_is_late(phone: Phone, city: V
     page.locator('.verdict[data-reason="REVOKED"]').wait_for()
     page.locator(".next").click()
     check(page, "Scannen")
+    # Another app takes the camera away: it can be taken back, with the zoom as it was.
+    page.locator("#zoom").fill("2")
+    page.evaluate(
+        "document.querySelector('video').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
+    )
+    expect(page.locator(".frame")).to_be_hidden()
+    page.get_by_role("button", name="Kamera wieder öffnen").click()
+    expect(page.locator(".frame")).to_be_visible()
+    expect(page.locator("#zoom")).to_have_value("2")
     # A photo is still being read when somebody has typed a code: it changes nothing any more.
     data = io.BytesIO()
     code_picture(city.seals[VALID]).resize((3840, 2160)).save(data, "PNG")

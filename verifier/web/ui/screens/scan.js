@@ -120,7 +120,7 @@ export class Viewfinder {
       if (this.#closed) return camera.close();
       this.#camera = camera;
       camera.addEventListener("change", () => this.#draw());
-      camera.addEventListener("refused", (event) => this.#refuse(/** @type {CustomEvent<{code: string}>} */ (event).detail.code));
+      camera.addEventListener("refused", (event) => this.#lose(/** @type {CustomEvent<{code: string}>} */ (event).detail.code));
       this.#draw();
       const decoder = await this.app.device.decoder();
       if (this.#closed) return;
@@ -170,6 +170,22 @@ export class Viewfinder {
     this.#tell(`CAMERA_${code}`);
   }
 
+  /**
+   * The open camera was taken away, or another lens did not open: it can be tried again.
+   * @param {string} code
+   */
+  #lose(code) {
+    this.#refuse(code);
+    this.#switches.replaceChildren(button(this.app.say("CAMERA_RETRY"), async () => {
+      try {
+        await this.#camera?.reopen();
+      } catch (fault) {
+        if (!(fault instanceof CameraRefusal)) throw fault;
+        this.#lose(fault.code);
+      }
+    }));
+  }
+
   /** @param {string} code */
   #tell(code) {
     this.#told.textContent = this.app.say(code);
@@ -179,6 +195,10 @@ export class Viewfinder {
     const camera = this.#camera;
     if (camera === null) return;
     const { say } = this.app;
+    if (this.#frame.hidden) {
+      this.#frame.hidden = false;
+      this.#tell("CAMERA_HINT");
+    }
     const { torch, zoom } = camera.capabilities();
     const lenses = camera.lenses();
     const range = zoom ?? { min: 1, max: 4, step: 0.1 };
@@ -200,12 +220,12 @@ export class Viewfinder {
           if (next !== undefined) await camera.useLens(next.id);
         } catch (fault) {
           if (!(fault instanceof CameraRefusal)) throw fault;
-          this.#refuse(fault.code);
+          this.#lose(fault.code);
         }
       }));
     }
     const { input, element } = field(say("ZOOM"), {
-      id: "zoom", type: "range", class: "slider", min: range.min, max: range.max, step: range.step, value: String(range.min),
+      id: "zoom", type: "range", class: "slider", min: range.min, max: range.max, step: range.step, value: String(camera.zoom),
       oninput: () => void camera.setZoom(Number(input.value)),
     });
     this.#switches.replaceChildren(...shown, element);
