@@ -352,7 +352,9 @@ def test_a_new_version_waits_for_a_tap(phone: Phone, city: VerifierCity) -> None
 
 
 def test_enrolment_and_plates(phone: Phone, city: VerifierCity) -> None:
-    invited = json.loads(city.command("devices", "invite", "Streife 1", "--role", "warden", "--json"))
+    invited = json.loads(
+        city.command("devices", "invite", "Streife 1", "--role", "warden", "--zone", "BÖ", "--json")
+    )
     page = phone.open()
     ready(page)
     page.goto(f"{city.url}/check/#enrol={invited['code']}.{city.root_kid()}")
@@ -376,6 +378,13 @@ def test_enrolment_and_plates(phone: Phone, city: VerifierCity) -> None:
     page.locator("#pin-again").fill("135790")
     page.get_by_role("button", name="Schicht beginnen").click()
     page.locator('[data-vault="open"]').wait_for()
+    # Enrolled for a zone, the shift needs one.
+    expect(page.locator("#zone option").first).to_have_text("bitte wählen")
+    page.get_by_role("button", name="Prüfen beginnen").click()
+    page.get_by_text("Wählen Sie das Gebiet dieser Schicht.").wait_for()
+    page.locator("#zone").select_option("BÖ")
+    page.get_by_role("button", name="Prüfen beginnen").click()
+    page.locator("#typed").wait_for()
     phone.network = False
     city.kill()
     page.reload()

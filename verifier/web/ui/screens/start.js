@@ -35,16 +35,17 @@ export function showStart(app, fault) {
     told.textContent = say(`REFRESH_${outcome.toUpperCase()}`);
   };
   const enrolment = enrolmentPart(app);
+  const zone = zonePart(app);
   const element = h("section", { class: "screen" },
     h("h1", {}, say("START_TITLE")),
     enrolment.element,
     unlockPart(app, fault),
-    zonePart(app),
+    zone.element,
     h("h2", {}, say("READY_TITLE")),
     tests,
     told,
     h("div", { class: "actions" },
-      button(say("BEGIN"), () => app.go(app.home), { class: "button primary" }),
+      button(say("BEGIN"), () => zone.isChosen() && app.go(app.home), { class: "button primary" }),
       button(say("REFRESH"), () => void refresh())),
   );
   return {
@@ -148,6 +149,8 @@ function unlockPart(app, told = "") {
   const attempt = async (open) => {
     fault.textContent = "";
     try {
+      // Each shift chooses its zone; not afterwards, because the screen goes on while the lists are still on their way.
+      if (fresh) await device.change({ zone: null });
       await open();
       // Whoever has gone on meanwhile is left there.
       if (document.body.dataset["screen"] === "start") app.go("start");
@@ -156,7 +159,7 @@ function unlockPart(app, told = "") {
       if (typeof code !== "string") throw refusal;
       const sentence = vaultFault(say, code, refusal);
       // The form is another one now, and is drawn again as the vault changes: the sentence stays with the screen.
-      if (document.body.dataset["screen"] === "start" && (code === "VAULT_EMPTY" || !fault.isConnected)) return app.go("start", sentence);
+      if (document.body.dataset["screen"] === "start" && (fresh || code === "VAULT_EMPTY" || !fault.isConnected)) return app.go("start", sentence);
       first.input.value = "";
       fault.textContent = sentence;
       first.input.focus();
@@ -180,19 +183,35 @@ function unlockPart(app, told = "") {
 }
 
 /**
- * The zone of the shift; what is checked counts for it until another is chosen.
+ * The zone of the shift; what is checked counts for it until another is chosen. A device enrolled for zones must choose one
+ * of them: ``isChosen`` asks for it where it is missing.
  * @param {import("../app.js").App} app
  */
 function zonePart({ say, device }) {
-  if (device.settings.desk || device.role === "librarian") return null;
+  if (device.settings.desk || device.role === "librarian") return { element: null, isChosen: () => true };
   const zones = device.zones;
   const chosen = device.settings.zone;
-  const options = [h("option", { value: "" }, say("ZONE_ALL")),
-    ...zones.map(({ code, name }) => h("option", { value: code }, `${code} – ${name}`))];
+  const none = h("option", { value: "" }, say("ZONE_ALL"));
+  const options = [none, ...zones.map(({ code, name }) => h("option", { value: code }, `${code} – ${name}`))];
   if (chosen && !zones.some(({ code }) => code === chosen)) options.push(h("option", { value: chosen }, chosen));
-  const select = h("select", { id: "zone", class: "input", onchange: () => void device.change({ zone: select.value || null }) }, ...options);
+  const missing = h("p", { class: "warning", role: "alert" });
+  const change = () => {
+    missing.textContent = "";
+    void device.change({ zone: select.value || null });
+  };
+  const select = h("select", { id: "zone", class: "input", onchange: change }, ...options);
   select.value = chosen ?? "";
-  return h("div", { class: "field" }, h("label", { for: "zone" }, say("ZONE")), select);
+  void device.store.get("state", "self").then((self) => {
+    select.required = device.enrolment?.state === "active" && Boolean(/** @type {any} */ (self)?.zones?.length);
+    if (select.required) none.textContent = say("ZONE_CHOOSE");
+  });
+  const isChosen = () => {
+    if (!select.required || select.value !== "") return true;
+    missing.textContent = say("ZONE_MISSING");
+    select.focus();
+    return false;
+  };
+  return { element: h("div", { class: "field" }, h("label", { for: "zone" }, say("ZONE")), select, missing), isChosen };
 }
 
 /**
