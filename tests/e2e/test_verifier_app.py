@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import sqlite3
@@ -191,6 +193,57 @@ def test_languages_photo_scanner_and_desk(phone: Phone, city: VerifierCity, tmp_
     assert phone.complaints == []
 
 
+def test_scanners_that_write_text_and_a_photo_that_is_late(phone: Phone, city: VerifierCity) -> None:
+    page = phone.open()
+    ready(page)
+    page.get_by_role("button", name="Prüfen beginnen").click()
+    # Text without keys goes where the focus is: also after somebody has touched the empty page.
+    page.keyboard.insert_text(city.seals[VALID])
+    page.locator('.verdict[data-reason="VALID"]').wait_for()
+    page.locator(".next").click()
+    page.locator("h1").click()
+    expect(page.locator("#scanner")).to_be_focused()
+    page.keyboard.insert_text(city.seals[REVOKED])
+    page.locator('.verdict[data-reason="REVOKED"]').wait_for()
+    page.locator(".next").click()
+    check(page, "Scannen")
+    # Another app takes the camera away: it can be taken back, with the zoom as it was.
+    page.locator("#zoom").fill("2")
+    page.evaluate(
+        "document.querySelector('video').srcObject.getVideoTracks()[0].dispatchEvent(new Event('ended'))"
+    )
+    expect(page.locator(".frame")).to_be_hidden()
+    page.get_by_role("button", name="Kamera wieder öffnen").click()
+    expect(page.locator(".frame")).to_be_visible()
+    expect(page.locator("#zoom")).to_have_value("2")
+    # A photo is still being read when somebody has typed a code: it changes nothing any more.
+    data = io.BytesIO()
+    code_picture(city.seals[VALID]).resize((3840, 2160)).save(data, "PNG")
+    chooser = page.evaluate_handle(
+        """([picture, typed]) => {
+        const chooser = document.querySelector('#photo');
+        const chosen = new DataTransfer();
+        const data = Uint8Array.from(atob(picture), (one) => one.charCodeAt(0));
+        chosen.items.add(new File([data], 'seal.png', { type: 'image/png' }));
+        chooser.files = chosen.files;
+        chooser.dispatchEvent(new Event('change'));
+        document.querySelector('#typed').value = typed;
+        document.querySelector('.typein').requestSubmit();
+        return chooser;
+        }""",
+        [base64.b64encode(data.getvalue()).decode(), city.seals[REVOKED]],
+    )
+    page.locator('.verdict[data-reason="REVOKED"]').wait_for()
+    page.wait_for_function("(one) => one.value === ''", arg=chooser)
+    assert page.locator(".verdict").get_attribute("data-reason") == "REVOKED"
+    # An invitation that the app itself reads opens enrolling.
+    page.locator(".next").click()
+    expect(page.locator("#scanner")).to_be_focused()
+    page.keyboard.insert_text(f"{city.url}/check/#enrol={'x' * 22}.{city.root_kid()}")
+    page.get_by_role("button", name="Dieses Gerät anmelden").wait_for()
+    assert phone.complaints == []
+
+
 def test_a_new_version_waits_for_a_tap(phone: Phone, city: VerifierCity) -> None:
     page = phone.open()
     ready(page)
@@ -202,23 +255,53 @@ def test_a_new_version_waits_for_a_tap(phone: Phone, city: VerifierCity) -> None
         css,
     )
     old, files["version"] = files["version"], "new"
-    phone.context.route("**/check/files.json*", lambda route: route.fulfill(json=files))
-    phone.context.route("**/check/app.css", lambda route: route.fulfill(body=css, content_type="text/css"))
+
+    def serve_new() -> None:
+        phone.context.route("**/check/files.json*", lambda route: route.fulfill(json=files))
+        phone.context.route(
+            "**/check/app.css", lambda route: route.fulfill(body=css, content_type="text/css")
+        )
+
+    def expect_version(on: Page, version: str) -> None:
+        on.get_by_role("button", name="Mehr", exact=True).click()
+        expect(on.locator("dd[data-version]")).to_have_text(version)
+
+    serve_new()
     page.reload()
     update = page.get_by_role("button", name="Neue Version: neu starten")
     update.wait_for()
-    page.get_by_role("button", name="Mehr", exact=True).click()
-    expect(page.locator("dd[data-version]")).to_have_text(old)
+    page.reload()
+    update.wait_for()
+    expect_version(page, old)
+    # All pages closed, the browser swaps workers by itself; the version that was chosen stays.
+    phone.context.close()
+    page = phone.open()
+    serve_new()
+    update = page.get_by_role("button", name="Neue Version: neu starten")
+    update.wait_for()
+    page.reload()
+    update.wait_for()
+    expect_version(page, old)
+    # Another page shows a verdict meanwhile: it follows when that is left.
+    other = phone.context.new_page()
+    other.goto(f"{city.url}/check/")
+    other.get_by_role("button", name="Scannen", exact=True).click()
+    show(other, city.seals[VALID])
+    other.locator(".verdict").wait_for()
     with page.expect_navigation():
         update.click()
-    page.get_by_role("button", name="Mehr", exact=True).click()
-    expect(page.locator("dd[data-version]")).to_have_text("new")
-    caches = page.evaluate("caches.keys()")
-    assert [one for one in caches if old in one] == []
+    expect_version(page, "new")
+    other.locator(".verdict").wait_for()
+    with other.expect_navigation():
+        other.locator(".next").click()
+    expect_version(other, "new")
+    assert [one for one in page.evaluate("caches.keys()") if old in one] == []
 
 
 def test_enrolment_and_plates(phone: Phone, city: VerifierCity) -> None:
-    invited = json.loads(city.command("devices", "invite", "Streife 1", "--role", "warden", "--json"))
+    invited = json.loads(
+        city.command("devices", "invite", "Streife 1", "--role", "warden", "--zone", "BÖ", "--json")
+    )
     page = phone.open()
     ready(page)
     page.goto(f"{city.url}/check/#enrol={invited['code']}.{city.root_kid()}")
@@ -228,8 +311,27 @@ def test_enrolment_and_plates(phone: Phone, city: VerifierCity) -> None:
     # Confirmed: the device notices by itself, and a shift begins with a PIN of one's own.
     page.locator("#pin").fill("135790")
     page.locator("#pin-again").fill("135790")
+    problem = {"status": 401, "code": "DEVICE_CLOCK"}
+    phone.context.route(
+        "**/check/leases",
+        lambda route: route.fulfill(status=401, json=problem, content_type="application/problem+json"),
+        times=1,
+    )
+    phone.network = False
+    page.get_by_role("button", name="Schicht beginnen").click()
+    expect(page.locator("[data-vault] [role=alert]")).to_contain_text("Stellen Sie Datum und Uhrzeit")
+    phone.network = True
+    page.locator("#pin").fill("135790")
+    page.locator("#pin-again").fill("135790")
     page.get_by_role("button", name="Schicht beginnen").click()
     page.locator('[data-vault="open"]').wait_for()
+    # Enrolled for a zone, the shift needs one.
+    expect(page.locator("#zone option").first).to_have_text("bitte wählen")
+    page.get_by_role("button", name="Prüfen beginnen").click()
+    page.get_by_text("Wählen Sie das Gebiet dieser Schicht.").wait_for()
+    page.locator("#zone").select_option("BÖ")
+    page.get_by_role("button", name="Prüfen beginnen").click()
+    page.locator("#typed").wait_for()
     phone.network = False
     city.kill()
     page.reload()
@@ -263,6 +365,16 @@ def test_enrolment_and_plates(phone: Phone, city: VerifierCity) -> None:
     page.get_by_role("button", name="Schicht beginnen").click()
     page.locator('[data-vault="open"]').wait_for()
     expect(page.locator('[data-check="plates"]')).to_have_attribute("data-ok", "yes")
+    # The fifth wrong PIN takes the list, and says so.
+    page.get_by_role("button", name="Jetzt sperren").click()
+    for left in (4, 3, 2, 1):
+        page.locator("#pin").fill("000000")
+        page.get_by_role("button", name="Entsperren").click()
+        page.get_by_text(f"Noch {left} Versuche").wait_for()
+    page.locator("#pin").fill("000000")
+    page.get_by_role("button", name="Entsperren").click()
+    page.locator('[data-vault="empty"]').wait_for()
+    expect(page.locator("[data-vault] [role=alert]")).to_contain_text("Zu viele Versuche")
     city.command("devices", "lock", invited["id"])
     phone.network = True
     page.get_by_role("button", name="Listen laden").click()

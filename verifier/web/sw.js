@@ -2,7 +2,9 @@
 /// <reference lib="webworker" />
 /**
  * Keeps the app on the device: exactly the files of one `files.json`, each compared with its hash, served from there
- * first. A new version waits until a person asks for it. Lists, statuses and calls of the device never pass here.
+ * first. A new version waits until a person asks for it: a browser swaps workers by itself once the last page is closed,
+ * so what is served is the version that was chosen, whichever worker serves it. Lists, statuses and calls of the device
+ * never pass here.
  *
  * The page registers it as `sw.js?v=VERSION`: another version is another address, and so a new worker.
  */
@@ -12,13 +14,16 @@ const PREFIX = "stadtpass-app ";
 const BASE = new URL("./", worker.location.href);
 const VERSION = new URL(worker.location.href).searchParams.get("v") ?? "";
 const CACHE = PREFIX + VERSION;
+/** Holds the version that is served. */
+const CHOICE = "stadtpass-choice";
+const CHOSEN = new URL("chosen", BASE);
 const LIST = "files.json";
 const PAGE = "index.html";
 
 worker.addEventListener("install", (event) => event.waitUntil(install()));
 worker.addEventListener("activate", (event) => event.waitUntil(activate()));
 worker.addEventListener("message", (event) => {
-  if (event.data === "activate") void worker.skipWaiting();
+  if (event.data === "activate") event.waitUntil(choose());
 });
 worker.addEventListener("fetch", (event) => {
   const path = appPath(event.request);
@@ -31,6 +36,8 @@ async function install() {
   const { version, files } = await listed.clone().json();
   if (version !== VERSION) throw new Error(`version ${version} instead of ${VERSION}`);
   const cache = await caches.open(CACHE);
+  // Kept from before, and perhaps what is served: going back to it changes nothing.
+  if (await cache.match(new URL(LIST, BASE))) return;
   try {
     await Promise.all(Object.entries(files).map(async ([path, digest]) => {
       if (path === "sw.js") return;
@@ -47,11 +54,36 @@ async function install() {
   }
 }
 
-/** Take over the open pages, and drop what other versions have left. */
+/** Take over the open pages; the first version chooses itself. */
 async function activate() {
-  const names = await caches.keys();
-  await Promise.all(names.filter((name) => name.startsWith(PREFIX) && name !== CACHE).map((name) => caches.delete(name)));
+  if ((await chosen()) === null) await setChosen();
+  await dropOthers();
   await worker.clients.claim();
+}
+
+/** A person wants this version: serve it from now on, and tell all pages. */
+async function choose() {
+  await setChosen();
+  await worker.skipWaiting();
+  await dropOthers();
+  const pages = await worker.clients.matchAll({ type: "window", includeUncontrolled: true });
+  for (const page of pages) page.postMessage("chosen");
+}
+
+/** @returns {Promise<string | null>} the version that is served */
+async function chosen() {
+  return (await (await caches.match(CHOSEN, { cacheName: CHOICE }))?.text()) ?? null;
+}
+
+async function setChosen() {
+  await (await caches.open(CHOICE)).put(CHOSEN, new Response(VERSION));
+}
+
+/** Drop the versions that are neither served nor this worker's. */
+async function dropOthers() {
+  const kept = [CACHE, PREFIX + (await chosen())];
+  const names = await caches.keys();
+  await Promise.all(names.filter((name) => name.startsWith(PREFIX) && !kept.includes(name)).map((name) => caches.delete(name)));
 }
 
 /**
@@ -73,8 +105,8 @@ function appPath(request) {
  * @param {Request} request
  */
 async function answer(path, request) {
-  const cache = await caches.open(CACHE);
-  return (await cache.match(new URL(path, BASE))) ?? fetch(request);
+  const cacheName = PREFIX + ((await chosen()) ?? VERSION);
+  return (await caches.match(new URL(path, BASE), { cacheName })) ?? fetch(request);
 }
 
 /** @param {string} path */

@@ -414,3 +414,24 @@ def test_the_lens_chosen_is_taken_again_and_one_that_is_gone_is_not_missed(
     assert len(lenses["ids"]) == 2
     assert lenses["other"] == lenses["now"] == again
     assert without in lenses["ids"]
+
+
+def test_a_lens_that_does_not_open_gives_way_and_is_not_remembered(filmed: Browser, site: str) -> None:
+    page = filmed.new_page()
+    page.goto(site)
+    lens, kept = page.evaluate("""async () => {
+      const { Camera } = await import('/scan/camera.js');
+      const camera = await Camera.open(document.querySelector('video'));
+      const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+      navigator.mediaDevices.getUserMedia = async (wanted) => {
+        if (wanted.video.deviceId) throw new DOMException('', 'NotReadableError');
+        return ask(wanted);
+      };
+      await camera.useLens('broken');
+      const found = [camera.lens, localStorage.getItem('stadtpass.lens')];
+      camera.close();
+      return found;
+    }""")
+    page.close()
+    assert lens
+    assert kept is None

@@ -74,6 +74,11 @@ export class Camera extends EventTarget {
     return this.#track?.getSettings().deviceId;
   }
 
+  /** How far the picture is zoomed. */
+  get zoom() {
+    return this.#zoom;
+  }
+
   /**
    * @param {string} id of `lenses()`; remembered for the next time
    * @throws {CameraRefusal}
@@ -81,7 +86,16 @@ export class Camera extends EventTarget {
   async useLens(id) {
     this.#deviceId = id;
     this.#zoom = 1;
-    remember(id);
+    await this.#acquire();
+    if (this.lens === id) remember(id);
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /**
+   * Take the device again after it was lost.
+   * @throws {CameraRefusal}
+   */
+  async reopen() {
     await this.#acquire();
     this.dispatchEvent(new Event("change"));
   }
@@ -275,8 +289,8 @@ async function openStream(deviceId) {
     });
   } catch (fault) {
     const name = fault instanceof Error ? fault.name : "";
-    // A lens remembered from before may be unplugged, or have another id today.
-    if (deviceId && (name === "OverconstrainedError" || name === "NotFoundError")) return openStream(undefined);
+    // A lens remembered from before may be unplugged, have another id today, or not open on its own.
+    if (deviceId && ["OverconstrainedError", "NotFoundError", "NotReadableError"].includes(name)) return openStream(undefined);
     if (name === "NotAllowedError" || name === "SecurityError") throw new CameraRefusal("DENIED");
     if (name === "NotFoundError" || name === "OverconstrainedError") throw new CameraRefusal("NONE");
     if (name === "NotReadableError" || name === "AbortError") throw new CameraRefusal("BUSY");

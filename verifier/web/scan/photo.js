@@ -8,7 +8,8 @@ const MAX_PIXELS = 50_000_000;
 /** Longest side of the quick pass, most pixels of the thorough one. */
 const QUICK_SIDE = 2_000;
 const THOROUGH_PIXELS = 12_000_000;
-const SEAL = "SP1:";
+/** Printed and rotating seals. */
+const SEAL = /^SP1R?:/;
 
 /** The photo gives no single code. */
 export class PhotoRefusal extends Error {
@@ -47,7 +48,7 @@ export async function decodePhoto(file, decoder) {
       const large = Math.min(1, Math.sqrt(THOROUGH_PIXELS / (width * height)));
       ({ texts } = await decoder.decode(await scaled(picture, large), { thorough: true }));
     }
-    const seals = texts.filter((text) => text.startsWith(SEAL));
+    const seals = texts.filter((text) => SEAL.test(text));
     const meant = seals.length ? seals : texts;
     if (!meant.length) throw new PhotoRefusal("NO_CODE");
     if (meant.length > 1) throw new PhotoRefusal("SEVERAL");

@@ -7,7 +7,8 @@ import { DecoderFault } from "./decoder.js";
 /** @typedef {import("./decoder.js").Decoder} Decoder */
 
 const SAME_MS = 3_000;
-const SEAL = "SP1:";
+/** Printed and rotating seals. */
+const SEAL = /^SP1R?:/;
 
 /**
  * Emits `code` ({detail: {text}}). The same text is silent for three seconds, time spent in `pause` not counted;
@@ -77,8 +78,8 @@ export class Scanner extends EventTarget {
   #report(texts) {
     const now = performance.now();
     for (const [text, at] of this.#reported) if (now - at >= SAME_MS) this.#reported.delete(text);
-    const ours = texts.filter((text) => text.startsWith(SEAL));
-    for (const text of [...ours, ...texts.filter((one) => !one.startsWith(SEAL))]) {
+    const ours = texts.filter((text) => SEAL.test(text));
+    for (const text of [...ours, ...texts.filter((one) => !SEAL.test(one))]) {
       // Whoever listens may pause: the rest of this picture then waits for another.
       if (this.#paused) return;
       if (this.#reported.has(text)) continue;

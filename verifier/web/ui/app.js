@@ -28,6 +28,7 @@ const SCREENS = {
 };
 const WAYS = /** @type {const} */ ([["start", "shift"], ["scan", "scan"], ["plate", "plate"], ["settings", "more"]]);
 const SECOND = 1000;
+const BASE = new URL("../", import.meta.url);
 
 /** State that screens share, and the way from one to the next. */
 export class App {
@@ -38,8 +39,12 @@ export class App {
   /** @type {Screen | null} */
   #screen = null;
   #name = "";
+  /** What the screen at hand was given. @type {unknown} */
+  #given;
   /** @type {(() => void) | null} */
   #restart = null;
+  /** Another version was chosen: this page is loaded anew. */
+  #outdated = false;
   #root = /** @type {HTMLElement} */ (document.getElementById("app"));
   #main = h("main", { id: "main" });
   #bar = h("header", { class: "bar" });
@@ -78,10 +83,12 @@ export class App {
   go(name, given) {
     const show = SCREENS[name];
     if (show === undefined) throw new Error(`no screen ${name}`);
+    if (this.#outdated && name !== "verdict") return location.reload();
     this.#screen?.stop?.();
     if (name === "verdict") this.viewfinder?.pause();
     else if (name !== this.home) this.closeCamera();
     this.#name = name;
+    this.#given = given;
     document.body.dataset["screen"] = name;
     const screen = show(this, given);
     this.#screen = screen;
@@ -105,7 +112,7 @@ export class App {
     if (this.#name === "verdict") return;
     const held = document.activeElement;
     const { scrollTop } = this.#main;
-    this.go(this.#name);
+    this.go(this.#name, this.#given);
     this.#main.scrollTop = scrollTop;
     const same = [...this.#root.querySelectorAll(held?.tagName ?? "h1")].find((one) =>
       held?.id ? one.id === held.id : one.textContent === held?.textContent);
@@ -126,6 +133,7 @@ export class App {
    * @param {string[]} candidates
    */
   async check(candidates) {
+    if (this.#invited(candidates)) return;
     await this.conclude(await checkCandidates(this.device, candidates, this.now));
   }
 
@@ -134,13 +142,34 @@ export class App {
    * @param {string} text
    */
   async checkTyped(text) {
+    if (this.#invited([text])) return;
     await this.conclude(await checkTyped(this.device, text, this.now));
+  }
+
+  /**
+   * Whether an invitation of this service was read: then enrolling is shown. The telephone's own camera would open it in a
+   * browser that shares nothing with an app on the Home Screen.
+   * @param {string[]} texts
+   */
+  #invited(texts) {
+    const links = texts.filter((text) => URL.canParse(text)).map((text) => new URL(text));
+    const link = links.find((one) => one.origin === BASE.origin && one.pathname === BASE.pathname && one.hash.startsWith("#enrol="));
+    if (!link) return false;
+    history.replaceState(null, "", link.hash);
+    this.go("start");
+    return true;
   }
 
   /** @param {() => void} restart */
   offerUpdate(restart) {
     this.#restart = restart;
     this.#frame();
+  }
+
+  /** Load the app anew: another version was chosen. A verdict that is shown stays until it is left. */
+  renew() {
+    this.#outdated = true;
+    if (this.#name !== "verdict") location.reload();
   }
 
   /** Clock and age in the bar; called each second. */
@@ -195,7 +224,7 @@ async function start() {
     else app.tick();
   };
   device.onChange(renew);
-  void watchForUpdates((restart) => app.offerUpdate(restart));
+  void watchForUpdates((restart) => app.offerUpdate(restart), () => app.renew());
   void navigator.serviceWorker?.ready.then(renew);
   device.keepFresh();
 }

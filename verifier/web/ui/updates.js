@@ -17,24 +17,23 @@ export async function runningFiles() {
 
 /**
  * Install the app for offline use, look for new versions now, hourly and when the network comes back.
- * @param {(restart: () => void) => void} onWaiting called once a new version is ready; ``restart`` swaps to it
+ * @param {(restart: () => void) => void} onWaiting called once another version than this page's is ready; ``restart`` chooses it
+ * @param {() => void} onChosen called once another version was chosen, here or in another page: this page is to be loaded anew
  * @returns {Promise<void>} when the first look is over; never throws
  */
-export async function watchForUpdates(onWaiting) {
+export async function watchForUpdates(onWaiting, onChosen) {
   if (!("serviceWorker" in navigator)) return;
   const { serviceWorker } = navigator;
-  let restarting = false;
-  serviceWorker.addEventListener("controllerchange", () => {
-    if (restarting) location.reload();
+  serviceWorker.addEventListener("message", (event) => {
+    if (event.data === "chosen") onChosen();
   });
+  const running = await runningFiles().then(({ version }) => version, () => null);
   /** @param {ServiceWorkerRegistration} registration */
   const offer = (registration) => {
-    const { waiting } = registration;
-    if (waiting === null || registration.active === null) return;
-    onWaiting(() => {
-      restarting = true;
-      waiting.postMessage("activate");
-    });
+    // After the last page was closed the newest worker is active, while the version chosen before is still served.
+    const newest = registration.waiting ?? registration.active;
+    if (newest === null || running === null || new URL(newest.scriptURL).searchParams.get("v") === running) return;
+    onWaiting(() => newest.postMessage("activate"));
   };
   /** @param {ServiceWorkerRegistration} registration */
   const follow = (registration) => {

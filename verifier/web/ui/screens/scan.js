@@ -14,13 +14,35 @@ import { button, field, h } from "../dom.js";
 export function showScan(app) {
   const { say } = app;
   const zone = app.device.zoneName;
+  const scanner = scannerField(app, say("SCAN_TITLE"));
   const element = h("section", { class: "screen" },
     h("h1", {}, say("SCAN_TITLE")),
+    scanner,
     zone ? h("p", { class: "hint" }, say("IN_ZONE", { zone })) : null,
     viewfinder(app),
     typeIn(app, say("TYPE_LABEL"), say("TYPE_HINT")),
   );
-  return { title: say("SCAN_TITLE"), element };
+  return { title: say("SCAN_TITLE"), element, focus: scanner };
+}
+
+/**
+ * Takes what hand scanners write as text, without keys: that goes only where the focus is. Not to be seen, and out of the
+ * order of the keyboard; it has the focus as long as nothing else has.
+ * @param {import("../app.js").App} app
+ * @param {string} title of the screen, which is read out with it
+ */
+export function scannerField(app, title) {
+  const input = h("input", {
+    id: "scanner", class: "silent", type: "text", inputmode: "none", tabindex: -1, autocomplete: "off", spellcheck: "false",
+    "aria-label": `${title} – ${app.say("SCANNER_FIELD")}`,
+  });
+  const refocus = () => {
+    if (!input.isConnected) document.removeEventListener("focusout", later);
+    else if (document.activeElement === document.body) input.focus({ preventScroll: true });
+  };
+  const later = () => setTimeout(refocus);
+  document.addEventListener("focusout", later);
+  return input;
 }
 
 /**
@@ -45,6 +67,8 @@ export class Viewfinder {
   #closed = false;
   #paused = false;
   #torch = false;
+  /** Counts pauses: a photo that is read after another check has begun is overtaken. */
+  #turn = 0;
   #video = h("video", { class: "camera", playsinline: true, muted: true });
   #told = h("p", { class: "told", role: "status" });
   #frame = h("div", { class: "frame" }, this.#video);
@@ -69,6 +93,7 @@ export class Viewfinder {
 
   /** Nothing is read; the torch stays as it is. */
   pause() {
+    this.#turn += 1;
     this.#paused = true;
     this.#scanner.pause();
   }
@@ -95,7 +120,7 @@ export class Viewfinder {
       if (this.#closed) return camera.close();
       this.#camera = camera;
       camera.addEventListener("change", () => this.#draw());
-      camera.addEventListener("refused", (event) => this.#refuse(/** @type {CustomEvent<{code: string}>} */ (event).detail.code));
+      camera.addEventListener("refused", (event) => this.#lose(/** @type {CustomEvent<{code: string}>} */ (event).detail.code));
       this.#draw();
       const decoder = await this.app.device.decoder();
       if (this.#closed) return;
@@ -119,11 +144,15 @@ export class Viewfinder {
     const [chosen] = this.#file.files ?? [];
     if (chosen === undefined) return;
     this.pause();
+    const turn = this.#turn;
+    const overtaken = () => this.#closed || turn !== this.#turn;
     this.#tell("PHOTO_READING");
     try {
       const { texts } = await decodePhoto(chosen, await this.app.device.decoder());
+      if (overtaken()) return;
       if (texts[0] !== undefined) return this.#take(texts[0]);
     } catch (fault) {
+      if (overtaken()) return;
       if (fault instanceof PhotoRefusal) this.#tell(`PHOTO_${fault.code}`);
       else if (fault instanceof DecoderFault) this.#tell("PHOTO_FAILED");
       else throw fault;
@@ -141,6 +170,22 @@ export class Viewfinder {
     this.#tell(`CAMERA_${code}`);
   }
 
+  /**
+   * The open camera was taken away, or another lens did not open: it can be tried again.
+   * @param {string} code
+   */
+  #lose(code) {
+    this.#refuse(code);
+    this.#switches.replaceChildren(button(this.app.say("CAMERA_RETRY"), async () => {
+      try {
+        await this.#camera?.reopen();
+      } catch (fault) {
+        if (!(fault instanceof CameraRefusal)) throw fault;
+        this.#lose(fault.code);
+      }
+    }));
+  }
+
   /** @param {string} code */
   #tell(code) {
     this.#told.textContent = this.app.say(code);
@@ -150,6 +195,10 @@ export class Viewfinder {
     const camera = this.#camera;
     if (camera === null) return;
     const { say } = this.app;
+    if (this.#frame.hidden) {
+      this.#frame.hidden = false;
+      this.#tell("CAMERA_HINT");
+    }
     const { torch, zoom } = camera.capabilities();
     const lenses = camera.lenses();
     const range = zoom ?? { min: 1, max: 4, step: 0.1 };
@@ -171,12 +220,12 @@ export class Viewfinder {
           if (next !== undefined) await camera.useLens(next.id);
         } catch (fault) {
           if (!(fault instanceof CameraRefusal)) throw fault;
-          this.#refuse(fault.code);
+          this.#lose(fault.code);
         }
       }));
     }
     const { input, element } = field(say("ZOOM"), {
-      id: "zoom", type: "range", class: "slider", min: range.min, max: range.max, step: range.step, value: String(range.min),
+      id: "zoom", type: "range", class: "slider", min: range.min, max: range.max, step: range.step, value: String(camera.zoom),
       oninput: () => void camera.setZoom(Number(input.value)),
     });
     this.#switches.replaceChildren(...shown, element);
@@ -191,7 +240,7 @@ export class Viewfinder {
  */
 export function typeIn(app, label, hint) {
   const { input, element } = field(label, {
-    id: "typed", type: "text", maxlength: 600, autocomplete: "off", autocapitalize: "characters", spellcheck: "false", enterkeyhint: "go",
+    id: "typed", type: "text", maxlength: 800, autocomplete: "off", autocapitalize: "characters", spellcheck: "false", enterkeyhint: "go",
   }, hint);
   /** @param {Event} event */
   const check = (event) => {

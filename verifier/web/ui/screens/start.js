@@ -7,13 +7,19 @@ import { button, field, h, icon } from "../dom.js";
 const POLL = 5000;
 /** @type {Record<string, string>} */
 const ENROL_FAULTS = { NO_ANSWER: "ENROL_FAULT_NETWORK", OTHER_ROOT: "ENROL_FAULT_ROOT" };
+/** What the office says of a device that it gives no key. @type {Record<string, string>} */
+const DEVICE_FAULTS = {
+  DEVICE_CLOCK: "HELP_CLOCK", DEVICE_LOCKED: "DEVICE_LOCKED", DEVICE_UNKNOWN: "DEVICE_UNKNOWN", DEVICE_PENDING: "PENDING_HINT",
+  DEVICE_LEASE: "VAULT_LEASE",
+};
 const SIGNS = /** @type {const} */ ({ yes: "yes", warn: "look", no: "no" });
 
 /**
  * @param {import("../app.js").App} app
+ * @param {string} [fault] why the plate list did not open
  * @returns {import("../app.js").Screen}
  */
-export function showStart(app) {
+export function showStart(app, fault) {
   const { say, device } = app;
   const tests = h("ul", { class: "tests", "aria-busy": "true" }, h("li", {}, say("TESTING")));
   let over = false;
@@ -29,16 +35,17 @@ export function showStart(app) {
     told.textContent = say(`REFRESH_${outcome.toUpperCase()}`);
   };
   const enrolment = enrolmentPart(app);
+  const zone = zonePart(app);
   const element = h("section", { class: "screen" },
     h("h1", {}, say("START_TITLE")),
     enrolment.element,
-    unlockPart(app),
-    zonePart(app),
+    unlockPart(app, fault),
+    zone.element,
     h("h2", {}, say("READY_TITLE")),
     tests,
     told,
     h("div", { class: "actions" },
-      button(say("BEGIN"), () => app.go(app.home), { class: "button primary" }),
+      button(say("BEGIN"), () => zone.isChosen() && app.go(app.home), { class: "button primary" }),
       button(say("REFRESH"), () => void refresh())),
   );
   return {
@@ -119,8 +126,9 @@ function enrolmentPart(app) {
 /**
  * The plate list lies encrypted on the device: opening it with PIN or passkey.
  * @param {import("../app.js").App} app
+ * @param {string} [told] why it did not open before
  */
-function unlockPart(app) {
+function unlockPart(app, told = "") {
   const { say, device } = app;
   if (device.enrolment?.state !== "active" || device.role !== "warden") return null;
   const { state, until, method, offered } = device.vault;
@@ -132,6 +140,8 @@ function unlockPart(app) {
   const fresh = state !== "locked";
   const passkey = fresh ? offered : method === "passkey";
   const fault = h("p", { class: "warning", role: "alert" });
+  // Put in empty and filled afterwards: that is what screen readers announce.
+  queueMicrotask(() => (fault.textContent = told));
   const pin = { type: "password", inputmode: "numeric", pattern: "[0-9]*", minlength: 6, maxlength: 12, autocomplete: "off" };
   const first = field(fresh ? say("PIN_NEW") : say("PIN"), { id: "pin", ...pin }, fresh ? say("PIN_HINT") : undefined);
   const second = fresh ? field(say("PIN_AGAIN"), { id: "pin-again", ...pin }) : null;
@@ -139,6 +149,8 @@ function unlockPart(app) {
   const attempt = async (open) => {
     fault.textContent = "";
     try {
+      // Each shift chooses its zone; not afterwards, because the screen goes on while the lists are still on their way.
+      if (fresh) await device.change({ zone: null });
       await open();
       // Whoever has gone on meanwhile is left there.
       if (document.body.dataset["screen"] === "start") app.go("start");
@@ -146,8 +158,11 @@ function unlockPart(app) {
       const code = Reflect.get(Object(refusal), "code");
       if (typeof code !== "string") throw refusal;
       if (device.enrolment?.state === "locked") return app.go("start");
+      const sentence = vaultFault(say, code, refusal);
+      // The form is another one now, and is drawn again as the vault changes: the sentence stays with the screen.
+      if (document.body.dataset["screen"] === "start" && (fresh || code === "VAULT_EMPTY" || !fault.isConnected)) return app.go("start", sentence);
       first.input.value = "";
-      fault.textContent = vaultFault(say, code, refusal);
+      fault.textContent = sentence;
       first.input.focus();
     }
   };
@@ -170,19 +185,35 @@ function unlockPart(app) {
 }
 
 /**
- * The zone of the shift; what is checked counts for it until another is chosen.
+ * The zone of the shift; what is checked counts for it until another is chosen. A device enrolled for zones must choose one
+ * of them: ``isChosen`` asks for it where it is missing.
  * @param {import("../app.js").App} app
  */
 function zonePart({ say, device }) {
-  if (device.settings.desk || device.role === "librarian") return null;
+  if (device.settings.desk || device.role === "librarian") return { element: null, isChosen: () => true };
   const zones = device.zones;
   const chosen = device.settings.zone;
-  const options = [h("option", { value: "" }, say("ZONE_ALL")),
-    ...zones.map(({ code, name }) => h("option", { value: code }, `${code} – ${name}`))];
+  const none = h("option", { value: "" }, say("ZONE_ALL"));
+  const options = [none, ...zones.map(({ code, name }) => h("option", { value: code }, `${code} – ${name}`))];
   if (chosen && !zones.some(({ code }) => code === chosen)) options.push(h("option", { value: chosen }, chosen));
-  const select = h("select", { id: "zone", class: "input", onchange: () => void device.change({ zone: select.value || null }) }, ...options);
+  const missing = h("p", { class: "warning", role: "alert" });
+  const change = () => {
+    missing.textContent = "";
+    void device.change({ zone: select.value || null });
+  };
+  const select = h("select", { id: "zone", class: "input", onchange: change }, ...options);
   select.value = chosen ?? "";
-  return h("div", { class: "field" }, h("label", { for: "zone" }, say("ZONE")), select);
+  void device.store.get("state", "self").then((self) => {
+    select.required = device.enrolment?.state === "active" && Boolean(/** @type {any} */ (self)?.zones?.length);
+    if (select.required) none.textContent = say("ZONE_CHOOSE");
+  });
+  const isChosen = () => {
+    if (!select.required || select.value !== "") return true;
+    missing.textContent = say("ZONE_MISSING");
+    select.focus();
+    return false;
+  };
+  return { element: h("div", { class: "field" }, h("label", { for: "zone" }, say("ZONE")), select, missing), isChosen };
 }
 
 /**
@@ -191,7 +222,9 @@ function zonePart({ say, device }) {
  * @param {unknown} refusal
  */
 function vaultFault(say, code, refusal) {
-  const { left = "" } = /** @type {{params?: Record<string, string | number>}} */ (refusal).params ?? {};
+  const { left = "", problem = "" } = /** @type {{params?: Record<string, string | number>}} */ (refusal).params ?? {};
+  const known = DEVICE_FAULTS[problem];
+  if (known !== undefined) return say(known);
   if (code === "PIN_WRONG") return say("PIN_WRONG", { left });
   if (code === "PIN_FORM") return say("PIN_SHORT");
   if (code === "VAULT_EMPTY") return say("VAULT_GONE");
