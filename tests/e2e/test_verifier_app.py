@@ -84,6 +84,8 @@ class Phone:
 @pytest.fixture
 def phone(playwright: Playwright, city: VerifierCity, tmp_path: Path) -> Iterator[Phone]:
     made = Phone(playwright, city, tmp_path / "profile")
+    if city.process is None:
+        city.start()
     yield made
     made.context.close()
 

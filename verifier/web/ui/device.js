@@ -277,7 +277,8 @@ export class Device {
    * @param {import("../core/verdict.js").Verdict} verdict
    */
   async record(verdict) {
-    if (this.settings.vibration) navigator.vibrate?.(VIBRATIONS[verdict.verdict]);
+    // Browsers refuse it, with a complaint, until somebody has touched the page.
+    if (this.settings.vibration && navigator.userActivation?.hasBeenActive) navigator.vibrate?.(VIBRATIONS[verdict.verdict]);
     if (this.settings.sound) beep();
     await this.#stored(async () => {
       await count(this.store, verdict.verdict, clock());
