@@ -159,7 +159,8 @@ class Rig:
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
-            assert process.wait(timeout=60) == 0
+            # One that was started this moment has not read a line of ours: the system ends it with the signal itself.
+            assert process.wait(timeout=60) in (0, -signal.SIGTERM)
         self.processes.clear()
 
     def log(self, name: str) -> str:

@@ -130,14 +130,16 @@ def test_enrolment_and_shift(phone: Callable[..., Page], city: VerifierCity) -> 
     refresh(page)
     page.locator("#pin").fill("12345")
     page.get_by_role("button", name="Schicht beginnen").click()
-    expect(page.get_by_role("alert")).to_have_text("Die PIN braucht 6 bis 12 Ziffern.")
+    expect(page.get_by_role("alert").filter(has_text="PIN")).to_have_text("Die PIN braucht 6 bis 12 Ziffern.")
     in_both_schemes(page, "new PIN")
     begin_shift(page)
     in_both_schemes(page, "plate list open")
     way(page, "Jetzt sperren")
     page.locator("#pin").fill("000000")
     page.get_by_role("button", name="Entsperren").click()
-    expect(page.get_by_role("alert")).to_have_text("Die PIN ist falsch. Noch 4 Versuche.")
+    expect(page.get_by_role("alert").filter(has_text="PIN")).to_have_text(
+        "Die PIN ist falsch. Noch 4 Versuche."
+    )
     expect(page.locator("#pin")).to_be_focused()
     in_both_schemes(page, "unlocking")
 

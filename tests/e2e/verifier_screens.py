@@ -43,7 +43,7 @@ def small_targets(page: Page) -> list[str]:
     """What is smaller than 44 by 44 CSS pixels, the enhanced size of WCAG 2.5.5: thumbs hit it in the rain."""
     return list(
         page.evaluate(
-            """() => [...document.querySelectorAll('button, select, summary, input:not([type=file]):not([tabindex="-1"])')]
+            """() => [...document.querySelectorAll('button, select, summary, input:not([type=file])')]
             .map((one) => one.closest('label') ?? one)
             .map((one) => [one, one.getBoundingClientRect()])
             .filter(([one, box]) => one.checkVisibility() && Math.min(box.width, box.height) < 43.9)

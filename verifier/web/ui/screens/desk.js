@@ -2,7 +2,7 @@
 /** The library's desk: nothing but the next card. */
 
 import { button, h } from "../dom.js";
-import { scannerField, typeIn, viewfinder } from "./scan.js";
+import { typeIn, viewfinder } from "./scan.js";
 
 /**
  * @param {import("../app.js").App} app
@@ -10,14 +10,12 @@ import { scannerField, typeIn, viewfinder } from "./scan.js";
  */
 export function showDesk(app) {
   const { say } = app;
-  const scanner = scannerField(app, say("DESK_TITLE"));
   const element = h("section", { class: "screen desk" },
     h("h1", {}, say("DESK_TITLE")),
-    scanner,
     h("p", { class: "hint" }, say("DESK_HINT")),
     viewfinder(app, { oneDimensional: true }),
     typeIn(app, say("DESK_TYPE_LABEL"), say("DESK_TYPE_HINT")),
     button(say("DESK_LEAVE"), () => app.go("settings"), { class: "button quiet" }),
   );
-  return { title: say("DESK_TITLE"), element, focus: scanner };
+  return { title: say("DESK_TITLE"), element };
 }

@@ -14,35 +14,13 @@ import { button, field, h } from "../dom.js";
 export function showScan(app) {
   const { say } = app;
   const zone = app.device.zoneName;
-  const scanner = scannerField(app, say("SCAN_TITLE"));
   const element = h("section", { class: "screen" },
     h("h1", {}, say("SCAN_TITLE")),
-    scanner,
     zone ? h("p", { class: "hint" }, say("IN_ZONE", { zone })) : null,
     viewfinder(app),
     typeIn(app, say("TYPE_LABEL"), say("TYPE_HINT")),
   );
-  return { title: say("SCAN_TITLE"), element, focus: scanner };
-}
-
-/**
- * Takes what hand scanners write as text, without keys: that goes only where the focus is. Not to be seen, and out of the
- * order of the keyboard; it has the focus as long as nothing else has.
- * @param {import("../app.js").App} app
- * @param {string} title of the screen, which is read out with it
- */
-export function scannerField(app, title) {
-  const input = h("input", {
-    id: "scanner", class: "silent", type: "text", inputmode: "none", tabindex: -1, autocomplete: "off", spellcheck: "false",
-    "aria-label": `${title} – ${app.say("SCANNER_FIELD")}`,
-  });
-  const refocus = () => {
-    if (!input.isConnected) document.removeEventListener("focusout", later);
-    else if (document.activeElement === document.body) input.focus({ preventScroll: true });
-  };
-  const later = () => setTimeout(refocus);
-  document.addEventListener("focusout", later);
-  return input;
+  return { title: say("SCAN_TITLE"), element };
 }
 
 /**
