@@ -3,104 +3,23 @@
 from __future__ import annotations
 
 import io
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.e2e.verifier_city import AMBIGUOUS, CARD, PLATES, REVOKED, VALID, VerifierCity, browser_arguments
-from tests.e2e.verifier_screens import LOOKS, NARROW, check, choose_zone, ready, show
+from tests.e2e.verifier_city import AMBIGUOUS, CARD, PLATES, REVOKED, VALID, VerifierCity
+from tests.e2e.verifier_phone import PIN, begin_shift, enrol, in_both_schemes, invite, refresh, way
+from tests.e2e.verifier_screens import LOOKS, NARROW, choose_zone, show
 from tests.hand_scanner import scan_by_hand
-from tests.web_pages import CHROMIUM, needs_chromium
+from tests.web_pages import needs_chromium
 
 pytestmark = [pytest.mark.slow, needs_chromium]
-PIN = "135790"
 # Higher than any screen: what stands above what does not depend on how far it is scrolled.
 TALL = {"width": 390, "height": 2400}
 READ_MS = 600  # longer than the app takes an Enter on a verdict for a scanner's
-
-
-@pytest.fixture(scope="module")
-def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VerifierCity]:
-    made = VerifierCity(tmp_path_factory.mktemp("city")).set_up()
-    made.start()
-    yield made
-    made.kill()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        yield playwright.chromium.launch(executable_path=str(CHROMIUM), args=browser_arguments(None))
-
-
-@pytest.fixture
-def phone(chromium: Browser, city: VerifierCity) -> Iterator[Callable[..., Page]]:
-    """Opens the app on a new device; what the browser complains of fails the test."""
-    complaints: list[str] = []
-    contexts = []
-
-    def note(message: Any) -> None:
-        # With the network gone, or a device refused, a browser says so itself.
-        told = "net::ERR_" in message.text or "status of 401" in message.text
-        if message.type in ("error", "warning") and not told:
-            complaints.append(message.text)
-
-    def opened(**options: Any) -> Page:
-        context = chromium.new_context(**{"viewport": NARROW, "locale": "de-DE", **options})
-        context.set_default_timeout(15_000)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("pageerror", lambda fault: complaints.append(str(fault)))
-        page.on("console", note)
-        page.goto(f"{city.url}/check/")
-        ready(page)
-        return page
-
-    yield opened
-    for context in contexts:
-        context.close()
-    assert complaints == []
-
-
-def way(page: Page, name: str) -> None:
-    page.get_by_role("button", name=name, exact=True).click()
-
-
-def in_both_schemes(page: Page, what: str) -> None:
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        check(page, f"{what}, {scheme}")
-
-
-def invite(city: VerifierCity, page: Page) -> str:
-    """Open an invitation; its id."""
-    invited = json.loads(city.command("devices", "invite", "Streife", "--role", "warden", "--json"))
-    page.goto(f"{city.url}/check/#enrol={invited['code']}.{city.root_kid()}")
-    page.get_by_role("button", name="Dieses Gerät anmelden").wait_for()
-    return str(invited["id"])
-
-
-def enrol(city: VerifierCity, page: Page, device: str) -> None:
-    way(page, "Dieses Gerät anmelden")
-    city.command("devices", "confirm", device, page.locator(".check-code").inner_text())
-    refresh(page)
-    page.locator("#pin-again").wait_for()
-
-
-def refresh(page: Page) -> None:
-    """Have the app ask the service now, as when the network comes back."""
-    page.evaluate("dispatchEvent(new Event('online'))")
-
-
-def begin_shift(page: Page) -> None:
-    page.locator("#pin").fill(PIN)
-    page.locator("#pin-again").fill(PIN)
-    page.get_by_role("button", name="Schicht beginnen").click()
-    page.locator('[data-vault="open"]').wait_for()
 
 
 def test_camera_and_desk(phone: Callable[..., Page]) -> None:

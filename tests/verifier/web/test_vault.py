@@ -382,7 +382,7 @@ def test_passkey_opens_it_where_it_gives_a_secret(
     page.evaluate(
         """async (lease) => {
           const { createPasskey } = await import("/check/device/passkey.js");
-          const passkey = await createPasskey("Gerät 1");
+          const passkey = await createPasskey("device-1", "Gerät 1");
           const key = crypto.getRandomValues(new Uint8Array(32));
           await device.vault.begin({ ...lease, key }, { passkey });
           device.vault.close();

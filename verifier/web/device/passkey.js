@@ -1,6 +1,7 @@
 // @ts-check
 /** A secret that only this device's passkey gives out, after a finger, face or screen lock (WebAuthn Level 3, prf). */
 
+import { bytesOf } from "../core/bytes.js";
 import { Refusal } from "../core/errors.js";
 
 const ES256 = -7;
@@ -19,18 +20,27 @@ export async function passkeysOffered() {
 }
 
 /**
+ * A passkey that is here already, to be asked for another secret than before.
+ * @param {Uint8Array} id
+ * @returns {Passkey}
+ */
+export function freshlySalted(id) {
+  return { id: new Uint8Array(id), salt: crypto.getRandomValues(new Uint8Array(32)) };
+}
+
+/**
  * Make a passkey. Call it from a tap.
+ * @param {string} device its id: the same device's passkey is replaced, not added to
  * @param {string} name shown by the system
  * @returns {Promise<Passkey>}
  * @throws {Refusal} PASSKEY where the person declined or there is no prf: then a PIN it is
  */
-export async function createPasskey(name) {
-  const salt = crypto.getRandomValues(new Uint8Array(32));
+export async function createPasskey(device, name) {
   const made = await asked(() =>
     navigator.credentials.create({
       publicKey: {
         rp: { name: "Stadtpass" },
-        user: { id: crypto.getRandomValues(new Uint8Array(16)), name, displayName: name },
+        user: { id: bytesOf(device), name, displayName: name },
         challenge: crypto.getRandomValues(new Uint8Array(32)),
         pubKeyCredParams: [ES256, RS256].map((alg) => ({ type: "public-key", alg })),
         authenticatorSelection: {
@@ -44,7 +54,7 @@ export async function createPasskey(name) {
     }),
   );
   if (made.getClientExtensionResults().prf?.enabled !== true) throw new Refusal("PASSKEY", { fault: "no prf" });
-  return { id: new Uint8Array(made.rawId), salt };
+  return freshlySalted(new Uint8Array(made.rawId));
 }
 
 /**

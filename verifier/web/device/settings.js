@@ -4,12 +4,13 @@
 export const LANGUAGES = /** @type {const} */ (["de", "en", "de-simple"]);
 
 /**
- * ``deskSeconds``: how long the library desk shows a valid card; ``logDays`` 0: no log.
+ * ``handScanner``: a built-in scanner puts in text without keys; ``deskSeconds``: how long the library desk shows a valid card; ``logDays`` 0: no log.
  * @typedef {object} Settings
  * @property {typeof LANGUAGES[number]} language
  * @property {string | null} zone of the shift
  * @property {boolean} sound
  * @property {boolean} vibration
+ * @property {boolean} handScanner
  * @property {number} deskSeconds 1 to 60
  * @property {number} logDays 0 to 30
  */
@@ -20,6 +21,7 @@ export const DEFAULTS = Object.freeze({
   zone: null,
   sound: false,
   vibration: true,
+  handScanner: false,
   deskSeconds: 3,
   logDays: 0,
 });
@@ -54,6 +56,7 @@ function sensible(stored) {
     zone: typeof one.zone === "string" && one.zone.length <= 40 ? one.zone : null,
     sound: one.sound === true,
     vibration: one.vibration !== false,
+    handScanner: one.handScanner === true,
     deskSeconds: within(one.deskSeconds, 1, 60) ?? DEFAULTS.deskSeconds,
     logDays: within(one.logDays, 0, 30) ?? DEFAULTS.logDays,
   };

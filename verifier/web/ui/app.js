@@ -27,6 +27,9 @@ const SCREENS = {
   start: showStart, scan: showScan, plate: showPlate, desk: showDesk, settings: showSettings, verdict: showVerdict,
 };
 const WAYS = /** @type {const} */ ([["start", "shift"], ["scan", "scan"], ["plate", "plate"], ["settings", "more"]]);
+/** Screens that lead to a verdict. */
+const CHECKING = new Set(["scan", "plate", "desk"]);
+const TYPED_INTO = "input:not([type=range], [type=checkbox], [type=radio], [type=file]), select";
 const SECOND = 1000;
 const BASE = new URL("../", import.meta.url);
 
@@ -50,6 +53,10 @@ export class App {
   #bar = h("header", { class: "bar" });
   #ways = h("nav", { class: "ways" });
   #notice = h("div", { class: "notice", role: "status" });
+  /** Where a built-in scanner's text arrives; the telephone's keyboard stays shut. */
+  #ready = h("span");
+  #scanned = h("input", { class: "scanned", inputmode: "none", autocomplete: "off", autocapitalize: "off", spellcheck: "false" });
+  #scanner = h("section", { class: "scanner" }, h("label", {}, this.#scanned, this.#ready));
   #clock = h("span", { class: "clock" });
   #age = h("span", { class: "age" });
 
@@ -79,11 +86,13 @@ export class App {
   /**
    * @param {keyof typeof SCREENS & string} name
    * @param {unknown} [given] what the screen needs
+   * @returns {void}
    */
   go(name, given) {
     const show = SCREENS[name];
     if (show === undefined) throw new Error(`no screen ${name}`);
     if (this.#outdated && name !== "verdict") return location.reload();
+    if (CHECKING.has(name) && this.device.zoneMissing) return this.go("start", { askZone: true });
     this.#screen?.stop?.();
     if (name === "verdict") this.viewfinder?.pause();
     else if (name !== this.home) this.closeCamera();
@@ -99,7 +108,26 @@ export class App {
     this.#main.scrollTop = 0;
     const focus = screen.focus ?? screen.element.querySelector("h1");
     if (focus?.matches("h1")) focus.setAttribute("tabindex", "-1");
-    focus?.focus({ preventScroll: true });
+    this.focusOn(focus);
+  }
+
+  /**
+   * Give the focus to what a screen has chosen, or to where scans arrive where that is only a heading.
+   * @param {HTMLElement | null} [chosen]
+   */
+  focusOn(chosen) {
+    const wanted = this.#takesScans && !chosen?.matches(TYPED_INTO) ? this.#scanned : chosen;
+    wanted?.focus({ preventScroll: true });
+  }
+
+  /** Whether what a built-in scanner puts in is taken by the screen at hand. */
+  get #takesScans() {
+    return this.device.settings.handScanner && (CHECKING.has(this.#name) || this.#name === "verdict");
+  }
+
+  /** After a tap the next scan arrives again; a keyboard's user, or whoever types into a field, keeps the focus. */
+  awaitScan() {
+    if (!document.activeElement?.matches(TYPED_INTO)) this.focusOn(null);
   }
 
   closeCamera() {
@@ -134,6 +162,7 @@ export class App {
    */
   async check(candidates) {
     if (this.#invited(candidates)) return;
+    if (this.device.zoneMissing) return this.go("start", { askZone: true });
     await this.conclude(await checkCandidates(this.device, candidates, this.now));
   }
 
@@ -183,7 +212,10 @@ export class App {
 
   #frame() {
     const { say } = this;
-    if (!this.#bar.isConnected) this.#root.replaceChildren(this.#bar, this.#notice, this.#main, this.#ways);
+    if (!this.#bar.isConnected) this.#root.replaceChildren(this.#bar, this.#notice, this.#main, this.#scanner, this.#ways);
+    this.#scanner.hidden = !this.#takesScans;
+    this.#scanner.setAttribute("aria-label", say("HAND_SCANNER"));
+    this.#ready.textContent = say("SCANNER_READY");
     const test = this.device.trust?.test ?? false;
     this.#bar.replaceChildren(
       h("p", { class: "city" }, this.device.city || say("APP_NAME")),
@@ -191,6 +223,7 @@ export class App {
       ...(test ? [h("p", { class: "test" }, say("TEST"))] : []),
     );
     this.#notice.replaceChildren(
+      ...(this.device.storageRefuses ? [h("p", { class: "warning" }, say("HELP_STORAGE_REFUSES"))] : []),
       ...(this.#restart === null || this.#name === "verdict" ? [] : [button(say("UPDATE_READY"), this.#restart, { class: "button update" })]),
     );
     this.#ways.setAttribute("aria-label", say("WAYS"));
@@ -213,9 +246,12 @@ async function start() {
   const device = await openDevice();
   const app = new App(device);
   await app.translate();
-  app.go(device.isReady && !location.hash.startsWith("#enrol=") ? app.home : "start");
+  const waiting = location.hash.startsWith("#enrol=") || device.enrolment?.state === "pending" || device.zoneMissing;
+  app.go(device.isReady && !waiting ? app.home : "start");
   setInterval(() => app.tick(), SECOND);
   addEventListener("hashchange", () => location.hash.startsWith("#enrol=") && app.go("start"));
+  // A click by the keyboard has no detail: there the focus stays.
+  addEventListener("click", (event) => event.detail > 0 && setTimeout(() => app.awaitScan()));
   device.onScanned((candidates) => void app.check(candidates));
   const renew = () => {
     // What somebody is typing stays; a screen that changes under a finger helps nobody.

@@ -8,7 +8,7 @@ import * as checkLog from "../device/check-log.js";
 import { count, counters } from "../device/day-counters.js";
 import { forgetCopy } from "../device/device-memory.js";
 import { Identity } from "../device/identity.js";
-import { createPasskey, passkeysOffered } from "../device/passkey.js";
+import { createPasskey, freshlySalted, passkeysOffered } from "../device/passkey.js";
 import { selfTest } from "../device/readiness.js";
 import { changeSettings, readSettings } from "../device/settings.js";
 import { openStore } from "../device/store.js";
@@ -21,13 +21,17 @@ import { Wedge } from "../scan/wedge.js";
 
 /** @typedef {import("../device/settings.js").Settings & {desk: boolean}} Settings */
 /** @typedef {{code: string, name: string}} Zone */
-/** @typedef {{state: "pending" | "active" | "locked", device: string, checkCode: string, name: string, role: "warden" | "librarian"}} Enrolment */
+/**
+ * ``bound``: enrolled for certain zones, not for all.
+ * @typedef {{state: "pending" | "active" | "locked", device: string, checkCode: string, name: string, role: "warden" | "librarian", bound: boolean}} Enrolment
+ */
 /** @typedef {{state: "empty" | "locked" | "open" | "expired", until: number | null, method: "pin" | "passkey", offered: boolean}} VaultView */
 
 const MILLISECONDS = 1000;
 /** What the service says to a device that was locked or removed. */
 const WITHDRAWN = new Set(["DEVICE_LOCKED", "DEVICE_UNKNOWN"]);
 const VIBRATIONS = { GREEN: [80], AMBER: [80, 120, 80], RED: [500], GREY: [80, 120, 80, 120, 80] };
+const CAMERA_MILLISECONDS = 10_000;
 const BEEP_HERTZ = 880;
 const BEEP_SECONDS = 0.12;
 
@@ -57,6 +61,8 @@ export class Device {
   city = "";
   /** What the last refresh came to. @type {string | null} */
   lastRefresh = null;
+  /** Whether the zone was chosen for the shift that has begun or is about to. */
+  #zoneChosen = false;
 
   /**
    * @param {import("../device/store.js").Store} store
@@ -83,6 +89,17 @@ export class Device {
 
   get role() {
     return this.enrolment?.role ?? null;
+  }
+
+  /** Whether checks must wait until a zone is chosen: a warden enrolled for zones works in one of them. */
+  get zoneMissing() {
+    const bound = this.enrolment?.state === "active" && this.role === "warden" && this.enrolment.bound;
+    return bound === true && !this.settings.desk && !this.settings.zone;
+  }
+
+  /** Whether the storage has refused something since it last took anything. */
+  get storageRefuses() {
+    return this.#storageFault;
   }
 
   get zoneName() {
@@ -113,6 +130,7 @@ export class Device {
     const known = /** @type {any} */ (await this.store.get("state", "self"));
     this.enrolment = device === null ? null : {
       state: known?.state ?? "pending", device: device.id, checkCode: device.checkCode, name: known?.name ?? "", role: known?.role ?? "warden",
+      bound: Boolean(known?.zones?.length),
     };
     const state = await this.#vault.state();
     const held = await this.#vault.lock();
@@ -124,11 +142,20 @@ export class Device {
 
   /**
    * Bring everything up to date; checks go on meanwhile.
-   * @returns {Promise<string>} outcome of the lists
+   * @returns {Promise<string>} what came of it: the lists' outcome, or "over", "locked", "plates_refused", "plates_offline"
+   *   of the plate list, or "storage"
    */
   refresh() {
-    this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null));
+    this.#refreshing ??= this.#refreshed().finally(() => (this.#refreshing = null));
     return this.#refreshing;
+  }
+
+  /** A storage that takes nothing leaves everything as it was. */
+  async #refreshed() {
+    await this.#stored(() => this.#refresh());
+    if (this.#storageFault) this.lastRefresh = "storage";
+    this.#changed();
+    return this.lastRefresh ?? "offline";
   }
 
   async #refresh() {
@@ -138,11 +165,8 @@ export class Device {
     const told = await sync({
       store: this.store, now: clock(), vault: open ? this.#vault : null, sign: open ? (path) => this.identity.sign(path) : null,
     });
-    const over = told.code === "DEVICE_LEASE" ? "over" : told.outcome;
-    this.lastRefresh = this.enrolment?.state === "locked" ? "locked" : over;
+    this.lastRefresh = this.enrolment?.state === "locked" ? "locked" : outcomeOf(told);
     await this.reload();
-    this.#changed();
-    return this.lastRefresh;
   }
 
   /** Zones for a device that is not enrolled; without network those known. */
@@ -208,12 +232,30 @@ export class Device {
    * @throws {Refusal} PASSKEY, NO_ANSWER, ANSWER, PIN_FORM
    */
   async beginShift(chosen) {
-    const wrap = "pin" in chosen ? chosen : { passkey: await createPasskey(this.enrolment?.name || "Stadtpass") };
+    const wrap = "pin" in chosen ? chosen : { passkey: await this.#passkey() };
     // A refresh under way has no key for the new list, and may still end the old lease.
     await this.#refreshing;
-    await this.#vault.begin(await this.#lease(), wrap);
+    try {
+      await this.#vault.begin(await this.#lease(), wrap);
+    } catch (refusal) {
+      // Perhaps it was deleted in the system's settings: the next try makes another.
+      if (refusal instanceof Refusal && refusal.code === "PASSKEY") await this.store.delete("keys", "passkey");
+      throw refusal;
+    }
+    // Each shift chooses its zone; not afterwards, because the screen goes on while the lists are still on their way.
+    if (!this.#zoneChosen) await this.change({ zone: null });
+    this.#zoneChosen = false;
     await this.reload();
     await this.refresh();
+  }
+
+  /** The passkey of this device with a fresh salt; made at the first shift that wants one. */
+  async #passkey() {
+    const known = await this.store.get("keys", "passkey");
+    if (known instanceof Uint8Array) return freshlySalted(known);
+    const made = await createPasskey(this.enrolment?.device ?? "", this.enrolment?.name || "Stadtpass");
+    await this.store.put("keys", "passkey", made.id);
+    return made;
   }
 
   /** @throws {Refusal} NO_ANSWER, ANSWER; what the office has against this device is known afterwards */
@@ -256,6 +298,7 @@ export class Device {
   endLease(now) {
     const { until } = this.vault;
     if (until === null || now < until) return;
+    this.#zoneChosen = false;
     this.#dropPlates();
     this.vault = { ...this.vault, state: "expired", until: null };
     void this.#stored(() => this.reload()).then(() => this.#changed());
@@ -306,6 +349,7 @@ export class Device {
   async change(changes) {
     const { desk = this.settings.desk, ...others } = changes;
     if (changes.desk !== undefined) await this.store.put("state", "desk", desk);
+    if (changes.zone) this.#zoneChosen = true;
     this.settings = { ...(await changeSettings(this.store, others)), desk };
     if (changes.logDays !== undefined) await checkLog.entries(this.store, clock(), this.settings.logDays);
   }
@@ -366,10 +410,25 @@ export async function openDevice() {
   return device;
 }
 
-/** Open the camera and let it go. */
+/**
+ * @param {import("../device/sync.js").Synced} told
+ * @returns {string}
+ */
+function outcomeOf({ outcome, code, plates }) {
+  if (code === "DEVICE_LEASE") return "over";
+  if ((outcome === "updated" || outcome === "unchanged") && (plates === "refused" || plates === "offline")) return `plates_${plates}`;
+  return outcome;
+}
+
+/** Open the camera and let it go. A question about it that nobody answers is no answer. */
 async function tryCamera() {
-  const camera = await Camera.open(document.createElement("video"));
-  camera.close();
+  const opening = Camera.open(document.createElement("video"));
+  /** @type {Promise<null>} */
+  const unanswered = new Promise((resolve) => setTimeout(resolve, CAMERA_MILLISECONDS, null));
+  const camera = await Promise.race([opening, unanswered]);
+  if (camera !== null) return camera.close();
+  opening.then((late) => late.close(), () => undefined);
+  throw new Refusal("UNANSWERED");
 }
 
 /** The same for every verdict: bystanders are not to hear it. */

@@ -19,6 +19,8 @@ export function showSettings(app) {
     h("h2", {}, say("SIGNALS")),
     toggle(app, "vibration", "VIBRATION"),
     toggle(app, "sound", "SOUND", "SOUND_WARNING"),
+    h("h2", {}, say("HAND_SCANNER")),
+    toggle(app, "handScanner", "HAND_SCANNER_ON", "HAND_SCANNER_HINT"),
     h("h2", {}, say("DESK")),
     toggle(app, "desk", "DESK_ON", "DESK_ON_HINT"),
     amount(app, "deskSeconds", "DESK_SECONDS", 1, 60),
@@ -51,7 +53,7 @@ function languages(app) {
 
 /**
  * @param {import("../app.js").App} app
- * @param {"vibration" | "sound" | "desk"} name
+ * @param {"vibration" | "sound" | "handScanner" | "desk"} name
  * @param {string} label
  * @param {string} [hint]
  */

@@ -12,14 +12,16 @@ const DEVICE_FAULTS = {
   DEVICE_CLOCK: "HELP_CLOCK", DEVICE_LOCKED: "DEVICE_LOCKED", DEVICE_UNKNOWN: "DEVICE_UNKNOWN", DEVICE_PENDING: "PENDING_HINT",
   DEVICE_LEASE: "VAULT_LEASE",
 };
+/** Said by itself, not with the others of its line: it is no matter of installing the app. */
+const STORAGE_REFUSES = "STORAGE_REFUSES";
 const SIGNS = /** @type {const} */ ({ yes: "yes", warn: "look", no: "no" });
 
 /**
  * @param {import("../app.js").App} app
- * @param {string} [fault] why the plate list did not open
+ * @param {{fault?: string, askZone?: boolean}} [given] why the plate list did not open; that a check waits for the zone
  * @returns {import("../app.js").Screen}
  */
-export function showStart(app, fault) {
+export function showStart(app, { fault, askZone = false } = {}) {
   const { say, device } = app;
   const tests = h("ul", { class: "tests", "aria-busy": "true" }, h("li", {}, say("TESTING")));
   let over = false;
@@ -27,7 +29,7 @@ export function showStart(app, fault) {
     if (!over) tests.replaceChildren(...results.map((one) => testLine(app, one)));
     tests.removeAttribute("aria-busy");
   });
-  const told = h("p", { role: "status" }, device.lastRefresh ? say(`REFRESH_${device.lastRefresh.toUpperCase()}`) : "");
+  const told = h("p", { class: "refreshed", role: "status" }, device.lastRefresh ? say(`REFRESH_${device.lastRefresh.toUpperCase()}`) : "");
   const refresh = async () => {
     told.textContent = say("REFRESHING");
     const outcome = await device.refresh();
@@ -35,22 +37,24 @@ export function showStart(app, fault) {
     told.textContent = say(`REFRESH_${outcome.toUpperCase()}`);
   };
   const enrolment = enrolmentPart(app);
-  const zone = zonePart(app);
+  const zone = zonePart(app, askZone);
+  const select = askZone ? zone?.querySelector("select") : null;
   const element = h("section", { class: "screen" },
     h("h1", {}, say("START_TITLE")),
     enrolment.element,
     unlockPart(app, fault),
-    zone.element,
+    zone,
     h("h2", {}, say("READY_TITLE")),
     tests,
     told,
     h("div", { class: "actions" },
-      button(say("BEGIN"), () => zone.isChosen() && app.go(app.home), { class: "button primary" }),
+      button(say("BEGIN"), () => app.go(app.home), { class: "button primary" }),
       button(say("REFRESH"), () => void refresh())),
   );
   return {
     title: say("START_TITLE"),
     element,
+    ...(select ? { focus: select } : {}),
     stop: () => {
       over = true;
       enrolment.stop();
@@ -60,15 +64,16 @@ export function showStart(app, fault) {
 
 /**
  * @param {import("../app.js").App} app
- * @param {{check: string, ok: "yes" | "warn" | "no"}} result
+ * @param {import("../../device/readiness.js").Readiness} result
  */
-function testLine({ say }, { check, ok }) {
+function testLine({ say }, { check, ok, detail }) {
   const name = check.toUpperCase();
+  const help = detail === STORAGE_REFUSES ? detail : name;
   return h("li", { class: `test-${ok}`, "data-check": check, "data-ok": ok },
     icon(SIGNS[ok]),
     h("div", {},
       h("p", {}, h("strong", {}, say(`CHECK_${name}`)), ": ", say(`OK_${ok.toUpperCase()}`)),
-      ok === "yes" ? null : h("p", { class: "hint" }, say(`HELP_${name}`))));
+      ok === "yes" ? null : h("p", { class: "hint" }, say(`HELP_${help}`))));
 }
 
 /**
@@ -149,8 +154,6 @@ function unlockPart(app, told = "") {
   const attempt = async (open) => {
     fault.textContent = "";
     try {
-      // Each shift chooses its zone; not afterwards, because the screen goes on while the lists are still on their way.
-      if (fresh) await device.change({ zone: null });
       await open();
       // Whoever has gone on meanwhile is left there.
       if (document.body.dataset["screen"] === "start") app.go("start");
@@ -160,7 +163,7 @@ function unlockPart(app, told = "") {
       if (device.enrolment?.state === "locked") return app.go("start");
       const sentence = vaultFault(say, code, refusal);
       // The form is another one now, and is drawn again as the vault changes: the sentence stays with the screen.
-      if (document.body.dataset["screen"] === "start" && (fresh || code === "VAULT_EMPTY" || !fault.isConnected)) return app.go("start", sentence);
+      if (document.body.dataset["screen"] === "start" && (fresh || code === "VAULT_EMPTY" || !fault.isConnected)) return app.go("start", { fault: sentence });
       first.input.value = "";
       fault.textContent = sentence;
       first.input.focus();
@@ -186,34 +189,30 @@ function unlockPart(app, told = "") {
 
 /**
  * The zone of the shift; what is checked counts for it until another is chosen. A device enrolled for zones must choose one
- * of them: ``isChosen`` asks for it where it is missing.
+ * of them (`Device.zoneMissing`).
  * @param {import("../app.js").App} app
+ * @param {boolean} asked whether a check waits for it
  */
-function zonePart({ say, device }) {
-  if (device.settings.desk || device.role === "librarian") return { element: null, isChosen: () => true };
+function zonePart({ say, device }, asked) {
+  if (device.settings.desk || device.role === "librarian") return null;
   const zones = device.zones;
   const chosen = device.settings.zone;
-  const none = h("option", { value: "" }, say("ZONE_ALL"));
-  const options = [none, ...zones.map(({ code, name }) => h("option", { value: code }, `${code} – ${name}`))];
+  const bound = device.enrolment?.state === "active" && device.enrolment.bound;
+  const options = [
+    h("option", { value: "" }, say(bound ? "ZONE_CHOOSE" : "ZONE_ALL")),
+    ...zones.map(({ code, name }) => h("option", { value: code }, `${code} – ${name}`)),
+  ];
   if (chosen && !zones.some(({ code }) => code === chosen)) options.push(h("option", { value: chosen }, chosen));
-  const missing = h("p", { class: "warning", role: "alert" });
+  const missing = h("p", { class: "warning", id: "zone-missing", role: "alert" });
+  // Put in empty and filled afterwards: that is what screen readers announce.
+  if (asked) queueMicrotask(() => (missing.textContent = say("ZONE_MISSING")));
   const change = () => {
     missing.textContent = "";
     void device.change({ zone: select.value || null });
   };
-  const select = h("select", { id: "zone", class: "input", onchange: change }, ...options);
+  const select = h("select", { id: "zone", class: "input", required: bound, "aria-describedby": "zone-missing", onchange: change }, ...options);
   select.value = chosen ?? "";
-  void device.store.get("state", "self").then((self) => {
-    select.required = device.enrolment?.state === "active" && Boolean(/** @type {any} */ (self)?.zones?.length);
-    if (select.required) none.textContent = say("ZONE_CHOOSE");
-  });
-  const isChosen = () => {
-    if (!select.required || select.value !== "") return true;
-    missing.textContent = say("ZONE_MISSING");
-    select.focus();
-    return false;
-  };
-  return { element: h("div", { class: "field" }, h("label", { for: "zone" }, say("ZONE")), select, missing), isChosen };
+  return h("div", { class: "field" }, h("label", { for: "zone" }, say("ZONE")), select, missing);
 }
 
 /**

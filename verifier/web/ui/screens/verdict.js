@@ -33,7 +33,7 @@ export function showVerdict(app, outcome) {
   // Put in empty and filled afterwards: that is what screen readers announce.
   const announced = h("div", { role: "alert" });
   queueMicrotask(() => announced.replaceChildren(heading, sentence));
-  setTimeout(() => heading.focus({ preventScroll: true }));
+  setTimeout(() => app.focusOn(heading));
   heading.setAttribute("tabindex", "-1");
   const element = h("section", { class: `verdict ${colour.toLowerCase()}`, "data-verdict": colour, "data-reason": verdict.reason },
     verdict.test && h("p", { class: "test" }, say("TEST")),
