@@ -19,6 +19,8 @@ const CHOICE = "stadtpass-choice";
 const CHOSEN = new URL("chosen", BASE);
 const LIST = "files.json";
 const PAGE = "index.html";
+/** The files that are served; asked anew with each page, so that all of a page is of one version. @type {Promise<Cache> | null} */
+let serving = null;
 
 worker.addEventListener("install", (event) => event.waitUntil(install()));
 worker.addEventListener("activate", (event) => event.waitUntil(activate()));
@@ -105,8 +107,10 @@ function appPath(request) {
  * @param {Request} request
  */
 async function answer(path, request) {
-  const cacheName = PREFIX + ((await chosen()) ?? VERSION);
-  return (await caches.match(new URL(path, BASE), { cacheName })) ?? fetch(request);
+  if (path === PAGE) serving = null;
+  serving ??= chosen().then((version) => caches.open(PREFIX + (version ?? VERSION)));
+  const cache = await serving.catch(() => (serving = null));
+  return (await cache?.match(new URL(path, BASE))) ?? fetch(request);
 }
 
 /** @param {string} path */

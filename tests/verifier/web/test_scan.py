@@ -275,6 +275,33 @@ def test_the_same_code_is_silent_for_three_seconds_and_a_new_one_is_reported_at_
         assert all(later - at >= 3000 for at, later in itertools.pairwise(times))
 
 
+def test_a_rotating_seal_counts_before_a_foreign_code(plain: Browser, site: str) -> None:
+    rotating = f"SP1R:1795608000:01234567:{FIRST.removeprefix('SP1:')}"
+    both = Image.new("RGB", (1280, 1440))
+    both.paste(frame(link_png(FOREIGN)), (0, 0))
+    both.paste(frame(qr_png(rotating, module_px=6)), (0, 720))
+    page = opened(plain, site)
+    assert photo(page, encoded(both)) == {"engine": "zxing", "texts": [rotating]}
+    seen = page.evaluate(
+        """async (texts) => {
+          const { Scanner } = await import('/scan/scanner.js');
+          const seen = [];
+          const scanner = new Scanner();
+          const camera = { nextFrame: () => new Promise((tell) => setTimeout(tell)), frame: () => ({}), pause() {} };
+          return new Promise((tell) => {
+            scanner.addEventListener('code', ({ detail }) => {
+              seen.push(detail.text);
+              if (seen.length === texts.length) { scanner.stop(); tell(seen); }
+            });
+            scanner.start(camera, { decode: async () => ({ texts }) });
+          });
+        }""",
+        [FOREIGN, rotating],
+    )
+    page.close()
+    assert seen == [rotating, FOREIGN]
+
+
 def open_code(page: Page) -> str:
     """What opening the camera comes to: ``open`` or the code of the refusal."""
     code: str = page.evaluate("""async () => {

@@ -404,6 +404,8 @@ export async function openDevice() {
   const store = await openStore();
   const settings = { ...(await readSettings(store)), desk: (await store.get("state", "desk")) === true };
   const device = new Device(store, settings);
+  // The first code is worth having its reader started beside everything else; a fault shows where it is needed.
+  device.decoder().catch(() => undefined);
   await device.reload();
   device.vault.offered = await passkeysOffered();
   await checkLog.entries(store, clock(), settings.logDays);

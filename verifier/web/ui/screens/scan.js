@@ -93,6 +93,9 @@ export class Viewfinder {
   /** @param {import("../../scan/decoder.js").DecodeOptions} options */
   async #open(options) {
     this.#tell("CAMERA_STARTS");
+    const starting = this.app.device.decoder();
+    // Beside the camera, not after it; what becomes of it is asked below, or by the next photo.
+    starting.catch(() => undefined);
     try {
       const camera = await Camera.open(this.#video);
       if (this.#closed) return camera.close();
@@ -100,7 +103,7 @@ export class Viewfinder {
       camera.addEventListener("change", () => this.#draw());
       camera.addEventListener("refused", (event) => this.#lose(/** @type {CustomEvent<{code: string}>} */ (event).detail.code));
       this.#draw();
-      const decoder = await this.app.device.decoder();
+      const decoder = await starting;
       if (this.#closed) return;
       this.#tell("CAMERA_HINT");
       this.#scanner.start(camera, decoder, options);
