@@ -202,7 +202,7 @@ def test_a_built_in_scanner_that_puts_in_text(phone: Callable[..., Page], city: 
     way(page, "Mehr")
     page.get_by_label("Eingebauter Scanner, der Text eingibt").check()
     page.get_by_role("button", name="Scannen", exact=True).tap()
-    scanner = page.get_by_label("Eingabe des Handscanners")
+    scanner = page.get_by_role("textbox", name="Handscanner")
     expect(scanner).to_be_focused()
     assert scanner.get_attribute("inputmode") == "none"
     in_both_schemes(page, "scan with a scanner")

@@ -215,7 +215,7 @@ export class App {
     if (!this.#bar.isConnected) this.#root.replaceChildren(this.#bar, this.#notice, this.#main, this.#scanner, this.#ways);
     this.#scanner.hidden = !this.#takesScans;
     this.#scanner.setAttribute("aria-label", say("HAND_SCANNER"));
-    this.#ready.textContent = say("SCANNER_READY");
+    this.#ready.textContent = say("HAND_SCANNER");
     const test = this.device.trust?.test ?? false;
     this.#bar.replaceChildren(
       h("p", { class: "city" }, this.device.city || say("APP_NAME")),
