@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 WEB = Path(__file__).parent.parent / "verifier" / "web"
 CHROMIUM = Path("/usr/bin/chromium")
@@ -84,9 +84,15 @@ def served(
 
 @contextmanager
 def browser(*arguments: str) -> Iterator[Browser]:
+    """`launched` with a Playwright of its own."""
+    with sync_playwright() as playwright, launched(playwright, *arguments) as made:
+        yield made
+
+
+@contextmanager
+def launched(playwright: Playwright, *arguments: str) -> Iterator[Browser]:
     """Debian's Chromium, without a window, with its own ``arguments``."""
     usual = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*usual, *arguments])
-        yield made
-        made.close()
+    made = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*usual, *arguments])
+    yield made
+    made.close()

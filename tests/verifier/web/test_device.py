@@ -2,39 +2,27 @@
 
 from __future__ import annotations
 
-import base64
 import os
-from collections.abc import Iterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import BrowserContext, Page
 
 from passes.status_list import Status
-from tests.trust_factory import HOUR, LIST_NUMBER, NOW, PLATE, seconds
-from tests.verifier.web.lists_server import ListsServer, lists_server, wait_for
-from tests.web_pages import browser, needs_chromium
+from tests.trust_factory import LIST_NUMBER, NOW, PLATE
+from tests.verifier.web.device_pages import LATER, PIN, SELF, enrol, lease, opened
+from tests.verifier.web.lists_server import ListsServer, wait_for
+from tests.web_pages import needs_chromium
 
 pytestmark = needs_chromium
-START = seconds(NOW)
-LATER = NOW + timedelta(hours=1)
-DEVICE = "0123456789abcdef" * 2
-SELF = {"state": "active", "name": "Gerät 1", "role": "warden", "zones": [], "city": "Musterstadt"}
-# An enrolled device that has begun its shift, as the app makes it.
-SETUP = """
-async (id) => {
-  const { openStore } = await import("/check/device/store.js");
+# What an enrolled device does to begin its shift, as the app makes it.
+BEGIN = """
+async (pin) => {
   const { openDevice } = await import("/check/ui/device.js");
-  const pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]);
-  await (await openStore()).write([
-    { part: "keys", key: "device", value: pair.privateKey },
-    { part: "state", key: "device", value: { id, checkCode: "123 456" } },
-  ]);
   globalThis.device = await openDevice();
   await device.refresh();
-  await device.beginShift({ pin: "246813" });
+  await device.beginShift({ pin });
 }
 """
 STORED = """
@@ -45,39 +33,22 @@ async () => {
 """
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as made:
-        yield made
+@pytest.fixture
+def server(server: ListsServer) -> ListsServer:
+    server.answers["/check/devices/self"] = (200, SELF)
+    server.answers["/check/leases"] = lease(os.urandom(32))
+    return server
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ListsServer]:
-    with lists_server(tmp_path) as made:
-        made.answers["/check/devices/self"] = (200, SELF)
-        made.answers["/check/leases"] = (
-            201,
-            {
-                "lease": "lease-1",
-                "key": base64.urlsafe_b64encode(os.urandom(32)).decode().rstrip("="),
-                "issued_at": START,
-                "not_after": START + 12 * HOUR,
-            },
-        )
-        yield made
-
-
-@pytest.fixture
-def page(chromium: Browser, server: ListsServer) -> Iterator[Page]:
-    context = chromium.new_context()
-    page = context.new_page()
-    page.clock.set_fixed_time(NOW)
-    page.goto(f"{server.url}/check/empty.html")
-    page.evaluate(SETUP, DEVICE)
+def page(context: BrowserContext, server: ListsServer) -> Page:
+    context.clock.set_fixed_time(NOW)
+    page = opened(context, server)
+    enrol(page)
+    page.evaluate(BEGIN, PIN)
     assert page.evaluate("() => device.vault.state") == "open"
     assert by_plate(page) == "VALID"
-    yield page
-    context.close()
+    return page
 
 
 def by_plate(page: Page) -> Any:

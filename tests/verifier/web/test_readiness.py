@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import BrowserContext, Page
 
 from tests import self_test_data
-from tests.trust_factory import DAY, NOW, seconds
-from tests.verifier.web.lists_server import ListsServer, lists_server
-from tests.web_pages import WEB, browser, needs_chromium
+from tests.trust_factory import DAY, NOW
+from tests.verifier.web.device_pages import START, opened, synced
+from tests.verifier.web.lists_server import ListsServer
+from tests.web_pages import WEB, needs_chromium
 from verifier.seal_check import CheckSettings, check_seal
 from verifier.state import State
 from verifier.trust import load_trust
 
-START = seconds(NOW)
 KEPT = ("device/self-test.json", "core/trust.js")
 ASK = """
 async ([now, probes]) => {
@@ -34,36 +33,18 @@ async ([now, probes]) => {
   return Object.fromEntries(found.map(({ check, ok, detail }) => [check, [ok, detail]]));
 }
 """
-SYNC = """
-async (now) => {
-  const { openStore } = await import("/check/device/store.js");
-  const { sync } = await import("/check/device/sync.js");
-  await sync({ store: await openStore(), now });
-}
-"""
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as made:
-        yield made
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ListsServer]:
-    with lists_server(tmp_path) as made:
-        listed = {name: hashlib.sha256((WEB / name).read_bytes()).hexdigest() for name in KEPT}
-        made.answers["/check/files.json"] = (200, {"version": "1+abc", "files": listed})
-        yield made
+def server(server: ListsServer) -> ListsServer:
+    listed = {name: hashlib.sha256((WEB / name).read_bytes()).hexdigest() for name in KEPT}
+    server.answers["/check/files.json"] = (200, {"version": "1+abc", "files": listed})
+    return server
 
 
 @pytest.fixture
-def page(chromium: Browser, server: ListsServer) -> Iterator[Page]:
-    context = chromium.new_context()
-    page = context.new_page()
-    page.goto(f"{server.url}/check/empty.html")
-    yield page
-    context.close()
+def page(context: BrowserContext, server: ListsServer) -> Page:
+    return opened(context, server)
 
 
 def asked(page: Page, now: int = START, *, probes: bool = False) -> dict[str, Any]:
@@ -95,7 +76,7 @@ def test_kept_files_are_compared_with_their_hashes(page: Page) -> None:
 
 @needs_chromium
 def test_lists_and_clock(page: Page) -> None:
-    page.evaluate(SYNC, START)
+    synced(page)
     told = asked(page)
     assert told["lists"] == ["yes", "OK"]
     assert told["clock"] == ["yes", "OK"]
@@ -103,7 +84,7 @@ def test_lists_and_clock(page: Page) -> None:
     assert asked(page, START + 7 * DAY)["lists"] == ["no", "LISTS_MISSING"]
     assert asked(page, START + 365 * DAY)["lists"] == ["no", "LISTS_EXPIRED"]
     assert asked(page, START - 121)["clock"] == ["no", "CLOCK_BEHIND"]
-    page.evaluate(SYNC, START + 121)
+    synced(page, START + 121)
     assert asked(page, START + 121)["clock"] == ["warn", "CLOCK_DIFFERS"]
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser
 
 from tests.recognition_set import Frame, frames
-from tests.web_pages import browser, needs_chromium
+from tests.web_pages import needs_chromium
 from tests.web_recognition import Engine, read_by_web_app
 
 # Frames read of each kind, per engine. Only ever raised; `make bench` prints today's numbers.
@@ -23,12 +23,6 @@ pytestmark = [pytest.mark.slow, needs_chromium]
 @pytest.fixture(scope="module")
 def shown() -> Sequence[Frame]:
     return list(frames())
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as started:
-        yield started
 
 
 @pytest.mark.parametrize("engine", ["zxing", "qr"])

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import zxingcpp
 from PIL import Image
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright
 
 from passes.qr import link_png, qr_png
 from passes.seal import Sealer
@@ -53,12 +53,6 @@ CLIP = (
     (link_png(FOREIGN), 1.0), (qr_png(FIRST, module_px=6), 4.5), (None, 0.5), (qr_png(SECOND, module_px=6), 1.0),
     (link_png(FOREIGN), 1.0), (qr_png(FIRST, module_px=6), 1.0), (None, 0.5),
 )  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as started:
-        yield started
 
 
 def launch(playwright: Playwright, *more: str) -> Browser:

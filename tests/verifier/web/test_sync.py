@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page
 
 from tests.trust_factory import LIST_NUMBER, NOW, City, seconds
-from tests.verifier.web.lists_server import ListsServer, lists_server, wait_for
-from tests.web_pages import browser, needs_chromium
+from tests.verifier.web.device_pages import LATER, START, SYNC, opened, synced
+from tests.verifier.web.lists_server import ListsServer, wait_for
+from tests.web_pages import needs_chromium
 
 pytestmark = needs_chromium
-LATER = NOW + timedelta(hours=1)
-SYNC = """
-async (now) => {
-  const { openStore } = await import("/check/device/store.js");
-  const { sync } = await import("/check/device/sync.js");
-  return await sync({ store: await openStore(), now });
-}
-"""
 TRUST = """
 async () => {
   const { openStore } = await import("/check/device/store.js");
@@ -34,39 +24,9 @@ async () => {
 """
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as made:
-        yield made
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ListsServer]:
-    with lists_server(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    made = chromium.new_context()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def page(context: BrowserContext, server: ListsServer) -> Page:
     return opened(context, server)
-
-
-def opened(context: BrowserContext, server: ListsServer) -> Page:
-    page = context.new_page()
-    page.goto(f"{server.url}/check/empty.html")
-    return page
-
-
-def synced(page: Page, now: int = seconds(NOW)) -> dict[str, Any]:
-    found: dict[str, Any] = page.evaluate(SYNC, now)
-    return found
 
 
 def trusted(page: Page) -> dict[str, Any]:
@@ -77,7 +37,7 @@ def trusted(page: Page) -> dict[str, Any]:
 def test_first_sync_then_nothing_new(page: Page, server: ListsServer) -> None:
     assert trusted(page) == {"connectOnce": True, "oldest": None, "lists": []}
     assert synced(page)["outcome"] == "updated"
-    assert trusted(page) == {"connectOnce": False, "oldest": seconds(NOW), "lists": [LIST_NUMBER]}
+    assert trusted(page) == {"connectOnce": False, "oldest": START, "lists": [LIST_NUMBER]}
     server.sent.clear()
     again = synced(page)
     assert (again["outcome"], again["fetched"]) == ("unchanged", 0)
@@ -127,7 +87,7 @@ def test_set_that_does_not_hold_together_replaces_nothing(
     server.faults = faulty(server.city, fault)
     found = synced(page)
     assert (found["outcome"], found["code"]) == (outcome, code)
-    assert trusted(page)["oldest"] == seconds(NOW)
+    assert trusted(page)["oldest"] == START
     # What was refused has not raised the bar for the same lists, whole.
     server.faults = {}
     assert synced(page)["outcome"] == "updated"
@@ -195,12 +155,12 @@ def test_page_closed_during_sync_leaves_the_old_set(
     server.city.publish(LATER)
     server.faults = {f"/status/{LIST_NUMBER}": (gate := threading.Event())}
     server.sent.clear()
-    page.evaluate(f"(now) => {{ void ({SYNC})(now); }}", seconds(NOW))
+    page.evaluate(f"(now) => {{ void ({SYNC})(now); }}", START)
     wait_for(lambda: ("/lists/index.cwt", 200) in server.sent)
     page.close()
     gate.set()
     other = opened(context, server)
-    assert trusted(other)["oldest"] == seconds(NOW)
+    assert trusted(other)["oldest"] == START
     server.faults = {}
     assert synced(other)["outcome"] == "updated"
 
@@ -208,11 +168,11 @@ def test_page_closed_during_sync_leaves_the_old_set(
 def test_two_tabs_at_once(context: BrowserContext, page: Page, server: ListsServer) -> None:
     other = opened(context, server)
     for tab in (page, other):
-        tab.evaluate(f"(now) => {{ globalThis.running = ({SYNC})(now); }}", seconds(NOW))
+        tab.evaluate(f"(now) => {{ globalThis.running = ({SYNC})(now); }}", START)
     outcomes = [tab.evaluate("() => globalThis.running")["outcome"] for tab in (page, other)]
     assert sorted(outcomes) == ["unchanged", "updated"]
     assert trusted(page) == trusted(other)
 
 
 def test_clock_is_compared_with_the_servers(page: Page) -> None:
-    assert synced(page, seconds(NOW) + 600)["clockAhead"] == 600
+    assert synced(page, START + 600)["clockAhead"] == 600

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
 
-from tests.trust_factory import DAY, NOW, City, seconds
-from tests.verifier.web.lists_server import lists_server
-from tests.web_pages import browser, needs_chromium
+from tests.trust_factory import DAY
+from tests.verifier.web.device_pages import START, opened
+from tests.verifier.web.lists_server import ListsServer
+from tests.web_pages import needs_chromium
 
 pytestmark = needs_chromium
-START = seconds(NOW)
 # One check as the app makes it, with all that is stored before and after.
 CHECK = """
 async ([text, now, days]) => {
@@ -44,19 +42,9 @@ async ([text, now, days]) => {
 """
 
 
-@pytest.fixture(scope="module")
-def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, str]]:
-    folder: Path = tmp_path_factory.mktemp("city")
-    with lists_server(folder) as server:
-        yield server.city, server.url
-
-
 @pytest.fixture
-def page(city: tuple[City, str]) -> Iterator[Page]:
-    with browser() as chromium:
-        page = chromium.new_page()
-        page.goto(f"{city[1]}/check/empty.html")
-        yield page
+def page(context: BrowserContext, server: ListsServer) -> Page:
+    return opened(context, server)
 
 
 def checked(page: Page, text: str, days: int | None = None, now: int = START) -> dict[str, Any]:
@@ -66,9 +54,9 @@ def checked(page: Page, text: str, days: int | None = None, now: int = START) ->
 
 @pytest.mark.parametrize("days", [None, 7])
 def test_green_check_leaves_a_count_and_nothing_else(
-    page: Page, city: tuple[City, str], days: int | None
+    page: Page, server: ListsServer, days: int | None
 ) -> None:
-    told = checked(page, city[0].seal(), days)
+    told = checked(page, server.city.seal(), days)
     assert told["verdict"] == "GREEN"
     before, after = told["before"], told["after"]
     assert before.pop("counters") == {}
@@ -76,8 +64,8 @@ def test_green_check_leaves_a_count_and_nothing_else(
     assert after == before
 
 
-def test_log_is_off_until_switched_on_and_deletes_itself(page: Page, city: tuple[City, str]) -> None:
-    expired = city[0].seal(expires=START - DAY)
+def test_log_is_off_until_switched_on_and_deletes_itself(page: Page, server: ListsServer) -> None:
+    expired = server.city.seal(expires=START - DAY)
     assert checked(page, expired)["after"]["log"] == {}
     (entry,) = checked(page, expired, 7)["after"]["log"].values()
     assert entry == {"at": START, "verdict": "RED", "reason": "EXPIRED", "last4": "0123"}
@@ -93,10 +81,10 @@ def test_log_is_off_until_switched_on_and_deletes_itself(page: Page, city: tuple
     assert page.evaluate(read, [START, 0]) == [0, 0]
 
 
-def test_log_of_an_app_that_is_never_closed_deletes_itself(page: Page, city: tuple[City, str]) -> None:
-    checked(page, city[0].seal(expires=START - DAY), 7)
-    assert len(checked(page, city[0].seal(), 7)["after"]["log"]) == 1
-    (entry,) = checked(page, city[0].seal(), 7, START + 7 * DAY)["after"]["log"].values()
+def test_log_of_an_app_that_is_never_closed_deletes_itself(page: Page, server: ListsServer) -> None:
+    checked(page, server.city.seal(expires=START - DAY), 7)
+    assert len(checked(page, server.city.seal(), 7)["after"]["log"]) == 1
+    (entry,) = checked(page, server.city.seal(), 7, START + 7 * DAY)["after"]["log"].values()
     assert entry["at"] == START + 7 * DAY
 
 

@@ -6,27 +6,22 @@ import base64
 import json
 import os
 import threading
-from collections.abc import Iterator
-from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import BrowserContext, Page
 
 from issuer.device_enrolment import check_code, enrolment_text, read_public_key
 from issuer.device_requests import _PARAMETERS as SIGNATURE_INPUT
 from issuer.device_requests import signature_base
 from keys import es256
 from tests.trust_factory import HOUR, NOW, PLATE, seconds
-from tests.verifier.web.lists_server import ListsServer, lists_server
-from tests.web_pages import browser, needs_chromium
+from tests.verifier.web.device_pages import DEVICE, LATER, PIN, SELF, START, enrol, lease, opened
+from tests.verifier.web.lists_server import ListsServer
+from tests.web_pages import needs_chromium
 
 pytestmark = needs_chromium
-START = seconds(NOW)
-LATER = NOW + timedelta(hours=1)
 CODE = "A" * 21 + "w"
-DEVICE = "0123456789abcdef" * 2
 # Puts the device's parts together under a clock that the test sets.
 SETUP = """
 async (now) => {
@@ -66,58 +61,23 @@ async (now) => {
 """
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as made:
-        yield made
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[ListsServer]:
-    with lists_server(tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def context(chromium: Browser) -> Iterator[BrowserContext]:
-    made = chromium.new_context()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def page(context: BrowserContext, server: ListsServer) -> Page:
-    page = opened(context, server)
-    page.evaluate(
-        """async (id) => device.store.write([
-          { part: "keys", key: "device", value: (await crypto.subtle.generateKey(
-            { name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"])).privateKey },
-          { part: "state", key: "device", value: { id, checkCode: "123 456" } },
-        ])""",
-        DEVICE,
-    )
+    page = device_page(context, server)
+    enrol(page)
     return page
 
 
-def opened(context: BrowserContext, server: ListsServer, now: int = START) -> Page:
-    page = context.new_page()
-    page.goto(f"{server.url}/check/empty.html")
+def device_page(context: BrowserContext, server: ListsServer, now: int = START) -> Page:
+    page = opened(context, server)
     page.evaluate(SETUP, now)
     return page
 
 
-def begun(page: Page, server: ListsServer, lock: str = '{ pin: "246813" }') -> bytes:
+def begun(page: Page, server: ListsServer) -> bytes:
     key = os.urandom(32)
-    server.answers["/check/leases"] = (
-        201,
-        {
-            "lease": "lease-1",
-            "key": base64.urlsafe_b64encode(key).decode().rstrip("="),
-            "issued_at": START,
-            "not_after": START + 12 * HOUR,
-        },
-    )
-    page.evaluate(f"async () => device.vault.begin(await device.identity.lease(), {lock})")
+    server.answers["/check/leases"] = lease(key)
+    page.evaluate("async (pin) => device.vault.begin(await device.identity.lease(), { pin })", PIN)
     assert page.evaluate("() => refresh()")["plates"] == "updated"
     assert page.evaluate("(key) => entries(key)", PLATE.key) == 1
     return key
@@ -144,11 +104,11 @@ def test_storage_holds_neither_plates_nor_key(page: Page, server: ListsServer) -
 def test_only_the_pin_opens_it_again(context: BrowserContext, page: Page, server: ListsServer) -> None:
     begun(page, server)
     page.close()
-    again = opened(context, server)
+    again = device_page(context, server)
     assert state(again) == "locked"
     assert again.evaluate("(key) => entries(key)", PLATE.key) is None
     assert tried(again, "246814") == ["PIN_WRONG", {"left": 4}]
-    assert tried(again, "246813") is None
+    assert tried(again, PIN) is None
     assert again.evaluate("(key) => entries(key)", PLATE.key) == 1
     assert again.evaluate("() => device.vault.lock()")["triesLeft"] == 5
 
@@ -159,11 +119,11 @@ def test_five_wrong_pins_delete_the_key_across_reloads(
     begun(page, server)
     for left in (4, 3, 2, 1):
         page.close()
-        page = opened(context, server)
+        page = device_page(context, server)
         assert tried(page, "000000") == ["PIN_WRONG", {"left": left}]
     assert tried(page, "000000")[0] == "VAULT_EMPTY"
     assert state(page) == "empty"
-    assert tried(page, "246813")[0] == "VAULT_EMPTY"
+    assert tried(page, PIN)[0] == "VAULT_EMPTY"
     stored = page.evaluate("() => dump()")
     assert "plates.cwt" not in stored
     assert "lease-1" not in stored
@@ -171,7 +131,7 @@ def test_five_wrong_pins_delete_the_key_across_reloads(
 
 def test_tries_of_two_tabs_count_together(context: BrowserContext, page: Page, server: ListsServer) -> None:
     begun(page, server)
-    tabs = [opened(context, server) for _ in range(2)]
+    tabs = [device_page(context, server) for _ in range(2)]
     for tab in tabs:
         tab.evaluate(
             """() => { globalThis.running = Promise.all(["1", "2", "3"].map((one) =>
@@ -179,7 +139,7 @@ def test_tries_of_two_tabs_count_together(context: BrowserContext, page: Page, s
         )
     told = [one[0] for tab in tabs for one in tab.evaluate("() => globalThis.running")]
     assert told.count("PIN_WRONG") <= 4
-    assert tried(page, "246813")[0] == "VAULT_EMPTY"
+    assert tried(page, PIN)[0] == "VAULT_EMPTY"
 
 
 def test_nothing_opens_after_the_lease_also_with_the_clock_put_back(
@@ -189,10 +149,10 @@ def test_nothing_opens_after_the_lease_also_with_the_clock_put_back(
     page.evaluate("(now) => { globalThis.now = now; }", START + 12 * HOUR)
     assert page.evaluate("(key) => entries(key)", PLATE.key) is None
     page.close()
-    again = opened(context, server, START)
+    again = device_page(context, server, START)
     # Told for as long as nobody begins another shift.
     assert [state(again), state(again)] == ["expired", "expired"]
-    assert tried(again, "246813")[0] == "VAULT_EMPTY"
+    assert tried(again, PIN)[0] == "VAULT_EMPTY"
     stored = again.evaluate("() => dump()")
     assert "plates.cwt" not in stored
     assert "lease-1" not in stored
@@ -214,7 +174,7 @@ def test_end_of_the_lease_cannot_be_written_later(page: Page, server: ListsServe
         """() => { device.vault.close();
           return device.store.update("keys", "lease", (one) => ({ ...one, notAfter: one.notAfter + 86400 })); }"""
     )
-    assert tried(page, "246813")[0] == "PIN_WRONG"
+    assert tried(page, PIN)[0] == "PIN_WRONG"
 
 
 @pytest.mark.parametrize("code", ["DEVICE_LOCKED", "DEVICE_UNKNOWN"])
@@ -281,6 +241,12 @@ def test_vault_closed_during_sync_holds_up_no_revocation(page: Page, server: Lis
     assert (told["outcome"], told["plates"], told["code"]) == ("updated", "refused", "VAULT_EMPTY")
 
 
+def taken(public_key: str) -> tuple[int, dict[str, str]]:
+    """The service's answer to a device that enrols with the invitation `CODE`."""
+    shown = check_code(CODE, public_key)
+    return 201, {"device": DEVICE, "check_code": f"{shown[:3]} {shown[3:]}"}
+
+
 def test_enrolment_and_signed_requests_are_what_the_service_takes(page: Page, server: ListsServer) -> None:
     keys: list[str] = []
 
@@ -291,14 +257,10 @@ def test_enrolment_and_signed_requests_are_what_the_service_takes(page: Page, se
         sent = json.loads(body)
         keys.append(sent["public_key"])
         verify(base64.urlsafe_b64decode(sent["signature"] + "=="), enrolment_text(CODE, keys[0]))
-        shown = check_code(CODE, keys[0])
-        return 201, {"device": DEVICE, "check_code": f"{shown[:3]} {shown[3:]}"}
+        return taken(keys[0])
 
     server.answers["/check/devices"] = enrolled
-    server.answers["/check/devices/self"] = (
-        200,
-        {"state": "pending", "name": "Gerät 1", "role": "warden", "zones": [], "city": "Musterstadt"},
-    )
+    server.answers["/check/devices/self"] = (200, {**SELF, "state": "pending"})
     link = f"#enrol={CODE}.{server.city.root.kid.hex()}"
     told = page.evaluate("(link) => device.identity.enrol(link)", link)
     assert told["device"] == DEVICE
@@ -329,13 +291,7 @@ def test_another_citys_root_is_refused(page: Page, server: ListsServer) -> None:
 
 
 def enrolled_by(page: Page, server: ListsServer, kid: str) -> Any:
-    server.answers["/check/devices"] = lambda body: (
-        201,
-        {
-            "device": DEVICE,
-            "check_code": (shown := check_code(CODE, json.loads(body)["public_key"]))[:3] + " " + shown[3:],
-        },
-    )
+    server.answers["/check/devices"] = lambda body: taken(json.loads(body)["public_key"])
     return page.evaluate("(link) => outcome(() => device.identity.enrol(link))", f"#enrol={CODE}.{kid}")
 
 

@@ -10,16 +10,10 @@ from playwright.sync_api import Browser, Page
 from passes.seal import Sealer
 from tests.hand_scanner import scan_by_hand
 from tests.trust_factory import Key, permit
-from tests.web_pages import browser, needs_chromium, served
+from tests.web_pages import needs_chromium, served
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 PAGE = b"<!doctype html><title>Wedge</title><button id=button>x</button><input id=plate>"
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with browser() as started:
-        yield started
 
 
 @pytest.fixture
