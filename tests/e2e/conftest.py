@@ -12,10 +12,6 @@ import pytest
 
 from tests.e2e import commandline
 from tests.e2e.commandline import LIBRARY, PERMIT, SAMPLES, TODAY, DemoCity, Outcome
-from tests.e2e.verifier_phone import chromium, city, phone
-
-# The fixtures of tests with a browser, for pytest to find.
-__all__ = ["chromium", "city", "phone"]
 
 
 @pytest.fixture(scope="session")

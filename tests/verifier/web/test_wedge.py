@@ -55,6 +55,24 @@ def test_text_without_key_codes(page: Page) -> None:
     assert page.evaluate("globalThis.scans") == [["SP1:ABCDEF0123"]]
 
 
+def test_text_that_ends_with_a_key(page: Page) -> None:
+    page.evaluate("""() => {
+      const field = document.createElement('input');
+      field.inputMode = 'none';
+      document.body.append(field);
+      field.focus();
+      globalThis.enters = 0;
+      addEventListener('keydown', () => { globalThis.enters += 1; });
+    }""")
+    for text in ("SP1:ABCDEF0123", "4711"):
+        page.keyboard.insert_text(text)
+        page.keyboard.press("Enter")
+    # Without a scan it is a key like any other.
+    page.keyboard.press("Enter")
+    assert page.evaluate("globalThis.scans") == [["SP1:ABCDEF0123"], ["4711"]]
+    assert page.evaluate("globalThis.enters") == 1
+
+
 def test_a_person_types_undisturbed(page: Page) -> None:
     page.locator("#plate").press_sequentially("D-AB 1234 Z", delay=120)
     page.locator("#plate").press("Enter")

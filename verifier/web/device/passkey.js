@@ -1,7 +1,7 @@
 // @ts-check
 /** A secret that only this device's passkey gives out, after a finger, face or screen lock (WebAuthn Level 3, prf). */
 
-import { bytesOf } from "../core/bytes.js";
+import { bytesOf, sha256 } from "../core/bytes.js";
 import { Refusal } from "../core/errors.js";
 
 const ES256 = -7;
@@ -36,11 +36,13 @@ export function freshlySalted(id) {
  * @throws {Refusal} PASSKEY where the person declined or there is no prf: then a PIN it is
  */
 export async function createPasskey(device, name) {
+  // A digest: some systems copy passkeys elsewhere, and the service's id of the device is no business of theirs.
+  const user = await sha256(bytesOf(`stadtpass passkey ${device}`));
   const made = await asked(() =>
     navigator.credentials.create({
       publicKey: {
         rp: { name: "Stadtpass" },
-        user: { id: bytesOf(device), name, displayName: name },
+        user: { id: user, name, displayName: name },
         challenge: crypto.getRandomValues(new Uint8Array(32)),
         pubKeyCredParams: [ES256, RS256].map((alg) => ({ type: "public-key", alg })),
         authenticatorSelection: {

@@ -203,7 +203,7 @@ export class Vault extends EventTarget {
    */
   async #wrapped() {
     const seen = Math.max(this.clock(), await this.newestTime());
-    const found = await this.store.decide("keys", "lease", (stored) => {
+    const found = await this.#decided((stored) => {
       const known = asWrapped(stored);
       /** @type {{wrapped: Wrapped | null, expired: boolean}} */
       const nothing = { wrapped: null, expired: hasEnded(stored) };
@@ -216,6 +216,21 @@ export class Vault extends EventTarget {
     });
     if (found.wrapped?.lease !== this.#open?.lease) this.close();
     return found;
+  }
+
+  /**
+   * As `Store.decide` of the lease; where nothing can be written, by what can be read: a full storage ends no shift.
+   * @template T
+   * @param {(stored: unknown) => {answer: T, changes: Change[]}} decide
+   * @returns {Promise<T>}
+   */
+  async #decided(decide) {
+    try {
+      return await this.store.decide("keys", "lease", decide);
+    } catch (fault) {
+      if (!(fault instanceof Refusal) || fault.code !== "STORAGE") throw fault;
+      return decide(await this.store.get("keys", "lease")).answer;
+    }
   }
 
   /**

@@ -6,6 +6,8 @@
 const GAP_MS = 50;
 const END_MS = 200;
 const SHORTEST = 8;
+/** Nobody types into the field of a built-in scanner: there a card number is told by three characters. */
+const SHORTEST_TEXT = 3;
 const LONGEST = 4_096;
 
 const PUNCTUATION =
@@ -75,7 +77,12 @@ export class Wedge extends EventTarget {
     const now = event.timeStamp;
     const fast = this.#texts[0].length > 0 && now - this.#last <= GAP_MS;
     if (event.key === "Enter" || event.key === "Tab") {
-      if (fast && this.#texts[0].length >= SHORTEST) {
+      if (isSilent(event.target) && event.target.value !== "") {
+        // The end of a scan that was put in as text: it counts now, and the key is nobody's else.
+        event.preventDefault();
+        event.stopImmediatePropagation();
+        this.#take(event.target);
+      } else if (fast && this.#texts[0].length >= SHORTEST) {
         event.preventDefault();
         event.stopImmediatePropagation();
         this.#emit();
@@ -108,14 +115,17 @@ export class Wedge extends EventTarget {
     const field = event.target;
     if (!isSilent(field)) return;
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => {
-      const text = field.value.replace(/[\r\n\t]+$/, "");
-      field.value = "";
-      this.#texts = [text, "", ""];
-      if (text.length >= SHORTEST && text.length <= LONGEST) this.#emit();
-      else this.#forget();
-    }, END_MS);
+    this.#timer = setTimeout(() => this.#take(field), END_MS);
   };
+
+  /** @param {HTMLInputElement|HTMLTextAreaElement} field whose text is a whole scan */
+  #take(field) {
+    const text = field.value.replace(/[\r\n\t]+$/, "");
+    field.value = "";
+    this.#texts = [text, "", ""];
+    if (text.length >= SHORTEST_TEXT && text.length <= LONGEST) this.#emit();
+    else this.#forget();
+  }
 
   /** @param {EventTarget|null} target */
   #begin(target) {

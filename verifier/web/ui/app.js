@@ -4,7 +4,7 @@
 import { clockText } from "../core/berlin.js";
 import { Refusal } from "../core/errors.js";
 import { ageText } from "../core/verdict.js";
-import { checkCandidates, checkTyped } from "./checking.js";
+import { checkCandidates, checkTyped, checkTypedPlate } from "./checking.js";
 import { openDevice } from "./device.js";
 import { button, h, icon } from "./dom.js";
 import { languageTag, loadTexts } from "./texts.js";
@@ -92,7 +92,9 @@ export class App {
     const show = SCREENS[name];
     if (show === undefined) throw new Error(`no screen ${name}`);
     if (this.#outdated && name !== "verdict") return location.reload();
-    if (CHECKING.has(name) && this.device.zoneMissing) return this.go("start", { askZone: true });
+    // At the desk there is nothing but cards.
+    if (name === "plate" && this.device.settings.desk) return this.go("desk");
+    if (CHECKING.has(name) && this.device.zoneMissing) return this.#askZone();
     this.#screen?.stop?.();
     if (name === "verdict") this.viewfinder?.pause();
     else if (name !== this.home) this.closeCamera();
@@ -162,7 +164,7 @@ export class App {
    */
   async check(candidates) {
     if (this.#invited(candidates)) return;
-    if (this.device.zoneMissing) return this.go("start", { askZone: true });
+    if (this.device.zoneMissing) return this.#askZone();
     await this.conclude(await checkCandidates(this.device, candidates, this.now));
   }
 
@@ -172,7 +174,21 @@ export class App {
    */
   async checkTyped(text) {
     if (this.#invited([text])) return;
+    if (this.device.zoneMissing) return this.#askZone();
     await this.conclude(await checkTyped(this.device, text, this.now));
+  }
+
+  /**
+   * Check a plate that a person has typed or chosen.
+   * @param {string} plate
+   */
+  async checkPlate(plate) {
+    if (this.device.zoneMissing) return this.#askZone();
+    await this.conclude(await checkTypedPlate(this.device, plate, this.now));
+  }
+
+  #askZone() {
+    this.go("start", { askZone: true });
   }
 
   /**
@@ -229,7 +245,7 @@ export class App {
     this.#ways.setAttribute("aria-label", say("WAYS"));
     this.#ways.hidden = this.#name === "verdict" || this.#name === "desk";
     this.#ways.replaceChildren(
-      ...WAYS.map(([name, sign]) =>
+      ...WAYS.filter(([name]) => name !== "plate" || !this.device.settings.desk).map(([name, sign]) =>
         h("button", {
           type: "button",
           class: "way",

@@ -30,6 +30,8 @@ import { Wedge } from "../scan/wedge.js";
 const MILLISECONDS = 1000;
 /** What the service says to a device that was locked or removed. */
 const WITHDRAWN = new Set(["DEVICE_LOCKED", "DEVICE_UNKNOWN"]);
+/** What makes a plate list one that nobody should have sent. */
+const DOUBTFUL = new Set(["UNTRUSTED", "ROLLED_BACK", "TOO_LARGE"]);
 const VIBRATIONS = { GREEN: [80], AMBER: [80, 120, 80], RED: [500], GREY: [80, 120, 80, 120, 80] };
 const CAMERA_MILLISECONDS = 10_000;
 const BEEP_HERTZ = 880;
@@ -73,7 +75,9 @@ export class Device {
     this.settings = settings;
     this.identity = new Identity(store, clock);
     this.#vault = new Vault(store, clock, async () => this.#lists?.memory.newestTime ?? 0);
-    this.#vault.addEventListener("change", () => void this.reload().then(() => this.#changed()));
+    this.#vault.addEventListener("change", () => {
+      void this.#stored(() => this.reload(), { reads: true }).then(() => this.#changed());
+    });
   }
 
   /** @returns {import("../core/trust.js").Trust | null} */
@@ -91,10 +95,14 @@ export class Device {
     return this.enrolment?.role ?? null;
   }
 
-  /** Whether checks must wait until a zone is chosen: a warden enrolled for zones works in one of them. */
+  /** Whether this device works in certain zones only: a warden's that was enrolled for them. */
+  get isBound() {
+    return this.enrolment?.state === "active" && this.role === "warden" && this.enrolment.bound;
+  }
+
+  /** Whether checks must wait until one of the device's zones is chosen. The desk is in none. */
   get zoneMissing() {
-    const bound = this.enrolment?.state === "active" && this.role === "warden" && this.enrolment.bound;
-    return bound === true && !this.settings.desk && !this.settings.zone;
+    return this.isBound && !this.settings.desk && !this.zones.some(({ code }) => code === this.settings.zone);
   }
 
   /** Whether the storage has refused something since it last took anything. */
@@ -142,8 +150,8 @@ export class Device {
 
   /**
    * Bring everything up to date; checks go on meanwhile.
-   * @returns {Promise<string>} what came of it: the lists' outcome, or "over", "locked", "plates_refused", "plates_offline"
-   *   of the plate list, or "storage"
+   * @returns {Promise<string>} what came of it: the lists' outcome, or "over", "locked", "plates_refused", "plates_offline",
+   *   "plates_clock" of the plate list, or "storage"
    */
   refresh() {
     this.#refreshing ??= this.#refreshed().finally(() => (this.#refreshing = null));
@@ -167,6 +175,7 @@ export class Device {
     });
     this.lastRefresh = this.enrolment?.state === "locked" ? "locked" : outcomeOf(told);
     await this.reload();
+    if (told.code === "STORAGE") throw new Refusal("STORAGE");
   }
 
   /** Zones for a device that is not enrolled; without network those known. */
@@ -283,12 +292,15 @@ export class Device {
 
   async lock() {
     this.#vault.close();
-    await this.reload();
+    this.#dropPlates();
+    this.vault = { ...this.vault, state: "locked" };
+    await this.#stored(() => this.reload(), { reads: true });
   }
 
   /** Store what checks have learnt; a storage that refuses is told by `selfTest`, and the next check tries again. */
   async saveMemory() {
-    await this.#stored(async () => await this.#lists?.save());
+    const lists = this.#lists;
+    if (lists?.memory.changed) await this.#stored(() => lists.save());
   }
 
   /**
@@ -301,14 +313,17 @@ export class Device {
     this.#zoneChosen = false;
     this.#dropPlates();
     this.vault = { ...this.vault, state: "expired", until: null };
-    void this.#stored(() => this.reload()).then(() => this.#changed());
+    void this.#stored(() => this.reload(), { reads: true }).then(() => this.#changed());
   }
 
-  /** @param {() => Promise<void>} work that no verdict waits for */
-  async #stored(work) {
+  /**
+   * @param {() => Promise<void>} work that no verdict waits for
+   * @param {{reads?: boolean}} [options] reads: it shows nothing about writing
+   */
+  async #stored(work, { reads = false } = {}) {
     try {
       await work();
-      this.#storageFault = false;
+      if (!reads) this.#storageFault = false;
     } catch (fault) {
       if (!(fault instanceof Refusal)) throw fault;
       this.#storageFault = true;
@@ -348,10 +363,15 @@ export class Device {
   /** @param {Partial<Settings>} changes */
   async change(changes) {
     const { desk = this.settings.desk, ...others } = changes;
-    if (changes.desk !== undefined) await this.store.put("state", "desk", desk);
-    if (changes.zone) this.#zoneChosen = true;
-    this.settings = { ...(await changeSettings(this.store, others)), desk };
-    if (changes.logDays !== undefined) await checkLog.entries(this.store, clock(), this.settings.logDays);
+    const running = this.vault.state === "open" || this.vault.state === "locked";
+    if (changes.zone !== undefined) this.#zoneChosen = changes.zone !== null && !running;
+    // It holds at once, and also where it cannot be stored.
+    this.settings = { ...this.settings, ...changes };
+    await this.#stored(async () => {
+      if (changes.desk !== undefined) await this.store.put("state", "desk", desk);
+      this.settings = { ...(await changeSettings(this.store, others)), desk };
+      if (changes.logDays !== undefined) await checkLog.entries(this.store, clock(), this.settings.logDays);
+    });
   }
 
   /** Forget everything, keys as well. */
@@ -374,9 +394,14 @@ export class Device {
     const warden = this.enrolment?.state === "active" && this.role === "warden";
     const decoder = async () => void (await this.decoder());
     const probes = { decoder, camera: tryCamera };
-    const found = await selfTest({ store: this.store, vault: warden ? this.#vault : null, now: clock(), probes });
-    if (!this.#storageFault) return found;
-    return found.map((one) => (one.check === "storage" ? { ...one, ok: /** @type {const} */ ("no"), detail: "STORAGE_REFUSES" } : one));
+    /** @type {import("../device/readiness.js").Readiness} */
+    const refuses = { check: "storage", ok: "no", detail: "STORAGE_REFUSES" };
+    /** @type {import("../device/readiness.js").Readiness[]} */
+    let found = [refuses];
+    await this.#stored(async () => {
+      found = await selfTest({ store: this.store, vault: warden ? this.#vault : null, now: clock(), probes });
+    }, { reads: true });
+    return this.#storageFault ? found.map((one) => (one.check === "storage" ? refuses : one)) : found;
   }
 
   /** @param {(candidates: string[]) => void} take what a hand scanner has typed, in several spellings */
@@ -418,8 +443,11 @@ export async function openDevice() {
  */
 function outcomeOf({ outcome, code, plates }) {
   if (code === "DEVICE_LEASE") return "over";
-  if ((outcome === "updated" || outcome === "unchanged") && (plates === "refused" || plates === "offline")) return `plates_${plates}`;
-  return outcome;
+  // Locked meanwhile there is nothing to store a list under, and nothing amiss.
+  const failed = plates === "refused" || plates === "offline";
+  if ((outcome !== "updated" && outcome !== "unchanged") || !failed || code === "VAULT_EMPTY") return outcome;
+  if (code === "DEVICE_CLOCK") return "plates_clock";
+  return code !== null && DOUBTFUL.has(code) ? "plates_refused" : "plates_offline";
 }
 
 /** Open the camera and let it go. A question about it that nobody answers is no answer. */

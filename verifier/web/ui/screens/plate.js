@@ -1,7 +1,6 @@
 // @ts-check
 /** Typing a plate with large keys; a keyboard or a screen reader types into the field itself. */
 
-import { checkTypedPlate } from "../checking.js";
 import { button, h } from "../dom.js";
 
 const LETTERS = [..."ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÜ"];
@@ -39,7 +38,7 @@ export function showPlate(app) {
   /** @param {Event} event */
   const check = async (event) => {
     event.preventDefault();
-    if (input.value.trim() !== "") await app.conclude(await checkTypedPlate(app.device, input.value, app.now));
+    if (input.value.trim() !== "") await app.checkPlate(input.value);
     else input.focus();
   };
   const zone = app.device.zoneName;

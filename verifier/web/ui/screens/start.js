@@ -38,7 +38,7 @@ export function showStart(app, { fault, askZone = false } = {}) {
   };
   const enrolment = enrolmentPart(app);
   const zone = zonePart(app, askZone);
-  const select = askZone ? zone?.querySelector("select") : null;
+  const select = askZone && device.zoneMissing ? zone?.querySelector("select") : null;
   const element = h("section", { class: "screen" },
     h("h1", {}, say("START_TITLE")),
     enrolment.element,
@@ -197,21 +197,21 @@ function zonePart({ say, device }, asked) {
   if (device.settings.desk || device.role === "librarian") return null;
   const zones = device.zones;
   const chosen = device.settings.zone;
-  const bound = device.enrolment?.state === "active" && device.enrolment.bound;
+  const bound = device.isBound;
   const options = [
     h("option", { value: "" }, say(bound ? "ZONE_CHOOSE" : "ZONE_ALL")),
     ...zones.map(({ code, name }) => h("option", { value: code }, `${code} – ${name}`)),
   ];
-  if (chosen && !zones.some(({ code }) => code === chosen)) options.push(h("option", { value: chosen }, chosen));
+  if (chosen && !bound && !zones.some(({ code }) => code === chosen)) options.push(h("option", { value: chosen }, chosen));
   const missing = h("p", { class: "warning", id: "zone-missing", role: "alert" });
   // Put in empty and filled afterwards: that is what screen readers announce.
-  if (asked) queueMicrotask(() => (missing.textContent = say("ZONE_MISSING")));
+  if (asked && device.zoneMissing) queueMicrotask(() => (missing.textContent = say("ZONE_MISSING")));
   const change = () => {
     missing.textContent = "";
     void device.change({ zone: select.value || null });
   };
   const select = h("select", { id: "zone", class: "input", required: bound, "aria-describedby": "zone-missing", onchange: change }, ...options);
-  select.value = chosen ?? "";
+  select.value = device.zoneMissing ? "" : (chosen ?? "");
   return h("div", { class: "field" }, h("label", { for: "zone" }, say("ZONE")), select, missing);
 }
 

@@ -3,7 +3,6 @@
 
 import { clockText, dayText } from "../../core/berlin.js";
 import { ageText, listAge, message } from "../../core/verdict.js";
-import { checkTypedPlate } from "../checking.js";
 import { button, h, icon } from "../dom.js";
 
 const SIGNS = /** @type {const} */ ({ GREEN: "yes", AMBER: "look", RED: "no", GREY: "unknown" });
@@ -124,7 +123,7 @@ function choices(app, { verdict }) {
   if (verdict.reason !== "PLATE_AMBIGUOUS") return null;
   return h("div", { class: "choices", role: "group", "aria-label": app.say("WHICH_PLATE") },
     verdict.suggestions.map((one) =>
-      button(one, async () => app.conclude(await checkTypedPlate(app.device, one, app.now)), { class: "button plate" })));
+      button(one, () => app.checkPlate(one), { class: "button plate" })));
 }
 
 /**

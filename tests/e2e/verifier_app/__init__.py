@@ -1,0 +1,1 @@
+"""The verifier web app in real browsers."""
