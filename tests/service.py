@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -110,9 +111,10 @@ def sqlite_cities(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The URL of a PostgreSQL server of this test run alone."""
-    run = tmp_path_factory.mktemp("pg")
+    # Not below pytest's own folder: the server has another user, and the next run of pytest shuts that folder to it.
+    run = Path(tempfile.mkdtemp(prefix="stadtpass-pg-"))
     run.chmod(0o755)
     private = run / "run"
     private.mkdir(mode=0o700)
@@ -128,6 +130,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server.psql("SELECT pg_reload_conf()")
         yield server.get_uri().replace("postgresql://", "postgresql+psycopg://", 1)
         server.cleanup()
+    shutil.rmtree(run, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
