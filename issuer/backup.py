@@ -29,6 +29,7 @@ from sqlalchemy import Table, inspect, null, select
 from sqlalchemy.orm import Session
 
 import issuer.models_access
+import issuer.models_cases
 import issuer.models_delivery  # noqa: F401 - their tables join the metadata
 from issuer.backup_file import BackupWriter
 from issuer.database import reading, version_of
@@ -52,6 +53,8 @@ LEFT_OUT: Final = frozenset(
         "letter_codes",
         "pickup_links",
         "visits",
+        "case_links",
+        "case_visits",
         "published_lists",
         "publications",
         "workers",

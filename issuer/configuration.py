@@ -150,6 +150,12 @@ class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     jobs: _Days = 30
     webhook_deliveries: _Days = 30
     finished_work: _Days = 7
+    # After the decision: until then it can be objected to.
+    evidence: _Days = 42
+    # Refused, withdrawn, abandoned or never paid for: who asked is forgotten.
+    applicants: _Days = 92
+    # What is left of a case, which names nobody.
+    cases: _Days = 366
 
 
 class Config(_Section, frozen=True, forbid_unknown_fields=True):

@@ -3,6 +3,7 @@
 from alembic import context
 
 import issuer.models_access
+import issuer.models_cases
 import issuer.models_delivery  # noqa: F401 - their tables join the metadata
 from issuer.models import Base
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, tuple_
 from sqlalchemy.orm import Session
 
+from issuer.cases.states import ENDED
 from issuer.database import let_others_write
 from issuer.list_content import KEPT
 from issuer.models import Base, HolderRow, PassRow, StatusListRow, WithdrawnPlaceRow
@@ -29,6 +30,7 @@ from issuer.models_access import (
     VerifierDeviceRow,
     VisitRow,
 )
+from issuer.models_cases import CaseApplicantRow, CaseEvidenceRow, CaseLinkRow, CaseRow, CaseVisitRow
 from issuer.models_delivery import (
     AppleDeviceRow,
     AppleLogRow,
@@ -168,6 +170,18 @@ def _sent_before(application: Application, *times: Any, days: int) -> Sequence[C
     return (func.coalesce(*times) < _before(application, days=days),)
 
 
+def _of_cases_ended(
+    table: type[CaseApplicantRow] | type[CaseEvidenceRow], since: datetime
+) -> ColumnElement[bool]:
+    """What hangs on a case that ended before ``since``."""
+    return exists().where(
+        CaseRow.tenant == table.tenant,
+        CaseRow.id == table.case_id,
+        CaseRow.state.in_(sorted(ENDED)),
+        CaseRow.state_since < since,
+    )
+
+
 def _places_of_old_lists(application: Application) -> Sequence[ColumnElement[bool]]:
     """Places in lists that are no longer published: those of half-years that ended longer ago than lists are kept."""
     running = half_year(berlin_day(application.now() - KEPT))
@@ -240,6 +254,26 @@ FIRST: Final[tuple[Rule, ...]] = (
         ReminderRow,
         lambda one: (
             ReminderRow.period_last < berlin_day(_before(one, days=one.config.retention.passes_after_end)),
+        ),
+    ),
+    Rule("case_visits", CaseVisitRow, lambda one: (CaseVisitRow.expires_at < one.now(),)),
+    Rule("case_links", CaseLinkRow, lambda one: (CaseLinkRow.expires_at < one.now(),)),
+    Rule(
+        "case_evidence",
+        CaseEvidenceRow,
+        lambda one: (_of_cases_ended(CaseEvidenceRow, _before(one, days=one.config.retention.evidence)),),
+    ),
+    Rule(
+        "case_applicants",
+        CaseApplicantRow,
+        lambda one: (_of_cases_ended(CaseApplicantRow, _before(one, days=one.config.retention.applicants)),),
+    ),
+    Rule(
+        "cases",
+        CaseRow,
+        lambda one: (
+            CaseRow.state.in_(sorted(ENDED)),
+            CaseRow.state_since < _before(one, days=one.config.retention.cases),
         ),
     ),
     Rule("withdrawn_places", WithdrawnPlaceRow, _places_of_old_lists),

@@ -16,6 +16,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from issuer.background.tasks import Json, Queue, RetryLater, Task
+from issuer.cases import deadlines
 from issuer.models_delivery import NightlyRunRow
 from issuer.nightly import certificates, expiry, reminders, retention
 from issuer.nightly.reports import NIGHT, Report
@@ -42,6 +43,9 @@ class Part:
 
 PARTS: Final = (
     Part(expiry.NAME, expiry.preview, lambda application, report, _: expiry.run(application, report)),
+    Part(
+        deadlines.NAME, deadlines.preview, lambda application, report, _: deadlines.run(application, report)
+    ),
     Part(
         reminders.NAME, reminders.preview, lambda application, report, _: reminders.run(application, report)
     ),

@@ -1,0 +1,132 @@
+"""How a holder comes back to a case: by a one-time link, which opens a visit of this browser.
+
+The link lies in a mail, or is shown to who begins a case so that it can be continued elsewhere; it holds for
+thirty days, as long as a draft. Looking at it uses nothing up; the button on its page does. A log-in service
+(BundID) will open the same visits: all that a page asks is which case a visit is for.
+"""
+
+from __future__ import annotations
+
+import hmac
+import re
+import secrets
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from sqlalchemy import CursorResult, delete, update
+from sqlalchemy.orm import Session
+
+from issuer.application import Application
+from issuer.models_cases import CaseLinkRow, CaseVisitRow
+
+LINK_LIFETIME: Final = timedelta(days=30)
+VISIT_LIFETIME: Final = timedelta(hours=2)
+PATH: Final = "/apply/l/"
+
+_TOKEN_BYTES: Final = 16
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22}")
+_LINK: Final = "case-link"
+_VISIT: Final = "case-visit"
+
+
+@dataclass(frozen=True, slots=True)
+class CaseVisit:
+    """A visit under way; ``form_token`` has to come with every POST."""
+
+    token: str = field(repr=False)
+    case_id: str
+    expires_at: datetime
+    form_token: str = field(repr=False)
+
+    def accepts(self, form_token: str) -> bool:
+        """Whether a form that came with ``form_token`` is one of this visit's pages."""
+        return hmac.compare_digest(form_token.encode(), self.form_token.encode())
+
+
+def create_link(session: Session, application: Application, case_id: str) -> str:
+    """A new link to the case, in the caller's writing transaction; returns its whole URL, which is a secret."""
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    now = application.now()
+    session.add(
+        CaseLinkRow(
+            tenant=application.tenant,
+            token_hash=application.hash_secret(_LINK, token),
+            case_id=case_id,
+            created_at=now,
+            expires_at=now + LINK_LIFETIME,
+        )
+    )
+    session.flush()
+    return f"{application.settings(session).base_url}{PATH}{token}"
+
+
+def is_open(session: Session, application: Application, token: str) -> bool:
+    """Whether ``token`` can still be used; using it is `redeem`."""
+    row = _link(session, application, token)
+    return row is not None and row.used_at is None and row.expires_at > application.now()
+
+
+def redeem(session: Session, application: Application, token: str) -> CaseVisit | None:
+    """Use the link up and begin a visit, in a writing transaction: of two calls at the same time one gets it.
+
+    None for a link that is unknown, used or too old; nothing tells these apart.
+    """
+    row = _link(session, application, token)
+    if row is None:
+        return None
+    now = application.now()
+    used: CursorResult[Any] = session.connection().execute(
+        update(CaseLinkRow)
+        .where(
+            CaseLinkRow.tenant == application.tenant,
+            CaseLinkRow.token_hash == row.token_hash,
+            CaseLinkRow.used_at.is_(None),
+            CaseLinkRow.expires_at > now,
+        )
+        .values(used_at=now)
+    )
+    return start_visit(session, application, row.case_id) if used.rowcount == 1 else None
+
+
+def start_visit(session: Session, application: Application, case_id: str) -> CaseVisit:
+    """Begin a visit of one browser, in a writing transaction."""
+    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    now = application.now()
+    row = CaseVisitRow(
+        tenant=application.tenant,
+        visit_hash=application.hash_secret(_VISIT, token),
+        case_id=case_id,
+        started_at=now,
+        expires_at=now + VISIT_LIFETIME,
+    )
+    session.add(row)
+    session.flush()
+    return _visit(application, token, row)
+
+
+def find_visit(session: Session, application: Application, token: str | None) -> CaseVisit | None:
+    """The visit that a cookie stands for; None if there is none or it is over."""
+    if token is None or _TOKEN.fullmatch(token) is None:
+        return None
+    row = session.get(CaseVisitRow, (application.tenant, application.hash_secret(_VISIT, token)))
+    if row is None or row.expires_at <= application.now():
+        return None
+    return _visit(application, token, row)
+
+
+def end_visits(session: Session, application: Application, case_id: str) -> None:
+    """End every visit and link of a case: nothing opens it any more but a fresh link."""
+    for table in (CaseVisitRow, CaseLinkRow):
+        session.execute(delete(table).where(table.tenant == application.tenant, table.case_id == case_id))
+
+
+def _link(session: Session, application: Application, token: str) -> CaseLinkRow | None:
+    if _TOKEN.fullmatch(token) is None:
+        return None
+    return session.get(CaseLinkRow, (application.tenant, application.hash_secret(_LINK, token)))
+
+
+def _visit(application: Application, token: str, row: CaseVisitRow) -> CaseVisit:
+    form_token = application.derived("case-visit-form", token).hex()[:32]
+    return CaseVisit(token, row.case_id, row.expires_at, form_token)

@@ -1,0 +1,244 @@
+"""The steps of a case, each in the caller's writing transaction: what a holder does, what the office decides, what
+payments and nights bring.
+
+An approval never issues anything that has to be paid for: that is `issuer.cases.issue`, when the payment is final.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from issuer.cases.facts import CaseFacts, CaseKind, Channel, facts_of, missing, plates_of
+from issuer.cases.rules import CaseRules, Check, CheckOutcome
+from issuer.cases.states import CaseState, CaseStep, next_state
+from issuer.cases.store import (
+    Case,
+    CaseActor,
+    applicant,
+    case_of,
+    move,
+    person_key,
+    save_applicant,
+    save_facts,
+    take,
+)
+from issuer.errors import IssuerRefusal
+from issuer.holders import Holder
+from issuer.models import PassRow
+from issuer.models_cases import CaseRow
+from passes.model import PassStatus
+from passes.periods import berlin_day
+
+# Codes of the texts in which the holder reads why.
+REFUSALS: Final = (
+    "not_resident", "no_zone", "not_keeper", "no_proof", "second_permit", "not_registered", "has_garage", "other",
+)  # fmt: skip
+REQUESTS: Final = ("residence", "keeper", "registration", "organisation", "exception")
+EXCEPTIONS: Final = ("second_car_needed", "care", "work", "car_sharing", "hardship")
+_RUNNING: Final = (PassStatus.ACTIVE.value, PassStatus.SUSPENDED.value, PassStatus.PENDING_PAYMENT.value)
+
+
+def save_draft(
+    session: Session,
+    tenant: str,
+    case_id: str,
+    actor: CaseActor,
+    facts: CaseFacts,
+    person: Holder | None = None,
+) -> Case:
+    """Store what a draft says so far.
+
+    Raises IssuerRefusal CASE_UNKNOWN, CASE_MOVED, CASE_STEP for one that is none.
+    """
+    row = take(session, tenant, case_id, actor.version)
+    if row.state != CaseState.DRAFT:
+        raise IssuerRefusal("CASE_STEP", step="save", state=row.state)
+    if person is not None:
+        save_applicant(session, tenant, case_id, person)
+    save_facts(session, row, facts)
+    return case_of(row)
+
+
+def submit(session: Session, tenant: str, case_id: str, actor: CaseActor, rules: CaseRules) -> Case:
+    """Hand a draft in. What the rules say of it is asked now, whatever a page has shown before.
+
+    Raises IssuerRefusal CASE_UNKNOWN, CASE_MOVED, CASE_STEP; CASE_INCOMPLETE with ``fields``; CASE_REFUSED where
+    a check says that this cannot be had, with its ``reason``; CASE_TWICE where the person has such a case under
+    way, PERMIT_TWICE where they hold a running permit; what `CaseRules.fee_cents` and `plates_of` raise.
+    """
+    row = take(session, tenant, case_id, actor.version)
+    facts, kind, channel = facts_of(row.facts), CaseKind(row.kind), Channel(row.channel)
+    person = applicant(session, tenant, case_id)
+    lacking = missing(kind, facts)
+    if person is None or not (person.family_name and person.street and person.postal_code):
+        lacking.insert(0, "person")
+    if person is None or lacking:
+        raise IssuerRefusal("CASE_INCOMPLETE", fields=", ".join(lacking))
+    plates_of(facts)
+    day = berlin_day(actor.at)
+    checks = [] if kind is CaseKind.CHANGE else list(rules.checks(facts, person, day))
+    _stop_at_refusals(checks)
+    row.checks = [one.stored() for one in checks]
+    row.fee_cents = rules.fee_cents(kind, facts, channel, day)
+    row.person = person_key(session, tenant, person)
+    if kind is CaseKind.NEW and not rules.is_exception(facts, day):
+        _one_permit(session, tenant, row)
+    row.submitted_at = actor.at
+    try:
+        open_checks = [one.name for one in checks if one.outcome is CheckOutcome.EVIDENCE]
+        move(session, row, CaseStep.SUBMIT, actor, fee_cents=row.fee_cents, open_checks=open_checks)
+    except IntegrityError:
+        raise IssuerRefusal("CASE_TWICE") from None
+    return case_of(row)
+
+
+def ask_documents(
+    session: Session, tenant: str, case_id: str, actor: CaseActor, wanted: Sequence[str]
+) -> Case:
+    """Ask the holder for evidence: codes of `REQUESTS`. Raises IssuerRefusal as `take`, CASE_STEP, CASE_REASON."""
+    row = take(session, tenant, case_id, actor.version)
+    _known(wanted, REQUESTS)
+    move(session, row, CaseStep.ASK_DOCUMENTS, actor, wanted=list(wanted))
+    return case_of(row)
+
+
+def documents_added(session: Session, tenant: str, case_id: str, actor: CaseActor) -> Case:
+    """The holder says that all evidence is there. Raises IssuerRefusal as `take`, CASE_STEP."""
+    row = take(session, tenant, case_id, actor.version)
+    move(session, row, CaseStep.ADD_DOCUMENTS, actor)
+    return case_of(row)
+
+
+def propose(session: Session, tenant: str, case_id: str, actor: CaseActor, exception: str) -> Case:
+    """Propose an exception, for somebody else to decide (four eyes).
+
+    Raises IssuerRefusal as `take`, CASE_STEP, CASE_REASON.
+    """
+    row = take(session, tenant, case_id, actor.version)
+    _known([exception], EXCEPTIONS)
+    row.exception, row.proposed_by = exception, actor.name
+    move(session, row, CaseStep.PROPOSE, actor, exception=exception)
+    return case_of(row)
+
+
+def send_back(session: Session, tenant: str, case_id: str, actor: CaseActor) -> Case:
+    """Not approved by the second person: back to the office's work list.
+
+    Raises IssuerRefusal as `take`, CASE_STEP.
+    """
+    row = take(session, tenant, case_id, actor.version)
+    row.proposed_by = None
+    move(session, row, CaseStep.SEND_BACK, actor)
+    return case_of(row)
+
+
+def approve(
+    session: Session,
+    tenant: str,
+    case_id: str,
+    actor: CaseActor,
+    rules: CaseRules,
+    *,
+    free: bool = False,
+) -> Case:
+    """Approve: a payment is due from now on, or nothing is to be paid and the pass can be issued.
+
+    An exception, and a permit for nothing (``free``), is approved by somebody else than who proposed it. Raises
+    IssuerRefusal as `take`, CASE_STEP; FOUR_EYES where the same person would decide, SECOND_LOOK_NEEDED where
+    nobody has proposed it; CASE_OPEN where a check is still waiting for its evidence to be looked at.
+    """
+    row = take(session, tenant, case_id, actor.version)
+    next_state(CaseState(row.state), CaseStep.APPROVE)
+    special = (
+        free or row.exception is not None or rules.is_exception(facts_of(row.facts), berlin_day(actor.at))
+    )
+    if special:
+        if row.state != CaseState.SECOND_LOOK or row.proposed_by is None:
+            raise IssuerRefusal("SECOND_LOOK_NEEDED", number=row.number)
+        if row.proposed_by == actor.name:
+            raise IssuerRefusal("FOUR_EYES", number=row.number)
+    waiting = [
+        one["name"]
+        for one in row.checks
+        if one["outcome"] == CheckOutcome.EVIDENCE and not one.get("accepted")
+    ]
+    if waiting:
+        raise IssuerRefusal("CASE_OPEN", checks=", ".join(waiting))
+    if free:
+        row.fee_cents = 0
+    row.decided_by, row.decided_at, row.decision_reason = actor.name, actor.at, row.exception
+    move(session, row, CaseStep.APPROVE, actor, fee_cents=row.fee_cents, free=free)
+    return case_of(row)
+
+
+def accept_evidence(
+    session: Session, tenant: str, case_id: str, actor: CaseActor, check: str, evidence_type: str
+) -> Case:
+    """A clerk has seen evidence that settles ``check``: which type is kept, also when the document is deleted.
+
+    Raises IssuerRefusal as `take`; CASE_STEP unless the office has the case; CASE_CHECK, EVIDENCE_TYPE.
+    """
+    row = take(session, tenant, case_id, actor.version)
+    if row.state not in (CaseState.SUBMITTED, CaseState.SECOND_LOOK):
+        raise IssuerRefusal("CASE_STEP", step="accept_evidence", state=row.state)
+    named = [one for one in row.checks if one["name"] == check]
+    if not named:
+        raise IssuerRefusal("CASE_CHECK", check=check)
+    if evidence_type not in named[0]["evidence"]:
+        raise IssuerRefusal("EVIDENCE_TYPE", check=check)
+    row.checks = [one | {"accepted": evidence_type} if one is named[0] else one for one in row.checks]
+    row.version += 1
+    session.flush()
+    return case_of(row)
+
+
+def refuse(session: Session, tenant: str, case_id: str, actor: CaseActor, reason: str) -> Case:
+    """Refuse, for a reason of `REFUSALS`. Raises IssuerRefusal as `take`, CASE_STEP, CASE_REASON."""
+    row = take(session, tenant, case_id, actor.version)
+    _known([reason], REFUSALS)
+    row.decided_by, row.decided_at, row.decision_reason = actor.name, actor.at, reason
+    move(session, row, CaseStep.REFUSE, actor, reason=reason)
+    return case_of(row)
+
+
+def end(session: Session, tenant: str, case_id: str, actor: CaseActor, step: CaseStep) -> Case:
+    """`CaseStep.WITHDRAW`, ``ABANDON`` or ``LAPSE``: nothing comes of it.
+
+    Raises IssuerRefusal as `take`, CASE_STEP.
+    """
+    row = take(session, tenant, case_id, actor.version)
+    move(session, row, step, actor)
+    return case_of(row)
+
+
+def _stop_at_refusals(checks: Sequence[Check]) -> None:
+    for one in checks:
+        if one.outcome is CheckOutcome.REFUSED:
+            raise IssuerRefusal("CASE_REFUSED", check=one.name, reason=one.reason)
+
+
+def _one_permit(session: Session, tenant: str, row: CaseRow) -> None:
+    """One running permit per person; whoever would have a second one asks for an exception."""
+    held = session.scalar(
+        select(PassRow.number)
+        .where(
+            PassRow.tenant == tenant,
+            PassRow.type_id == row.type_id,
+            PassRow.holder_ref == row.person,
+            PassRow.status.in_(_RUNNING),
+        )
+        .limit(1)
+    )
+    if held is not None:
+        raise IssuerRefusal("PERMIT_TWICE", number=held)
+
+
+def _known(given: Sequence[str], known: Sequence[str]) -> None:
+    unknown = [one for one in given if one not in known]
+    if unknown or not given:
+        raise IssuerRefusal("CASE_REASON", known=", ".join(known))
