@@ -31,7 +31,7 @@ _KNOWN: Final = "staff-known"
 _JOURNEY: Final = "staff-oidc"
 _KNOWN_SECONDS: Final = 180 * 24 * 3600
 _JOURNEY_SECONDS: Final = 600
-_NEXT: Final = re.compile(r"/office(/[A-Za-z0-9_.~-]{1,60}){0,6}")
+_NEXT: Final = re.compile(r"/office(/[A-Za-z0-9_~-][A-Za-z0-9_.~-]{0,59}){0,6}")
 _log = logging.getLogger("stadtpass.office")
 
 

@@ -42,7 +42,8 @@ def _not_logged_in(request: AnyRequest, fault: NotLoggedIn) -> Response[Any]:
         # A part of a page cannot hold the log-in.
         return Response(b"", status_code=403, headers={"HX-Redirect": desk.reader.url(path)})
     wanted = wanted_path(request.scope["path"])
-    query = {"next": wanted} if fault.stage is not Stage.OPEN and wanted != "/office" else {}
+    is_page = not wanted.startswith(tuple(_PLACES.values())) and wanted != "/office"
+    query = {"next": wanted} if is_page and fault.stage is not Stage.OPEN else {}
     return desk.go(path, **query)
 
 
