@@ -30,7 +30,8 @@ from sqlalchemy.orm import Session
 
 import issuer.models_access
 import issuer.models_cases
-import issuer.models_delivery  # noqa: F401 - their tables join the metadata
+import issuer.models_delivery
+import issuer.models_staff  # noqa: F401 - their tables join the metadata
 from issuer.backup_file import BackupWriter
 from issuer.database import reading, version_of
 from issuer.errors import IssuerRefusal
@@ -59,6 +60,8 @@ LEFT_OUT: Final = frozenset(
         "publications",
         "workers",
         "rate_slots",
+        "staff_links",
+        "staff_sessions",
     }
 )
 # What a restored job, which never goes on, does not need.

@@ -8,6 +8,7 @@ refused in both places, since a setting with a typing error would silently not h
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from ipaddress import ip_network
@@ -32,6 +33,10 @@ _NOT_HERE: Final = (
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 _Days = Annotated[int, msgspec.Meta(ge=1, le=3660)]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
+# Without TLS only on this machine, for tests.
+_ISSUER: Final = re.compile(
+    r"(https://[A-Za-z0-9.-]{1,253}|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?(/[A-Za-z0-9._~%/-]{0,200})?"
+)
 _Network = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?\Z")]
 
 
@@ -138,6 +143,34 @@ class DevicesConfig(_Section, frozen=True, forbid_unknown_fields=True):
     lease_hours: Annotated[int, msgspec.Meta(ge=1, le=24)] = 12
 
 
+class StaffConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[staff]``: how the people of the office log in to the console."""
+
+    # A session ends when it is not used for so long, and after so many hours in any case.
+    idle_minutes: Annotated[int, msgspec.Meta(ge=5, le=240)] = 30
+    session_hours: Annotated[int, msgspec.Meta(ge=1, le=16)] = 10
+    # Who may log in with a password where there is [oidc]; administrators always, for the day it does not answer.
+    local_accounts: Literal["all", "admins"] = "all"
+
+
+class OidcConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[oidc]``: the city's own log-in by OpenID Connect; off without an issuer."""
+
+    issuer: Annotated[str, msgspec.Meta(max_length=300)] = ""
+    client_id: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    # A file with the client's secret on its first line; readable by its owner alone.
+    client_secret_file: str = ""
+    # What the button says: "Log in with ...".
+    name: Annotated[str, msgspec.Meta(max_length=60)] = "OpenID Connect"
+    # The claim that holds groups or roles of the provider, and which role each value gives.
+    role_claim: Annotated[str, msgspec.Meta(max_length=100)] = "groups"
+    roles: dict[str, Literal["clerk", "supervisor", "librarian", "auditor", "admin"]] = {}
+    # Methods (RFC 8176) of which the provider must have used one, such as mfa; empty: whatever it thinks enough.
+    required_amr: tuple[str, ...] = ()
+    ca_file: str = ""
+    timeout_seconds: _Seconds = 10.0
+
+
 class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     """``[retention]``: days after which the nightly run deletes."""
 
@@ -156,6 +189,8 @@ class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     applicants: _Days = 92
     # What is left of a case, which names nobody.
     cases: _Days = 366
+    # The log of who looked at which pass or case.
+    accesses: _Days = 366
 
 
 class Config(_Section, frozen=True, forbid_unknown_fields=True):
@@ -172,6 +207,8 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     google: GoogleConfig = GoogleConfig()
     webhooks: WebhookConfig = WebhookConfig()
     devices: DevicesConfig = DevicesConfig()
+    staff: StaffConfig = StaffConfig()
+    oidc: OidcConfig = OidcConfig()
     retention: RetentionConfig = RetentionConfig()
 
 
@@ -195,6 +232,7 @@ def read_config(file: Path, environment: Mapping[str, str]) -> Config:
         raise IssuerRefusal("CONFIG_INVALID", file=f"{file} + {PREFIX}*", fault=str(fault)) from fault
     _check_google(config.google, file)
     _check_networks(config.service, file)
+    _check_oidc(config, file)
     return config
 
 
@@ -225,6 +263,18 @@ def _check_networks(service: ServiceConfig, file: Path) -> None:
             except ValueError:
                 fault = f"service.{name}: {text} is no network such as 10.0.0.0/8"
                 raise IssuerRefusal("CONFIG_INVALID", file=file, fault=fault) from None
+
+
+def _check_oidc(config: Config, file: Path) -> None:
+    oidc, faults = config.oidc, []
+    if oidc.issuer and not _ISSUER.fullmatch(oidc.issuer):
+        faults.append("oidc.issuer: no address such as https://login.musterstadt.example/realms/stadt")
+    if bool(oidc.issuer) != bool(oidc.client_id):
+        faults.append("oidc: issuer and client_id belong together")
+    if config.staff.local_accounts == "admins" and not oidc.issuer:
+        faults.append("staff.local_accounts: without [oidc] nobody but administrators could log in")
+    if faults:
+        raise IssuerRefusal("CONFIG_INVALID", file=file, fault="; ".join(faults))
 
 
 def _check_google(google: GoogleConfig, file: Path) -> None:

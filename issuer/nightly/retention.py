@@ -43,6 +43,7 @@ from issuer.models_delivery import (
     ReminderRow,
     WebhookDeliveryRow,
 )
+from issuer.models_staff import CaseAccessRow, StaffLinkRow, StaffSessionRow
 from issuer.nightly import removals
 from issuer.nightly.reports import Report
 from issuer.status_allocation import half_year
@@ -216,6 +217,13 @@ FIRST: Final[tuple[Rule, ...]] = (
     Rule("letter_codes", LetterCodeRow, lambda one: (LetterCodeRow.expires_at < one.now(),)),
     Rule("unconfirmed_devices", VerifierDeviceRow, lambda one: (VerifierDeviceRow.expires_at <= one.now(),)),
     Rule("device_nonces", DeviceNonceRow, lambda one: (DeviceNonceRow.expires_at <= one.now(),)),
+    Rule("staff_sessions", StaffSessionRow, lambda one: (StaffSessionRow.expires_at < one.now(),)),
+    Rule("staff_links", StaffLinkRow, lambda one: (StaffLinkRow.expires_at < one.now(),)),
+    Rule(
+        "case_accesses",
+        CaseAccessRow,
+        lambda one: (CaseAccessRow.at < _before(one, days=one.config.retention.accesses),),
+    ),
     Rule("visits", VisitRow, lambda one: (VisitRow.expires_at < one.now(),)),
     Rule("access_tokens", AccessTokenRow, lambda one: (AccessTokenRow.expires_at < one.now(),)),
     Rule(

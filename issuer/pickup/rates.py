@@ -56,6 +56,14 @@ def take(session: Session, application: Application, rate: Rate, who: str) -> bo
     return True
 
 
+def give_back(session: Session, application: Application, rate: Rate, who: str) -> None:
+    """In a writing transaction: the try that `take` has counted does not count after all."""
+    row = session.get(RateSlotRow, (application.tenant, _name(application, rate, who)))
+    if row is not None:
+        row.next_free_ms -= rate.seconds * 1000
+        session.flush()
+
+
 def is_free(session: Session, application: Application, rate: Rate, who: str) -> bool:
     """Whether `take` would succeed now; counts nothing."""
     now = _milliseconds(application.now())

@@ -129,15 +129,18 @@ class Reader:
         return f"{prefix}{path}" + (f"?{urlencode(query)}" if query else "")
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response[Any]:
-        """The page ``template`` with ``values``, and what every page needs besides."""
+        """The page ``template`` of the holder's pages with ``values``, and what every page needs besides."""
+        return self.shown(f"pickup/{template}", status=status, device=self.device.value, **values)
+
+    def shown(self, template: str, *, status: int = 200, **values: object) -> Response[Any]:
+        """The template ``owner/name.html`` with ``values`` as a page in the reader's language."""
         text = render(
-            f"pickup/{template}",
+            template,
             say=self.say,
             language=self.language,
             url=self.url,
             asset=lambda name: self.url(static_url(name)),
             city=self.settings,
-            device=self.device.value,
             **values,
         )
         return Response(
@@ -183,7 +186,7 @@ class Reader:
                 value=visit.token if visit is not None else "",
                 max_age=int(LIFETIME.total_seconds()) if visit is not None else 0,
                 path="/",
-                secure=self._is_secure,
+                secure=self.is_secure,
                 httponly=True,
                 samesite="lax",
             )
@@ -191,13 +194,14 @@ class Reader:
         return response
 
     @property
-    def _is_secure(self) -> bool:
+    def is_secure(self) -> bool:
+        """Whether the city's pages are read over https; only test cities on this machine may do without."""
         return self.settings.base_url.startswith("https:")
 
     @property
     def _visit_cookie(self) -> str:
         # __Host- (RFC 6265bis 4.1.3.2): no other host of the domain can have set it.
-        return f"__Host-{_VISIT_COOKIE}" if self._is_secure else _VISIT_COOKIE
+        return f"__Host-{_VISIT_COOKIE}" if self.is_secure else _VISIT_COOKIE
 
     def _language_cookie(self) -> list[Cookie]:
         if self.request.query_params.get("lang") not in LANGUAGES:
@@ -208,7 +212,7 @@ class Reader:
                 value=self.language,
                 max_age=_LANGUAGE_SECONDS,
                 path="/",
-                secure=self._is_secure,
+                secure=self.is_secure,
                 httponly=True,
                 samesite="lax",
             )

@@ -44,11 +44,16 @@ _NOT_IN_LIST: Final = ("display_hint", "rules", "contact", "privacy")
 
 def standing_of(content: PassContent, today: date) -> Standing:
     """How ``content`` stands on the day ``today`` (Europe/Berlin)."""
-    if content.status is not PassStatus.ACTIVE:
-        return _OF_STATUS[content.status]
-    if content.period.last < today:
+    return standing_at(content.status, content.period.first, content.period.last, today)
+
+
+def standing_at(status: PassStatus, first: date, last: date, today: date) -> Standing:
+    """How a pass with ``status`` and the days ``first`` to ``last`` stands on the day ``today``."""
+    if status is not PassStatus.ACTIVE:
+        return _OF_STATUS[status]
+    if last < today:
         return Standing.ENDED
-    return Standing.NOT_YET if content.period.first > today else Standing.VALID
+    return Standing.NOT_YET if first > today else Standing.VALID
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,6 +49,7 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
             "DELIVERY_UNKNOWN",
             "DEVICE_UNKNOWN",
             "INVITATION_UNKNOWN",
+            "STAFF_UNKNOWN",
         ),
         404,
     ),

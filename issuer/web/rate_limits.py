@@ -49,6 +49,10 @@ RULES: Final = (
     Rule("google", "/google/", 2.0),
     Rule("code", "/p", 0.05, _WRITES),
     Rule("pages", "/p", 0.5),
+    # What a whole office does behind one address; what somebody types at the log-in is counted in the register.
+    Rule("login", "/office/login", 0.2, _WRITES),
+    Rule("login", "/office/welcome", 0.2, _WRITES),
+    Rule("office", "/office", 5.0),
     Rule("token", "/api/v1/oauth/", 0.1),
     Rule("api", "/api", 10.0),
     Rule("lists", "/lists/", 5.0),

@@ -23,10 +23,12 @@ from litestar.testing import TestClient
 
 from issuer.api.clients import KEY, add_client
 from issuer.api.scopes import Scope
+from issuer.staff.permissions import Role
 from issuer.web.app import create_app
 from issuer.web.limits import body_limit
 from issuer.workspace import CONFIG
 from tests.google_server import GoogleServer
+from tests.issuer.console.people import settle
 from tests.issuer.google.conftest import opened, point_at
 from tests.issuer.pickup.browser import new_link
 from tests.issuer.web.hostile_requests import KINDS, sent_to
@@ -78,11 +80,15 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         with TestClient(app, base_url="https://stadtpass.example") as browser:
             opened_pass = browser.post(new_link(application, number), follow_redirects=False)
             assert opened_pass.status_code == 303
-            cookie = "; ".join(f"{one.name}={one.value}" for one in browser.cookies.jar).encode()
+            person = settle(application, city.clock, "everything", *Role, app=app)
+            cookie = "; ".join(
+                f"{one.name}={one.value}" for one in (*browser.cookies.jar, *person.client.cookies.jar)
+            ).encode()
         values = {
             "name": "permit.pdf", "type_id": PERMIT, "number": number, "device": "d1", "token": "a" * 43,
             "kind": "pass.example.stadtpass.demo", "serial": "0" * 32, "path": "x",
             **dict.fromkeys(("job_id", "webhook_id", "delivery_id", "device_id"), "0" * 32),
+            "account_id": "0" * 22,
         }  # fmt: skip
         routes = _routes(app, values)
         # A status list has a number of its own.
@@ -145,7 +151,7 @@ def test_too_large_is_seen_without_a_length(service: Service) -> None:
 
 
 def _type_for(route: Route) -> bytes:
-    if route.template.startswith("/p") or route.template.endswith("/oauth/token"):
+    if route.template.startswith(("/p", "/office")) or route.template.endswith("/oauth/token"):
         return b"application/x-www-form-urlencoded"
     return b"text/csv" if route.template.endswith("/imports") else JSON
 

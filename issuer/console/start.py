@@ -1,0 +1,77 @@
+"""The start page: for every role what it has to do. Other parts add slots to `SLOTS`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from litestar import Response, get
+from sqlalchemy.orm import Session
+
+from issuer.console.desk import Desk, desk_of
+from issuer.pickup.reader import AnyRequest
+from issuer.staff.accounts import State, accounts
+from issuer.staff.permissions import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A card of the start page for people with one of ``roles``.
+
+    ``title`` and ``text`` are codes of the catalogue, ``path`` is where its button leads (label: ``<title>_LINK``).
+    ``load`` gives the values for the text, in one reading transaction; None leaves the card out.
+    """
+
+    title: str
+    path: str
+    roles: frozenset[Role]
+    load: Callable[[Desk, Session], dict[str, object] | None]
+
+
+def _always(_: Desk, __: Session) -> dict[str, object]:
+    return {}
+
+
+def _invited(desk: Desk, session: Session) -> dict[str, object]:
+    rows = accounts(session, desk.application)
+    return {
+        "active": sum(row.state == State.ACTIVE.value for row in rows),
+        "invited": sum(row.state == State.INVITED.value for row in rows),
+    }
+
+
+SLOTS: list[Slot] = [
+    Slot("OFFICE_SLOT_PASSES", "/office/passes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
+    Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),
+    Slot("OFFICE_SLOT_ACCOUNTS", "/office/accounts", frozenset({Role.ADMIN}), _invited),
+]
+
+
+@get("/office", sync_to_thread=True)
+def start(request: AnyRequest) -> Response[Any]:
+    """The start page."""
+    desk = desk_of(request)
+    say = desk.reader.say
+    cards = []
+    with desk.application.reading() as session:
+        for slot in SLOTS:
+            if slot.roles.isdisjoint(desk.staff.roles):
+                continue
+            values = slot.load(desk, session)
+            if values is not None:
+                cards.append(
+                    {
+                        "title": say(slot.title),
+                        "text": say(f"{slot.title}_TEXT", **values),
+                        "link": say(f"{slot.title}_LINK"),
+                        "path": slot.path,
+                    }
+                )
+    failed = request.query_params.get("failed", "")
+    return desk.page(
+        "start.html", cards=cards, failed=failed if failed.isdecimal() and len(failed) < 6 else ""
+    )
+
+
+HANDLERS: Final = [start]
