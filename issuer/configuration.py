@@ -138,6 +138,13 @@ class DevicesConfig(_Section, frozen=True, forbid_unknown_fields=True):
     lease_hours: Annotated[int, msgspec.Meta(ge=1, le=24)] = 12
 
 
+class SourcesConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[sources]``: CSV files that answer whether somebody lives or keeps a vehicle; empty: evidence is asked."""
+
+    residents: str = ""
+    vehicles: str = ""
+
+
 class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     """``[retention]``: days after which the nightly run deletes."""
 
@@ -166,6 +173,7 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     google: GoogleConfig = GoogleConfig()
     webhooks: WebhookConfig = WebhookConfig()
     devices: DevicesConfig = DevicesConfig()
+    sources: SourcesConfig = SourcesConfig()
     retention: RetentionConfig = RetentionConfig()
 
 
