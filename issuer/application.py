@@ -32,6 +32,7 @@ from passes.google import GooglePassFactory
 from passes.pass_types import PassType, PassTypes
 
 if TYPE_CHECKING:
+    from issuer.rules.sources.protocols import Sources
     from issuer.sealing import RegisterSealer
 
 Clock = Callable[[], datetime]
@@ -149,6 +150,17 @@ class Application:
         made: GooglePassFactory = self._kept(
             ("google", type_id, city),
             lambda: GooglePassFactory(self.pass_types[type_id], city, callback_url=callback),
+        )
+        return made
+
+    @property
+    def sources(self) -> Sources:
+        """The residents' and the vehicle register, as far as the operator has connected them."""
+        from issuer.rules.sources.connected import connected_sources  # noqa: PLC0415 - only where it is asked
+
+        config = self.config.sources
+        made: Sources = self._kept(
+            ("sources", config), lambda: connected_sources(config, self.workspace.folder)
         )
         return made
 

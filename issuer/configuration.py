@@ -171,6 +171,13 @@ class OidcConfig(_Section, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: _Seconds = 10.0
 
 
+class SourcesConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[sources]``: CSV files that answer whether somebody lives or keeps a vehicle; empty: evidence is asked."""
+
+    residents: str = ""
+    vehicles: str = ""
+
+
 class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     """``[retention]``: days after which the nightly run deletes."""
 
@@ -209,6 +216,7 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     devices: DevicesConfig = DevicesConfig()
     staff: StaffConfig = StaffConfig()
     oidc: OidcConfig = OidcConfig()
+    sources: SourcesConfig = SourcesConfig()
     retention: RetentionConfig = RetentionConfig()
 
 

@@ -19,6 +19,7 @@ from issuer.device_requests import signed_request
 from issuer.verifier_devices import Role, state_of
 from issuer.web.problems import problem
 from issuer.web.verifier_app import Zone
+from passes.periods import berlin_day
 
 LARGEST: Final = 4096
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
@@ -79,7 +80,8 @@ def tell_self(request: Request[Any, Any, Any]) -> Response[bytes]:
     with application.reading() as session:
         city = application.settings(session).city_name
         known = tariffs.zones(session, application.tenant)
-    zones = [Zone(code, known[code].zone.name) for code in row.zones if code in known]
+    day = berlin_day(application.now())
+    zones = [Zone(code, known[code].on(day).zone.name) for code in row.zones if code in known]
     told = Self(
         state_of(row).value,
         row.name,

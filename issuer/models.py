@@ -106,7 +106,10 @@ class SettingRow(Base):
 
 
 class ZoneRow(Base):
-    """A parking zone; zones are merged and renamed, so each has days on which it holds."""
+    """A parking zone; zones are merged and renamed, so each has days on which it holds.
+
+    From the day after ``valid_until`` on, its area belongs to the zone ``merged_into``, if it names one.
+    """
 
     __tablename__ = "zones"
     __table_args__ = (of_tenant(),)
@@ -117,6 +120,7 @@ class ZoneRow(Base):
     tariff_class: Mapped[str] = mapped_column(String(20))
     valid_from: Mapped[date | None]
     valid_until: Mapped[date | None]
+    merged_into: Mapped[str | None] = mapped_column(String(12))
 
 
 class FeeRow(Base):

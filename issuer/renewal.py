@@ -58,15 +58,16 @@ def renew(
     """
     row, current = running(session, (tenant, pass_type.id, number), actor.at)
     opens = row.period_last - EARLIEST
-    if berlin_day(actor.at) < opens:
+    today = berlin_day(actor.at)
+    if today < opens:
         raise RegisterRefusal("RENEWAL_TOO_EARLY", number=number, opens=opens.isoformat(), days=EARLIEST.days)
     term = Period.of_months(row.period_last + _ONE_DAY, renewal.term_months)
     attributes = stored_attributes.decode(pass_type, current.attributes)
     tariff_class = ""
     for value in attributes.values():
         if isinstance(value, Zone):
-            tariff_class = find_zone(session, tenant, value.code, term.first).tariff_class
-    _check_fee(session, tenant, tariff_class, renewal, berlin_day(actor.at))
+            tariff_class = find_zone(session, tenant, value.code, term.first).on(today).tariff_class
+    _check_fee(session, tenant, tariff_class, renewal, today)
     before = row.period_last
     row.period_last = term.last
     known: dict[str, Any] = {

@@ -16,6 +16,7 @@ from issuer.configuration import Config
 from issuer.database import create_register, writing
 from issuer.errors import IssuerRefusal
 from issuer.files import write_atomically
+from issuer.rules.directory import streets_from_csv
 from issuer.settings import Settings, checked, create_tenant
 from issuer.tariffs import fees_from_csv, zones_from_csv
 from issuer.workspace import CONFIG, KEY_FILE, Workspace, unlock
@@ -26,6 +27,7 @@ from keys.lifecycle import KeyRecord, Purpose
 from keys.store import Algorithm, Unlock
 
 DEMO_ROOT = "demo-root.pem"
+_SOURCES, _SOURCE_FILES = "sources", ("residents", "vehicles")
 _DEMO_PASS_TYPE = "pass.example.stadtpass.demo"  # noqa: S105 - an identifier
 _DEMO_TEAM = "DEMO000000"
 _DEMO_SETTINGS = Settings(
@@ -66,7 +68,7 @@ def initialise(
     except BaseException:
         for name in (CONFIG, "register.db", "register.db-wal", "register.db-shm", DEMO_ROOT, KEY_FILE):
             (folder / name).unlink(missing_ok=True)
-        for name in ("keys", "root"):
+        for name in ("keys", "root", *((_SOURCES,) if demo else ())):
             shutil.rmtree(folder / name, ignore_errors=True)
         if fresh:
             shutil.rmtree(folder, ignore_errors=True)
@@ -89,6 +91,12 @@ def _fill(
     told = f"tenant = {json.dumps(tenant)}\n"
     if database_url:
         told += f"database_url = {json.dumps(database_url)}\n"
+    if demo:
+        told += "\n[sources]\n" + "".join(f'{name} = "{_SOURCES}/{name}.csv"\n' for name in _SOURCE_FILES)
+        for name in _SOURCE_FILES:
+            data = (demo_data() / f"{name}.csv").read_bytes()
+            (folder / _SOURCES).mkdir(mode=0o700, exist_ok=True)
+            write_atomically(folder / _SOURCES / f"{name}.csv", data, mode=0o600)
     # A database's address may hold a password.
     write_atomically(folder / CONFIG, told.encode(), mode=0o600)
     workspace = Workspace.open(folder)
@@ -99,6 +107,7 @@ def _fill(
         if demo:
             zones_from_csv(session, tenant, demo_data() / "zones.csv")
             fees_from_csv(session, tenant, demo_data() / "fees.csv")
+            streets_from_csv(session, tenant, demo_data() / "streets.csv")
     engine.dispose()
     return workspace
 

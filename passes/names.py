@@ -130,7 +130,7 @@ def search_keys(name: str) -> frozenset[str]:
     """
     if len(name) > LONGEST_SEARCH:
         raise PassRefusal("FIELD_TOO_LONG", length=len(name), limit=LONGEST_SEARCH)
-    return frozenset({_folded(name, expand=True), _folded(name, expand=False)} - {""})
+    return frozenset({folded(name, expand=True), folded(name, expand=False)} - {""})
 
 
 # Letters that Unicode does not decompose: (spelling in full, spelling without the mark), after DIN 91379.
@@ -148,7 +148,11 @@ _EXPANDED: Final = {
 }
 
 
-def _folded(name: str, *, expand: bool) -> str:
+def folded(name: str, *, expand: bool) -> str:
+    """The A-Z spelling of ``name``, words by single spaces: with ``expand`` ä is AE, else A.
+
+    For keys of comparison only, of text whose length the caller has bounded.
+    """
     folded: list[str] = []
     letter = ""
     for character in unicodedata.normalize("NFD", unicodedata.normalize("NFC", name).lower()):

@@ -9,9 +9,11 @@ import msgspec
 
 from issuer import audit, outgoing
 from issuer.audit import AuditEvent
+from issuer.commands import config_rules
 from issuer.commands.common import actor, add_data_argument, opened, say, tell, tell_json
 from issuer.database import reading, writing
 from issuer.errors import IssuerRefusal
+from issuer.rules.directory import streets_from_csv
 from issuer.settings import SHOWN_ON_PASSES, Settings, load_settings, save_settings
 from issuer.setup import DEMO_ROOT, initialise
 from issuer.tariffs import fees_from_csv, zones_from_csv
@@ -44,15 +46,16 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         help="whether the print must lie in the car",
     )
     init.set_defaults(run=run_init)
-    config = commands.add_parser("config", help="zones, fees and settings")
+    config = commands.add_parser("config", help="zones, streets, fees, rules and settings")
     actions = config.add_subparsers(required=True, metavar="ACTION")
-    load = actions.add_parser("import", help="load the zone or fee table from a CSV file")
-    load.add_argument("table", choices=("zones", "fees"))
+    load = actions.add_parser("import", help="load zones, fees, streets (CSV) or rules (TOML)")
+    load.add_argument("table", choices=("zones", "fees", "streets", "rules"))
     load.add_argument("file", type=Path, metavar="FILE")
     load.add_argument("--encoding", metavar="NAME", help="encoding of a file that is not UTF-8, e.g. cp1252")
     add_data_argument(load)
     load.set_defaults(run=run_import)
-    show = actions.add_parser("show", help="show all settings")
+    show = actions.add_parser("show", help="show all settings, or a table")
+    show.add_argument("table", nargs="?", choices=("zones", "fees", "streets", "rules"))
     show.add_argument("--json", action="store_true")
     add_data_argument(show)
     show.set_defaults(run=run_show)
@@ -61,6 +64,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     change.add_argument("value", metavar="VALUE", help="as JSON, or plain text")
     add_data_argument(change)
     change.set_defaults(run=run_set)
+    config_rules.add_actions(actions)
 
 
 def run_init(arguments: argparse.Namespace) -> ExitCode:
@@ -84,7 +88,9 @@ def run_init(arguments: argparse.Namespace) -> ExitCode:
 
 def run_import(arguments: argparse.Namespace) -> ExitCode:
     """Load a table."""
-    load = zones_from_csv if arguments.table == "zones" else fees_from_csv
+    if arguments.table == "rules":
+        return config_rules.import_rules(arguments)
+    load = {"zones": zones_from_csv, "fees": fees_from_csv, "streets": streets_from_csv}[arguments.table]
     with opened(arguments) as workspace, writing(workspace.engine) as session:
         count = load(session, workspace.tenant, arguments.file, arguments.encoding)
         event = AuditEvent(f"import-{arguments.table}", arguments.table, after={"rows": count})
@@ -94,7 +100,9 @@ def run_import(arguments: argparse.Namespace) -> ExitCode:
 
 
 def run_show(arguments: argparse.Namespace) -> ExitCode:
-    """Show the settings."""
+    """Show the settings, or a table of rules."""
+    if arguments.table is not None:
+        return config_rules.show_table(arguments)
     with opened(arguments) as workspace, reading(workspace.engine) as session:
         settings = msgspec.to_builtins(load_settings(session, workspace.tenant))
     if arguments.json:

@@ -93,7 +93,6 @@ def term(row: RowUnderCheck, _around: Surroundings) -> None:
 
 def fee(row: RowUnderCheck, around: Surroundings) -> None:
     """The fee is that of the table for zone, channel, term and the day of issue."""
-    tariff_class = row.zone.tariff_class if row.zone is not None else ""
     if row.zone is None and any(one for one, _, _ in around.fees.rows):
         # What an unknown zone costs is known only where all zones cost the same.
         return
@@ -104,6 +103,7 @@ def fee(row: RowUnderCheck, around: Surroundings) -> None:
         or not row.fit("valid_from", "term_months", "channel", "fee_cents", "issued_on")
     ):
         return
+    tariff_class = row.zone.on(day).tariff_class if row.zone is not None else ""
     cents, months = row.integer("fee_cents"), row.integer("term_months")
     if months is None and row.period is not None and row.fit("valid_to"):
         months = months_of(row.period)

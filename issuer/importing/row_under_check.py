@@ -166,7 +166,9 @@ def _plain(row: RowUnderCheck, pass_type: PassType, attribute: str) -> Attribute
             continue
         value = row.values.get(column.name)
         if column.kind == "zone" and isinstance(value, str):
-            return row.zone.zone if row.zone is not None else Zone(value, value)
+            if row.zone is None:
+                return Zone(value, value)
+            return (row.zone if row.period is None else row.zone.on(row.period.first)).zone
         if isinstance(value, (str, int, date)):
             return value
     return None

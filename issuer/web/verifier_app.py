@@ -108,7 +108,7 @@ def serve_zones(request: Request[Any, Any, Any]) -> Response[bytes]:
     with application.reading() as session:
         settings = application.settings(session)
         known = tariffs.zones(session, application.tenant)
-    running = [Zone(code, one.zone.name) for code, one in sorted(known.items()) if one.holds_on(day)]
+    running = [Zone(code, one.on(day).zone.name) for code, one in sorted(known.items()) if one.holds_on(day)]
     body = msgspec.json.encode(ZonesOfToday(settings.city_name, settings.test, running))
     return _sent(request, StaticFile.of("zones.json", body))
 
