@@ -29,7 +29,8 @@ from sqlalchemy import Table, inspect, null, select
 from sqlalchemy.orm import Session
 
 import issuer.models_access
-import issuer.models_delivery  # noqa: F401 - their tables join the metadata
+import issuer.models_delivery
+import issuer.models_payments  # noqa: F401 - their tables join the metadata
 from issuer.backup_file import BackupWriter
 from issuer.database import reading, version_of
 from issuer.errors import IssuerRefusal

@@ -3,7 +3,8 @@
 from alembic import context
 
 import issuer.models_access
-import issuer.models_delivery  # noqa: F401 - their tables join the metadata
+import issuer.models_delivery
+import issuer.models_payments  # noqa: F401 - their tables join the metadata
 from issuer.models import Base
 
 if context.is_offline_mode():

@@ -41,6 +41,7 @@ from issuer.models_delivery import (
     ReminderRow,
     WebhookDeliveryRow,
 )
+from issuer.models_payments import PaymentRow
 from issuer.nightly import removals
 from issuer.nightly.reports import Report
 from issuer.status_allocation import half_year
@@ -240,6 +241,24 @@ FIRST: Final[tuple[Rule, ...]] = (
         ReminderRow,
         lambda one: (
             ReminderRow.period_last < berlin_day(_before(one, days=one.config.retention.passes_after_end)),
+        ),
+    ),
+    Rule(
+        "payments",
+        PaymentRow,
+        lambda one: (
+            PaymentRow.received_cents > 0,
+            PaymentRow.updated_at < _before(one, days=one.config.retention.payments),
+        ),
+    ),
+    Rule(
+        "unpaid_payments",
+        PaymentRow,
+        lambda one: (
+            PaymentRow.received_cents == 0,
+            PaymentRow.attention == "",
+            PaymentRow.state.not_in(("created", "pending")),
+            PaymentRow.updated_at < _before(one, days=one.config.retention.mails),
         ),
     ),
     Rule("withdrawn_places", WithdrawnPlaceRow, _places_of_old_lists),

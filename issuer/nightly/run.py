@@ -19,6 +19,7 @@ from issuer.background.tasks import Json, Queue, RetryLater, Task
 from issuer.models_delivery import NightlyRunRow
 from issuer.nightly import certificates, expiry, reminders, retention
 from issuer.nightly.reports import NIGHT, Report
+from issuer.payments import reconcile as payments
 from passes.periods import BERLIN, berlin_day
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Part:
 
 PARTS: Final = (
     Part(expiry.NAME, expiry.preview, lambda application, report, _: expiry.run(application, report)),
+    Part(payments.NAME, payments.preview, lambda application, report, _: payments.run(application, report)),
     Part(
         reminders.NAME, reminders.preview, lambda application, report, _: reminders.run(application, report)
     ),

@@ -129,9 +129,9 @@ class Reader:
         return f"{prefix}{path}" + (f"?{urlencode(query)}" if query else "")
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response[Any]:
-        """The page ``template`` with ``values``, and what every page needs besides."""
+        """The page ``template`` (ours, or ``owner/name.html``) with ``values``, and what every page needs besides."""
         text = render(
-            f"pickup/{template}",
+            template if "/" in template else f"pickup/{template}",
             say=self.say,
             language=self.language,
             url=self.url,

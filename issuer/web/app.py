@@ -12,6 +12,7 @@ from issuer import apple_web_service, device_protocol, google_callback, publishe
 from issuer.api import description
 from issuer.api import routes as api
 from issuer.application import Application
+from issuer.payments import routes as payments
 from issuer.pickup import routes as pickup
 from issuer.web import health, problems, static_files, verifier_app
 from issuer.web.answers import is_api, plain_text
@@ -50,6 +51,7 @@ def create_app(application: Application, worker: Worker | None = None) -> Litest
         *apple_web_service.HANDLERS,
         *google_callback.HANDLERS,
         *pickup.HANDLERS,
+        *payments.HANDLERS,
         *api.HANDLERS,
     ]
     app = Litestar(

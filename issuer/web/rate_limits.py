@@ -49,6 +49,8 @@ RULES: Final = (
     Rule("google", "/google/", 2.0),
     Rule("code", "/p", 0.05, _WRITES),
     Rule("pages", "/p", 0.5),
+    # Notifications of providers, and pages that ask for news every few seconds.
+    Rule("payments", "/payments/", 2.0),
     Rule("token", "/api/v1/oauth/", 0.1),
     Rule("api", "/api", 10.0),
     Rule("lists", "/lists/", 5.0),
