@@ -116,7 +116,7 @@ def outstanding(session: Session, tenant: str, *, at: datetime) -> Sequence[str]
 def preview(application: Application, session: Session) -> dict[str, int]:
     """How many payments the night would close."""
     count = session.scalar(select(func.count()).select_from(PaymentRow).where(*_overdue(application)))
-    return {"expired": count or 0}
+    return {"expired": count} if count else {}
 
 
 def run(application: Application, report: Report) -> None:
