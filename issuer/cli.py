@@ -32,6 +32,7 @@ _MODULES = (
     "issuer.commands.pickup",
     "issuer.commands.nightly",
     "issuer.commands.letters",
+    "issuer.commands.payments",
 )
 # Which module holds a command, so that a run loads only that one.
 _HOME = {
@@ -58,6 +59,7 @@ _HOME = {
     "pickup-link": "issuer.commands.pickup",
     "nightly": "issuer.commands.nightly",
     "letters": "issuer.commands.letters",
+    "payments": "issuer.commands.payments",
 }
 
 

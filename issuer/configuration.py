@@ -178,6 +178,41 @@ class SourcesConfig(_Section, frozen=True, forbid_unknown_fields=True):
     vehicles: str = ""
 
 
+# https anywhere, http only to this machine: for stand-ins in tests.
+_WEB_ADDRESS: Final = (
+    r"\A(https://[A-Za-z0-9.:/_~-]{3,200}|http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?"
+    r"(/[A-Za-z0-9./_~-]{0,200})?)?(?<!/)\Z"
+)
+_Address = Annotated[str, msgspec.Meta(pattern=_WEB_ADDRESS)]
+# What XBezahldienste allows for its ids.
+_OutsideId = Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9_-]{0,36}\Z")]
+
+
+class PaymentsConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[payments]``: who takes the money. Without a provider nobody can pay online; a demo city has its own."""
+
+    provider: Literal["", "demo", "xbezahldienste"] = ""
+    # The provider's REST interface, without the part that begins with /paymenttransaction.
+    url: _Address = ""
+    token_url: _Address = ""
+    # originatorId and endPointId: this online service, and the authority that the money is for.
+    originator_id: _OutsideId = ""
+    end_point_id: _OutsideId = ""
+    client_id: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    # bookingData of every position, as the city's treasury has agreed it with the provider.
+    booking_data: dict[str, str] = {}
+    # Files with the secret on their first line; readable by their owner alone.
+    client_secret_file: str = ""
+    webhook_secret_file: str = ""
+    # Hosts of payment pages that people may be sent to, besides that of ``url``.
+    allowed_hosts: tuple[str, ...] = ()
+    ca_file: str = ""
+    # For a whole call, from looking the name up to the end of the answer.
+    timeout_seconds: _Seconds = 20.0
+    # How long a payment can be made before it is closed.
+    open_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 30)] = 24
+
+
 class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     """``[retention]``: days after which the nightly run deletes."""
 
@@ -198,6 +233,8 @@ class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     cases: _Days = 366
     # The log of who looked at which pass or case.
     accesses: _Days = 366
+    # Payments for which money came; the others go with the mails.
+    payments: _Days = 3650
 
 
 class Config(_Section, frozen=True, forbid_unknown_fields=True):
@@ -217,6 +254,7 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     staff: StaffConfig = StaffConfig()
     oidc: OidcConfig = OidcConfig()
     sources: SourcesConfig = SourcesConfig()
+    payments: PaymentsConfig = PaymentsConfig()
     retention: RetentionConfig = RetentionConfig()
 
 

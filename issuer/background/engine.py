@@ -139,6 +139,7 @@ class Engine:
             Queue.GOOGLE: 2,
             Queue.MAIL: 2,
             Queue.JOBS: 1,
+            Queue.PAYMENTS: 4,
         }
         for queue, width in widths.items():
             DBOS.register_queue(

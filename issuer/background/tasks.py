@@ -29,6 +29,7 @@ class Queue(StrEnum):
     MAIL = "mail"
     WEBHOOKS = "webhooks"
     JOBS = "jobs"
+    PAYMENTS = "payments"
 
 
 class RetryLater(Exception):
@@ -59,6 +60,7 @@ def all_tasks() -> Mapping[str, Task]:
     from issuer.api import jobs  # noqa: PLC0415 - tasks import what may enqueue tasks
     from issuer.delivery import apple_push, google_objects, mail, webhooks  # noqa: PLC0415
     from issuer.nightly import run as nightly  # noqa: PLC0415
+    from issuer.payments import reconcile  # noqa: PLC0415
 
     tasks = (
         *apple_push.TASKS,
@@ -67,5 +69,6 @@ def all_tasks() -> Mapping[str, Task]:
         *webhooks.TASKS,
         *jobs.TASKS,
         *nightly.TASKS,
+        *reconcile.TASKS,
     )
     return {task.name: task for task in tasks}

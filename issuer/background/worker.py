@@ -12,6 +12,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import delete, select
@@ -160,6 +161,7 @@ def sweep(application: Application, engine: Engine) -> int:
     """
     from issuer.api import jobs  # noqa: PLC0415
     from issuer.delivery import apple_push, google_objects, mail, webhooks  # noqa: PLC0415
+    from issuer.payments import reconcile  # noqa: PLC0415
 
     # Read before the outstanding work: a task that ends in between has left nothing outstanding.
     under_way = engine.under_way()
@@ -171,6 +173,7 @@ def sweep(application: Application, engine: Engine) -> int:
         (webhooks.TASKS[0].name, "id", webhooks.outstanding),
         (mail.TASKS[0].name, "id", mail.outstanding),
         (jobs.TASKS[0].name, "id", jobs.outstanding),
+        (reconcile.TASKS[0].name, "id", partial(reconcile.outstanding, at=application.now())),
     ):
         covered = {item for payload in under_way.get(task, []) for item in _items(payload[key])}
         with application.reading() as session:

@@ -44,6 +44,7 @@ from issuer.models_delivery import (
     WebhookDeliveryRow,
 )
 from issuer.models_staff import CaseAccessRow, StaffLinkRow, StaffSessionRow
+from issuer.models_payments import PaymentRow
 from issuer.nightly import removals
 from issuer.nightly.reports import Report
 from issuer.status_allocation import half_year
@@ -282,6 +283,24 @@ FIRST: Final[tuple[Rule, ...]] = (
         lambda one: (
             CaseRow.state.in_(sorted(ENDED)),
             CaseRow.state_since < _before(one, days=one.config.retention.cases),
+        ),
+    ),
+    Rule(
+        "payments",
+        PaymentRow,
+        lambda one: (
+            PaymentRow.received_cents > 0,
+            PaymentRow.updated_at < _before(one, days=one.config.retention.payments),
+        ),
+    ),
+    Rule(
+        "unpaid_payments",
+        PaymentRow,
+        lambda one: (
+            PaymentRow.received_cents == 0,
+            PaymentRow.attention == "",
+            PaymentRow.state.not_in(("created", "pending")),
+            PaymentRow.updated_at < _before(one, days=one.config.retention.mails),
         ),
     ),
     Rule("withdrawn_places", WithdrawnPlaceRow, _places_of_old_lists),

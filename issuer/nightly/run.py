@@ -20,6 +20,7 @@ from issuer.cases import deadlines
 from issuer.models_delivery import NightlyRunRow
 from issuer.nightly import certificates, expiry, reminders, retention
 from issuer.nightly.reports import NIGHT, Report
+from issuer.payments import reconcile as payments
 from passes.periods import BERLIN, berlin_day
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Part:
 
 PARTS: Final = (
     Part(expiry.NAME, expiry.preview, lambda application, report, _: expiry.run(application, report)),
+    Part(payments.NAME, payments.preview, lambda application, report, _: payments.run(application, report)),
     Part(
         deadlines.NAME, deadlines.preview, lambda application, report, _: deadlines.run(application, report)
     ),

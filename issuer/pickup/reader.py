@@ -129,8 +129,9 @@ class Reader:
         return f"{prefix}{path}" + (f"?{urlencode(query)}" if query else "")
 
     def page(self, template: str, *, status: int = 200, **values: object) -> Response[Any]:
-        """The page ``template`` of the holder's pages with ``values``, and what every page needs besides."""
-        return self.shown(f"pickup/{template}", status=status, device=self.device.value, **values)
+        """The page ``template`` (ours, or ``owner/name.html``) with ``values``, and what every page needs besides."""
+        name = template if "/" in template else f"pickup/{template}"
+        return self.shown(name, status=status, device=self.device.value, **values)
 
     def shown(self, template: str, *, status: int = 200, **values: object) -> Response[Any]:
         """The template ``owner/name.html`` with ``values`` as a page in the reader's language."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from litestar import Response, Router
 from litestar.exceptions import HTTPException
-from litestar.types import ControllerRouterHandler
+from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from issuer.pickup import carriers, entry, records, wallets
 from issuer.pickup.forms import LONGEST_BODY
@@ -51,17 +51,20 @@ def _fault(request: AnyRequest, fault: Exception) -> Response[Any]:
     return reader_of(request)[1].problem(500, "FAULT")
 
 
+# For the pages of other parts as well.
+EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
+    NoVisit: _no_visit,
+    ForeignForm: _foreign_form,
+    HTTPException: _unreadable,
+    Refusal: _refused,
+    Exception: _fault,
+}
+
 HANDLERS: list[ControllerRouterHandler] = [
     Router(
         "/",
         route_handlers=[*entry.HANDLERS, *carriers.HANDLERS, *wallets.HANDLERS, *records.HANDLERS],
-        exception_handlers={
-            NoVisit: _no_visit,
-            ForeignForm: _foreign_form,
-            HTTPException: _unreadable,
-            Refusal: _refused,
-            Exception: _fault,
-        },
+        exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=LONGEST_BODY,
         include_in_schema=False,
     )

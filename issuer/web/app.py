@@ -13,6 +13,7 @@ from issuer.api import description
 from issuer.api import routes as api
 from issuer.application import Application
 from issuer.console import routes as console
+from issuer.payments import routes as payments
 from issuer.pickup import routes as pickup
 from issuer.web import health, problems, static_files, verifier_app
 from issuer.web.answers import is_api, plain_text
@@ -52,6 +53,7 @@ def create_app(application: Application, worker: Worker | None = None) -> Litest
         *google_callback.HANDLERS,
         *pickup.HANDLERS,
         *console.HANDLERS,
+        *payments.HANDLERS,
         *api.HANDLERS,
     ]
     app = Litestar(

@@ -24,6 +24,7 @@ BODY_LIMITS: Final[tuple[tuple[str, int], ...]] = (
     ("/apple/", 8 * KIB),
     ("/google/", 64 * KIB),
     ("/check", 4 * KIB),
+    ("/payments/", 64 * KIB),
     ("/p", 16 * KIB),
     ("/api/v1/jobs/imports", 64 * MIB),
     ("/api/", 1 * MIB),

@@ -53,6 +53,8 @@ RULES: Final = (
     Rule("login", "/office/login", 0.2, _WRITES),
     Rule("login", "/office/welcome", 0.2, _WRITES),
     Rule("office", "/office", 5.0),
+    # Notifications of providers, and pages that ask for news every few seconds.
+    Rule("payments", "/payments/", 2.0),
     Rule("token", "/api/v1/oauth/", 0.1),
     Rule("api", "/api", 10.0),
     Rule("lists", "/lists/", 5.0),

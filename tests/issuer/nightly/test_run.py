@@ -137,7 +137,7 @@ def test_a_second_run_does_nothing_and_no_other_city_is_touched(
     others = snapshot(neighbour)
     run_night(application)
     first = snapshot(application)
-    assert count(application, NightlyRunRow) == 5
+    assert count(application, NightlyRunRow) == 6
     run_night(application)
     second = snapshot(application)
     differing = [name for name in first if first[name] != second[name]]
@@ -145,7 +145,7 @@ def test_a_second_run_does_nothing_and_no_other_city_is_touched(
     assert snapshot(neighbour) == others
 
 
-@pytest.mark.parametrize("failing", ["expiry", "reminders", "warnings", "retention"])
+@pytest.mark.parametrize("failing", ["expiry", "payments", "reminders", "warnings", "retention"])
 def test_a_part_that_fails_keeps_no_other_from_its_work(
     city: City, application: Application, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
@@ -193,7 +193,8 @@ def test_the_task_runs_in_a_real_engine(city: City, monkeypatch: pytest.MonkeyPa
                 break
             threading.Event().wait(0.05)
         names = column(application, NightlyRunRow.name)
-        assert sorted(names) == ["cases", "expiry", "nightly", "reminders", "retention", "warnings"]
+        names_of_parts = ["cases", "expiry", "nightly", "payments", "reminders", "retention", "warnings"]
+        assert sorted(names) == names_of_parts
         assert None not in column(application, NightlyRunRow.finished_at)
     finally:
         engine.stop(5)

@@ -86,7 +86,8 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             ).encode()
         values = {
             "name": "permit.pdf", "type_id": PERMIT, "number": number, "device": "d1", "token": "a" * 43,
-            "kind": "pass.example.stadtpass.demo", "serial": "0" * 32, "path": "x",
+            "kind": "pass.example.stadtpass.demo", "serial": "0" * 32, "path": "x", "provider": "demo",
+            "payment_id": "0" * 22, "transaction_id": "0" * 32,
             **dict.fromkeys(("job_id", "webhook_id", "delivery_id", "device_id"), "0" * 32),
             "account_id": "0" * 22,
         }  # fmt: skip
