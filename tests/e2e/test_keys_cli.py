@@ -335,7 +335,8 @@ def test_a_seal_of_a_type_its_key_may_not_sign(tmp_path: Path) -> None:
     assert device.verify(city.seal(card)).short == GREEN
 
 
-@pytest.mark.parametrize("kid", ["", "zz", "00", "0" * 40, "%", "*"])
+# Too short or too long for any: a beginning of two digits might be that of a key.
+@pytest.mark.parametrize("kid", ["", "zz", "0" * 40, "%", "*"])
 def test_a_key_that_is_not_there(clerk: Clerk, kid: str) -> None:
     for step in ("activate", "retire"):
         assert "keys list" in clerk.refused("keys", step, kid)
