@@ -14,7 +14,9 @@ from sqlalchemy.orm import Session
 
 from issuer import lifecycle
 from issuer.application import Application
+from issuer.cases import steps
 from issuer.cases.facts import CaseKind, plates_of
+from issuer.cases.rules import CaseRules
 from issuer.cases.states import CaseState, CaseStep, next_state
 from issuer.cases.store import Case, CaseActor, applicant, case_of, move, take
 from issuer.delivery import mail
@@ -42,7 +44,32 @@ def check(session: Session, application: Application, case: Case, person: Holder
     Raises IssuerRefusal CASE_ROW with the sentences of what stands against it.
     """
     if case.kind is CaseKind.NEW:
-        _checked(session, application, case, person, _TRIAL)
+        _checked(session, application, case, replace(person, ref=_TRIAL), _TRIAL)
+
+
+def approve(
+    session: Session,
+    application: Application,
+    case_id: str,
+    actor: CaseActor,
+    rules: CaseRules,
+    *,
+    free: bool = False,
+) -> Case:
+    """Approve as `steps.approve` does, and issue at once what costs nothing.
+
+    Raises what that raises, CASE_ROW where the register would not take it, and what issuing raises.
+    """
+    case = steps.approve(session, application.tenant, case_id, actor, rules, free=free)
+    if case.state is not CaseState.ISSUED:
+        person = applicant(session, application.tenant, case_id)
+        if person is not None:
+            check(session, application, case, person)
+        return case
+    row = take(session, application.tenant, case_id, None)
+    row.pass_number = _made(session, application, row, actor)
+    session.flush()
+    return case_of(row)
 
 
 def paid(session: Session, application: Application, case_id: str, actor: CaseActor) -> Case:
@@ -52,19 +79,6 @@ def paid(session: Session, application: Application, case_id: str, actor: CaseAc
     number = _made(session, application, row, actor)
     row.pass_number = number
     move(session, row, CaseStep.PAID, actor, **{"pass": number})
-    return case_of(row)
-
-
-def free(session: Session, application: Application, case_id: str, actor: CaseActor) -> Case:
-    """Issue what was approved and costs nothing.
-
-    Raises IssuerRefusal CASE_UNKNOWN, CASE_STEP, and what issuing raises.
-    """
-    row = take(session, application.tenant, case_id, None)
-    if row.state != CaseState.ISSUED or (row.kind == CaseKind.NEW and row.pass_number is not None):
-        raise IssuerRefusal("CASE_STEP", step="issue", state=row.state)
-    row.pass_number = _made(session, application, row, actor)
-    session.flush()
     return case_of(row)
 
 

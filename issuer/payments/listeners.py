@@ -50,6 +50,7 @@ def register(kind: str, listener: Listener) -> None:
 def listener_of(kind: str) -> Listener:
     """Who hears of payments of ``kind``. Raises IssuerRefusal PAYMENT_KIND."""
     # Kinds that ship register themselves when their module is loaded.
+    from issuer.cases import case_payments  # noqa: F401, PLC0415
     from issuer.payments import pass_payments  # noqa: F401, PLC0415
 
     try:

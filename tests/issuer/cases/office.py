@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 
 from issuer.application import Application
-from issuer.cases import access, steps, store
+from issuer.cases import access, issue, steps, store
 from issuer.cases.facts import CaseFacts, CaseKind, Channel, PlateFact
 from issuer.cases.rules import Check, CheckOutcome
 from issuer.cases.states import CaseState
@@ -86,7 +86,7 @@ class Office:
     def approved(self, facts: CaseFacts = WANTED, person: Holder = ERIKA, **more: object) -> Case:
         case = self.submitted(facts, person, **more)
         with self.application.writing() as session:
-            return steps.approve(session, self.application.tenant, case.id, self.by(CLERK), self.rules)
+            return issue.approve(session, self.application, case.id, self.by(CLERK), self.rules)
 
     def case(self, case_id: str) -> Case:
         with self.application.reading() as session:

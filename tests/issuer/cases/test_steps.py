@@ -186,8 +186,7 @@ def test_for_nothing_only_by_two_and_then_at_once(office: Office) -> None:
 
     def approve(by: str) -> None:
         with office.application.writing() as session:
-            steps.approve(session, tenant, case.id, office.by(by), office.rules, free=True)
-            issue.free(session, office.application, case.id, office.by(by))
+            issue.approve(session, office.application, case.id, office.by(by), office.rules, free=True)
 
     refused("FOUR_EYES", lambda: approve(CLERK))
     approve(OTHER_CLERK)
@@ -268,8 +267,6 @@ def test_a_plate_is_changed_and_a_term_added(office: Office) -> None:
     other = CaseFacts(plates=(PlateFact("D-XY 78"),))
     change = office.approved(other, kind=CaseKind.CHANGE, about=number)
     assert change.fee_cents == 0
-    with office.application.writing() as session:
-        issue.free(session, office.application, change.id, office.by(CLERK))
     office.clock.forward(days=320)
     renewal = office.approved(CaseFacts(term_months=12), kind=CaseKind.RENEWAL, about=number)
     assert paid(office, renewal.id).pass_number == number

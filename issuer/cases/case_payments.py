@@ -1,0 +1,70 @@
+"""Payments for cases: kind ``case``, ref the case's id. What the money brings about is committed with the payment."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from issuer.application import Application
+from issuer.cases import issue
+from issuer.cases.states import CaseState
+from issuer.cases.store import Case, CaseActor, find
+from issuer.errors import IssuerRefusal
+from issuer.models_payments import PaymentRow
+from issuer.payments.listeners import Listener, register
+from issuer.payments.service import Purchase, begin
+
+KIND: Final = "case"
+CHARGED_BACK: Final = "PAYMENT_CHARGED_BACK"
+# The money is here, and what it was for is not to be had any more: somebody has to give it back.
+_UNFULFILLABLE: Final = frozenset(
+    {
+        "CASE_UNKNOWN",
+        "CASE_STEP",
+        "CASE_ROW",
+        "PASS_ENDED",
+        "PASS_REVOKED",
+        "PASS_SUPERSEDED",
+        "PASS_SUSPENDED",
+    }
+)
+
+
+def begin_for_case(session: Session, application: Application, case: Case, *, actor: str) -> PaymentRow:
+    """Begin the payment of an approved case, or go on with the one that is open.
+
+    Raises IssuerRefusal CASE_STEP for one that waits for no payment, and what `payments.service.begin` does.
+    """
+    if case.state is not CaseState.AWAITING_PAYMENT or not case.fee_cents:
+        raise IssuerRefusal("CASE_STEP", step="pay", state=case.state.value)
+    purchase = Purchase(
+        KIND, case.id, case.fee_cents, case.number, f"Bewohnerparkausweis, Fall {case.number}"
+    )
+    return begin(session, application, purchase, actor=actor)
+
+
+def on_paid(session: Session, application: Application, ref: str, actor: str) -> str:
+    """Issue what the case is about. Raises KeyRefusal, IssuerRefusal while the key to seal with is not at hand."""
+    try:
+        with session.begin_nested():
+            issue.paid(session, application, ref, CaseActor(actor, application.now()))
+    except IssuerRefusal as refusal:
+        if refusal.code in _UNFULFILLABLE:
+            return refusal.code
+        raise
+    return ""
+
+
+def on_charged_back(session: Session, application: Application, ref: str, actor: str) -> str:
+    """Suspend the pass. A clerk has to look at it in any case."""
+    try:
+        if find(session, application.tenant, ref).state is CaseState.ISSUED:
+            issue.charged_back(session, application, ref, CaseActor(actor, application.now()))
+    except IssuerRefusal as refusal:
+        if refusal.code not in _UNFULFILLABLE:
+            raise
+    return CHARGED_BACK
+
+
+register(KIND, Listener(on_paid, on_charged_back))

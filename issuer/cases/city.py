@@ -1,0 +1,134 @@
+"""The city's rules as the steps of a case ask for them: `issuer.rules`, with the registers that are connected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from issuer.application import Application
+from issuer.cases.facts import CaseFacts, CaseKind, Channel, plates_of
+from issuer.cases.rules import Check, CheckOutcome
+from issuer.cases.states import CaseState
+from issuer.cases.store import person_key
+from issuer.errors import IssuerRefusal
+from issuer.holders import Holder
+from issuer.models import PassRow
+from issuer.models_cases import CaseRow
+from issuer.rules.addresses import Address
+from issuer.rules.city_rules import CityRules, load_rules
+from issuer.rules.directory import find_address
+from issuer.rules.eligibility import (
+    ApplicationFacts,
+    Confirmed,
+    Refused,
+    Vehicle,
+    eligibility,
+)
+from issuer.rules.kinds import KindRules
+from issuer.rules.quotes import Quote
+from issuer.rules.sources.protocols import Person
+from passes.model import PassStatus
+from passes.periods import BERLIN
+
+_YEAR = timedelta(days=365)
+_HOLDING = (PassStatus.ACTIVE.value, PassStatus.SUSPENDED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class CityCaseRules:
+    """`issuer.cases.rules.CaseRules` of one city within one transaction."""
+
+    session: Session
+    application: Application
+    type_id: str
+    rules: CityRules
+
+    @classmethod
+    def of(cls, session: Session, application: Application, type_id: str) -> CityCaseRules:
+        """The rules for permits of ``type_id``."""
+        return cls(session, application, type_id, load_rules(session, application.tenant, type_id))
+
+    def checks(self, facts: CaseFacts, person: Holder, day: date) -> Sequence[Check]:
+        """What registers and rules say. Raises IssuerRefusal KIND_UNKNOWN, PassRefusal for a plate that is none."""
+        if not facts.permit_kind:
+            # A further term of what is held: nothing is asked again unless somebody says that something has changed.
+            return []
+        begins = facts.first_day or day
+        address = Address(person.street, person.house_number, person.postal_code)
+        asked = ApplicationFacts(
+            person=Person(person.family_name, person.given_name),
+            address=find_address(self.session, self.application.tenant, address, begins, self.rules.zones),
+            zone_code=facts.zone,
+            vehicles=tuple(Vehicle(one.plate, facts.keeper == "holder") for one in plates_of(facts)),
+            running_permits=tuple(self._permits(person, begins)),
+        )
+        found = eligibility(asked, self._kind(facts, day), self.application.sources, day)
+        return [
+            Check(
+                one.check.value if one.vehicle is None else f"{one.check.value}_{one.vehicle + 1}",
+                _outcome(one),
+                () if isinstance(one, Confirmed | Refused) else one.evidence,
+                one.reason,
+            )
+            for one in found.results
+        ]
+
+    def fee_cents(self, kind: CaseKind, facts: CaseFacts, channel: Channel, day: date) -> int:
+        """What it costs by the table; a change of plates costs nothing. Raises IssuerRefusal CASE_FEE."""
+        if kind is CaseKind.CHANGE:
+            return 0
+        found = self.rules.quote(facts.zone, channel.value, facts.term_months, day)
+        if isinstance(found, Quote):
+            return found.cents
+        raise IssuerRefusal("CASE_FEE", zone=facts.zone, months=facts.term_months, reason=found.reason.value)
+
+    def is_exception(self, facts: CaseFacts, day: date) -> bool:
+        """Whether two people have to decide. Raises IssuerRefusal KIND_UNKNOWN."""
+        return bool(facts.permit_kind) and self._kind(facts, day).second_person
+
+    def plate_changes_left(self, type_id: str, number: str, day: date) -> int:
+        """How often the plate may still be changed within twelve months without a clerk."""
+        since = day - _YEAR
+        changed = (
+            self.session.scalar(
+                select(func.count())
+                .select_from(CaseRow)
+                .where(
+                    CaseRow.tenant == self.application.tenant,
+                    CaseRow.type_id == type_id,
+                    CaseRow.pass_number == number,
+                    CaseRow.kind == CaseKind.CHANGE.value,
+                    CaseRow.state == CaseState.ISSUED.value,
+                    CaseRow.state_since >= self.application.now().astimezone(BERLIN) - _YEAR,
+                )
+            )
+            or 0
+        )
+        kinds = self.rules.kinds.on(since + _YEAR)
+        allowed = max((one.plate_changes_per_year for one in kinds.values()), default=0)
+        return max(0, allowed - changed)
+
+    def _kind(self, facts: CaseFacts, day: date) -> KindRules:
+        return self.rules.kind(facts.permit_kind, day)
+
+    def _permits(self, person: Holder, day: date) -> Sequence[str]:
+        tenant = self.application.tenant
+        return self.session.scalars(
+            select(PassRow.number).where(
+                PassRow.tenant == tenant,
+                PassRow.type_id == self.type_id,
+                PassRow.holder_ref == person_key(self.session, tenant, person),
+                PassRow.status.in_(_HOLDING),
+                PassRow.period_last >= day,
+            )
+        ).all()
+
+
+def _outcome(result: object) -> CheckOutcome:
+    if isinstance(result, Confirmed):
+        return CheckOutcome.CONFIRMED
+    return CheckOutcome.REFUSED if isinstance(result, Refused) else CheckOutcome.EVIDENCE
