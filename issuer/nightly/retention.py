@@ -43,8 +43,8 @@ from issuer.models_delivery import (
     ReminderRow,
     WebhookDeliveryRow,
 )
-from issuer.models_staff import CaseAccessRow, StaffLinkRow, StaffSessionRow
 from issuer.models_payments import PaymentRow
+from issuer.models_staff import CaseAccessRow, StaffLinkRow, StaffSessionRow
 from issuer.nightly import removals
 from issuer.nightly.reports import Report
 from issuer.status_allocation import half_year
