@@ -110,10 +110,10 @@ def store(
 
 
 def load(session: Session, application: Application, case_id: str, identity: str) -> Document:
-    """The document as it was kept. Raises IssuerRefusal EVIDENCE_UNKNOWN, EVIDENCE_LOST for one that was changed."""
+    """The document as it was kept. Raises IssuerRefusal DOCUMENT_UNKNOWN, EVIDENCE_LOST for one that was changed."""
     row = session.get(CaseEvidenceRow, (application.tenant, identity))
     if row is None or row.case_id != case_id:
-        raise IssuerRefusal("EVIDENCE_UNKNOWN")
+        raise IssuerRefusal("DOCUMENT_UNKNOWN")
     nonce, sealed = row.data[:_NONCE_BYTES], row.data[_NONCE_BYTES:]
     try:
         data = _cipher(application, case_id, identity).decrypt(nonce, sealed, row.media_type.encode())

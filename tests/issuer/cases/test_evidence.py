@@ -153,7 +153,7 @@ def test_nobody_elses_document_opens(application: Application, neighbour: Applic
     for who, case in ((application, second), (neighbour, first)):
         with who.reading() as session, pytest.raises(IssuerRefusal) as refused:
             evidence.load(session, who, case.id, identity)
-        assert refused.value.code == "EVIDENCE_UNKNOWN"
+        assert refused.value.code == "DOCUMENT_UNKNOWN"
     # Moved to another case within the database, it does not open either.
     with application.writing() as session:
         session.execute(update(CaseEvidenceRow).values(case_id=second.id))
