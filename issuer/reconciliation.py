@@ -23,8 +23,10 @@ from issuer.lifecycle import Actor
 from issuer.models import PassRow, RevisionRow, SequenceRow, StatusListRow, WithdrawnPlaceRow
 from issuer.models_access import ApiClientRow, JobRow, VerifierDeviceRow
 from issuer.models_delivery import WalletPassRow, WebhookEndpointRow
+from issuer.models_staff import StaffAccountRow
 from issuer.restored_log import LoggedRevocation
 from issuer.sequences import next_sequence
+from issuer.staff.accounts import State
 from issuer.status_allocation import CAPACITY, NUMBERS, half_year
 from keys import lifecycle as key_lifecycle
 from keys.errors import Refusal
@@ -339,6 +341,10 @@ def _lock_credentials(run: _Run) -> None:
     ):
         device.locked_at = run.at
         run.done.devices += 1
+    # Somebody may have been locked, or have changed the password, since; `staff unlock` lets people in again.
+    session.execute(
+        update(StaffAccountRow).where(StaffAccountRow.tenant == tenant).values(state=State.LOCKED.value)
+    )
     for endpoint in session.scalars(
         select(WebhookEndpointRow).where(
             WebhookEndpointRow.tenant == tenant, WebhookEndpointRow.disabled_at.is_(None)

@@ -191,6 +191,9 @@ def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -
     Somebody without a role learns nothing but that: the handler never runs.
     """
     request: AnyRequest = AnyRequest(connection.scope)
+    if request.method == "OPTIONS":
+        # The framework's own answer: which methods there are, and nothing of ours.
+        return
     application: Application = request.app.state.application
     with application.reading() as session:
         reader = Reader.of(request, application.settings(session), application.tenant)

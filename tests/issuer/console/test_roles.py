@@ -13,6 +13,7 @@ from issuer.application import Application
 from issuer.console import routes
 from issuer.staff.permissions import PERMISSIONS, Role, Stage, check_routes, menu_for
 from issuer.web.app import create_app
+from keys.texts import texts
 from tests.issuer.console.people import form_token, hire, new_client, settle
 from tests.service import PERMIT, City, running_numbers
 
@@ -169,3 +170,10 @@ def test_a_pass_is_found_seen_and_noted(city: City, application: Application) ->
     assert "Keine Einträge" in auditor.client.get("/office/accesses", params={"q": "max"}).text
     assert clerk.client.get(f"/office/passes/{PERMIT}/NONE-1").status_code == 404
     assert clerk.client.get(f"/office/passes/nothing/{number}").status_code == 404
+
+
+def test_both_catalogues_say_the_same_things() -> None:
+    german, english = texts("issuer", "de").sentences, texts("issuer", "en").sentences
+    ours = {code for code in german if code.startswith(("OFFICE_", "STAFF_", "OIDC_"))}
+    assert ours == {code for code in english if code.startswith(("OFFICE_", "STAFF_", "OIDC_"))}
+    assert len(ours) > 150

@@ -1,3 +1,5 @@
+# The fixtures of the holder's pages are this module's as well.
+# ruff: noqa: F401, F811
 """The console in a real browser: the whole life of a log-in, with axe, by keyboard, narrow, and without JavaScript.
 
 Needs Debian's chromium; without it the tests are skipped.
@@ -16,7 +18,7 @@ from playwright.sync_api import Browser, Page
 from issuer.staff import second_factor
 from issuer.staff.accounts import invite
 from issuer.staff.permissions import Role
-from tests.e2e.test_pickup_browser import (  # noqa: F401 - fixtures
+from tests.e2e.test_pickup_browser import (
     CHROMIUM,
     DESKTOP,
     NARROW,
@@ -75,8 +77,8 @@ def first_visit(page: Page, site: Site, city: City, link: str) -> bytes:
 @pytest.mark.parametrize(("language", "size", "scheme"), [("de", NARROW, "light"), ("en", DESKTOP, "dark")])
 @SQLITE
 def test_every_page(
-    chromium: Browser,  # noqa: F811
-    site: Site,  # noqa: F811
+    chromium: Browser,
+    site: Site,
     city: City,
     language: str,
     size: dict[str, int],
@@ -162,7 +164,7 @@ def test_every_page(
 
 
 @SQLITE
-def test_by_keyboard_alone(chromium: Browser, site: Site, city: City) -> None:  # noqa: F811
+def test_by_keyboard_alone(chromium: Browser, site: Site, city: City) -> None:
     link = link_for(site, "erika", Role.CLERK)
     with context(chromium, viewport=DESKTOP) as browser:
         page = browser.new_page()
@@ -190,7 +192,7 @@ def test_by_keyboard_alone(chromium: Browser, site: Site, city: City) -> None:  
 
 
 @SQLITE
-def test_without_javascript(chromium: Browser, site: Site, city: City) -> None:  # noqa: F811
+def test_without_javascript(chromium: Browser, site: Site, city: City) -> None:
     number = running_numbers(site.application)[0]
     link = link_for(site, "erika", Role.CLERK)
     with context(chromium, java_script_enabled=False, viewport=DESKTOP) as browser:
