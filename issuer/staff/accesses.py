@@ -92,6 +92,9 @@ def find_accesses(
         .limit(most)
     )
     wanted = text.strip()[:LONGEST_SUBJECT]
+    if not wanted.isprintable():
+        # No name and no number has control characters, and PostgreSQL takes no NUL.
+        return []
     if wanted:
         query = query.where(
             (StaffAccountRow.login == wanted.casefold())
