@@ -19,6 +19,7 @@ from issuer.application import Application
 from issuer.audit import AuditEntry
 from issuer.models import Base, HolderRow, PassRow, PassTermRow, RevisionRow
 from issuer.models_access import LetterCodeRow, PickupLinkRow, VisitRow
+from issuer.models_cases import CaseApplicantRow, CaseEvidenceRow, CaseRow
 from issuer.models_delivery import (
     AppleDeviceRow,
     AppleRegistrationRow,
@@ -29,13 +30,18 @@ from issuer.models_delivery import (
     WalletPassRow,
     WebhookDeliveryRow,
 )
+from issuer.payments.service import payments_of
 from issuer.pickup.visits import ACTOR
 from issuer.register import subject
 
 Record = dict[str, Any]
 
 # Hashes, tokens, keyed digests and texts for machines; each is named in ``secrets`` instead of being told.
-_LEFT_OUT: Final = frozenset({"tenant", "token_hash", "code_hash", "visit_hash", "apple_token", "record"})
+_LEFT_OUT: Final = frozenset(
+    {"tenant", "token_hash", "code_hash", "visit_hash", "apple_token", "record", "person"}
+    # Who of the city's staff did it is not the holder's data.
+    | {"proposed_by", "decided_by"}
+)
 _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
     "revisions": RevisionRow,
     "pass_terms": PassTermRow,
@@ -73,6 +79,8 @@ def stored_data(session: Session, application: Application, type_id: str, number
         query = select(table).filter_by(tenant=tenant, type_id=type_id, number=number)
         found[name] = sorted((_plain(one) for one in session.scalars(query)), key=_moment)
     serials = {one["serial"] for one in (*found["revisions"], *found["wallet_passes"])}
+    found["cases"] = _cases(session, tenant, type_id, number)
+    found["payments"] = _payments(session, tenant, subject(type_id, number), found["cases"])
     found["apple_registrations"] = _registrations(session, tenant, serials)
     messages = select(GoogleMessageRow).where(
         GoogleMessageRow.tenant == tenant, GoogleMessageRow.serial.in_(serials)
@@ -85,6 +93,49 @@ def stored_data(session: Session, application: Application, type_id: str, number
         "devices use. Of the imported record, keyed digests are stored to recognise a repeated import."
     )
     return found
+
+
+def _cases(session: Session, tenant: str, type_id: str, number: str) -> list[Record]:
+    """What was asked for and became this pass or changed it, with who asked and which documents are still kept."""
+    rows = session.scalars(
+        select(CaseRow)
+        .filter_by(tenant=tenant, type_id=type_id, pass_number=number)
+        .order_by(CaseRow.created_at, CaseRow.id)
+    )
+    cases: list[Record] = []
+    for row in rows:
+        documents = session.scalars(select(CaseEvidenceRow).filter_by(tenant=tenant, case_id=row.id))
+        asked = session.get(CaseApplicantRow, (tenant, row.id))
+        cases.append(
+            _plain(row)
+            | {
+                "applicant": _plain(asked),
+                "evidence": [
+                    {"type": one.evidence_type, "size": one.size, "added_at": _value(one.added_at)}
+                    for one in documents
+                ],
+                "history": [_entry(one) for one in audit.history(session, tenant, f"case/{row.number}")],
+            }
+        )
+    return cases
+
+
+def _payments(session: Session, tenant: str, about: str, cases: Iterable[Record]) -> list[Record]:
+    """What was paid for the pass or for a case about it."""
+    found = [*payments_of(session, tenant, "pass", about)]
+    for case in cases:
+        found += payments_of(session, tenant, "case", case["id"])
+    return [
+        {
+            "amount_cents": one.amount_cents,
+            "currency": one.currency,
+            "provider": one.provider,
+            "state": one.state,
+            "created_at": _value(one.created_at),
+            "updated_at": _value(one.updated_at),
+        }
+        for one in found
+    ]
 
 
 def _registrations(session: Session, tenant: str, serials: Iterable[str]) -> Sequence[Record]:

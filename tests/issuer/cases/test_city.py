@@ -21,6 +21,7 @@ from issuer.models import PassRow
 from issuer.models_payments import PaymentRow
 from issuer.payments.provider import PaymentInformation, TransactionStatus
 from issuer.payments.service import Event, Outcome, Source, find_payment, take_event
+from issuer.pickup.stored_data import stored_data
 from issuer.rules.directory import streets_from_csv
 from passes.model import PassStatus
 from tests.issuer.cases.office import CLERK, ERIKA, HOLDER, WANTED, Office
@@ -156,3 +157,18 @@ def test_the_plate_is_changed_three_times_a_year(office: Office) -> None:
             rules = CityCaseRules.of(session, office.application, PERMIT)
             left.append(rules.plate_changes_left(PERMIT, number, date(2026, 11, 20)))
     assert left == [2, 1, 0]
+
+
+def test_whoever_asks_for_their_data_is_told_of_the_case(office: Office) -> None:
+    case = approved(office)
+    told(office, begun(office, case), "1", TransactionStatus.PAYED)
+    number = office.case(case.id).pass_number or ""
+    with office.application.reading() as session:
+        found = stored_data(session, office.application, PERMIT, number)
+    assert [one["number"] for one in found["cases"]] == [case.number]
+    assert found["cases"][0]["applicant"]["family_name"] == "Mustermann"
+    assert [one["action"] for one in found["cases"][0]["history"]][-1] == "case_paid"
+    assert [(one["amount_cents"], one["state"]) for one in found["payments"]] == [(case.fee_cents, "paid")]
+    # Neither keyed digests nor who of the office decided.
+    assert not {"person", "decided_by"} & found["cases"][0].keys()
+    assert CLERK not in str(found)
