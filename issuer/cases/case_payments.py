@@ -14,21 +14,13 @@ from issuer.errors import IssuerRefusal
 from issuer.models_payments import PaymentRow
 from issuer.payments.listeners import Listener, register
 from issuer.payments.service import Purchase, begin
+from keys.errors import KeyRefusal, Refusal
 
 KIND: Final = "case"
 CHARGED_BACK: Final = "PAYMENT_CHARGED_BACK"
-# The money is here, and what it was for is not to be had any more: somebody has to give it back.
-_UNFULFILLABLE: Final = frozenset(
-    {
-        "CASE_UNKNOWN",
-        "CASE_STEP",
-        "CASE_ROW",
-        "PASS_ENDED",
-        "PASS_REVOKED",
-        "PASS_SUPERSEDED",
-        "PASS_SUSPENDED",
-    }
-)
+# Comes again when it has passed. Whatever else is refused stays refused: the money is here, and what it was for is
+# not to be had, so somebody has to give it back.
+_MAY_PASS: Final = frozenset({"NO_SIGNING_KEY", "REGISTER_BUSY", "REGISTER_GIVEN_UP", "REGISTER_CHANGED"})
 
 
 def begin_for_case(session: Session, application: Application, case: Case, *, actor: str) -> PaymentRow:
@@ -49,10 +41,12 @@ def on_paid(session: Session, application: Application, ref: str, actor: str) ->
     try:
         with session.begin_nested():
             issue.paid(session, application, ref, CaseActor(actor, application.now()))
-    except IssuerRefusal as refusal:
-        if refusal.code in _UNFULFILLABLE:
-            return refusal.code
+    except KeyRefusal:
         raise
+    except Refusal as refusal:
+        if refusal.code in _MAY_PASS:
+            raise
+        return refusal.code
     return ""
 
 
@@ -62,7 +56,7 @@ def on_charged_back(session: Session, application: Application, ref: str, actor:
         if find(session, application.tenant, ref).state is CaseState.ISSUED:
             issue.charged_back(session, application, ref, CaseActor(actor, application.now()))
     except IssuerRefusal as refusal:
-        if refusal.code not in _UNFULFILLABLE:
+        if refusal.code in _MAY_PASS:
             raise
     return CHARGED_BACK
 

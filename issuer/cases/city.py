@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, time, timedelta
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -92,7 +92,6 @@ class CityCaseRules:
 
     def plate_changes_left(self, type_id: str, number: str, day: date) -> int:
         """How often the plate may still be changed within twelve months without a clerk."""
-        since = day - _YEAR
         changed = (
             self.session.scalar(
                 select(func.count())
@@ -103,13 +102,13 @@ class CityCaseRules:
                     CaseRow.pass_number == number,
                     CaseRow.kind == CaseKind.CHANGE.value,
                     CaseRow.state == CaseState.ISSUED.value,
-                    CaseRow.state_since >= self.application.now().astimezone(BERLIN) - _YEAR,
+                    CaseRow.state_since >= datetime.combine(day - _YEAR, time(), BERLIN),
                 )
             )
             or 0
         )
-        kinds = self.rules.kinds.on(since + _YEAR)
-        allowed = max((one.plate_changes_per_year for one in kinds.values()), default=0)
+        kinds = self.rules.kinds.on(day).values()
+        allowed = max((one.plate_changes_per_year for one in kinds), default=0)
         return max(0, allowed - changed)
 
     def _kind(self, facts: CaseFacts, day: date) -> KindRules:

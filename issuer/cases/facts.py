@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import msgspec
 
 from issuer.errors import IssuerRefusal
-from keys.errors import Refusal
 from passes.model import RegisteredPlate
 from passes.plates import Plate, check_season_length
 from passes.seasons import Season
@@ -109,12 +108,3 @@ def missing(kind: CaseKind, facts: CaseFacts) -> list[str]:
     if kind is not CaseKind.CHANGE and not facts.term_months:
         needed.append("term_months")
     return needed
-
-
-def is_plate(text: str) -> bool:
-    """Whether ``text`` names one plate and no other."""
-    try:
-        Plate.parse(text)
-    except Refusal:
-        return False
-    return True

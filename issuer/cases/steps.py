@@ -40,6 +40,8 @@ REFUSALS: Final = (
 )  # fmt: skip
 REQUESTS: Final = ("residence", "keeper", "registration", "organisation", "exception")
 EXCEPTIONS: Final = ("second_car_needed", "care", "work", "car_sharing", "hardship")
+# Those for which the permit may cost nothing: whoever proposes one of them proposes that as well.
+FREE_FOR: Final = ("hardship",)
 _RUNNING: Final = (PassStatus.ACTIVE.value, PassStatus.SUSPENDED.value, PassStatus.PENDING_PAYMENT.value)
 
 
@@ -162,6 +164,9 @@ def approve(
             raise IssuerRefusal("SECOND_LOOK_NEEDED", number=row.number)
         if row.proposed_by == actor.name:
             raise IssuerRefusal("FOUR_EYES", number=row.number)
+        # Two have to agree on what is given away, not only on the exception beside it.
+        if free and row.exception not in FREE_FOR:
+            raise IssuerRefusal("SECOND_LOOK_NEEDED", number=row.number)
     waiting = [
         one["name"]
         for one in row.checks

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from issuer import audit
@@ -193,13 +193,6 @@ def save_applicant(session: Session, tenant: str, case_id: str, person: Holder) 
         for name, value in (values | {"search_keys": keys}).items():
             setattr(row, name, value)
     session.flush()
-
-
-def forget_applicant(session: Session, tenant: str, case_id: str) -> None:
-    """Delete who asked."""
-    session.execute(
-        delete(CaseApplicantRow).where(CaseApplicantRow.tenant == tenant, CaseApplicantRow.case_id == case_id)
-    )
 
 
 def person_key(session: Session, tenant: str, person: Holder) -> str:

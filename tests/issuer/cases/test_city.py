@@ -146,6 +146,23 @@ def test_money_for_what_was_withdrawn_waits_for_a_clerk(office: Office) -> None:
         assert row.attention == "CASE_STEP"
 
 
+def test_money_for_what_cannot_be_had_any_more_waits_for_a_clerk(office: Office) -> None:
+    case = approved(office)
+    told(office, begun(office, case), "1", TransactionStatus.PAYED)
+    office.clock.forward(days=320)
+    term = CaseFacts(term_months=12, zone="BÖ")
+    renewal = office.approved(term, kind=CaseKind.RENEWAL, about=office.case(case.id).pass_number)
+    payment = begun(office, renewal)
+    # A day after the end there is nothing left to renew.
+    office.clock.forward(days=60)
+    told(office, payment, "2", TransactionStatus.PAYED)
+    assert office.state(renewal.id) is CaseState.AWAITING_PAYMENT
+    with office.application.reading() as session:
+        row = find_payment(session, office.application.tenant, payment.id)
+        assert row is not None
+        assert row.attention == "PASS_ENDED"
+
+
 def test_the_plate_is_changed_three_times_a_year(office: Office) -> None:
     case = approved(office)
     told(office, begun(office, case), "1", TransactionStatus.PAYED)

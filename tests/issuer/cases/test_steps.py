@@ -195,6 +195,21 @@ def test_for_nothing_only_by_two_and_then_at_once(office: Office) -> None:
     assert status(office, found.pass_number) is PassStatus.ACTIVE
 
 
+def test_who_decides_on_an_exception_gives_nothing_away_alone(office: Office) -> None:
+    case = office.submitted()
+    with office.application.writing() as session:
+        steps.propose(session, office.application.tenant, case.id, office.by(CLERK), "care")
+
+    def approve() -> None:
+        with office.application.writing() as session:
+            issue.approve(
+                session, office.application, case.id, office.by(OTHER_CLERK), office.rules, free=True
+            )
+
+    refused("SECOND_LOOK_NEEDED", approve)
+    assert office.case(case.id).fee_cents == office.rules.cents
+
+
 def test_of_two_clerks_the_second_is_told(office: Office) -> None:
     case = office.submitted()
     tenant = office.application.tenant
