@@ -170,6 +170,6 @@ def test_suspension_that_was_lifted_does_not_come_back(page: Page, server: Lists
 def test_checks_of_yesterday_are_not_todays(page: Page, server: ListsServer) -> None:
     seal = server.city.seal()
     by_seal(page, seal)
-    assert page.evaluate("async () => (await device.counts()).GREEN") == 1
+    assert page.evaluate("async () => (await device.traces.counts()).GREEN") == 1
     page.clock.set_fixed_time(NOW + timedelta(days=1))
-    assert page.evaluate("() => device.counts()") == {}
+    assert page.evaluate("() => device.traces.counts()") == {}

@@ -21,6 +21,8 @@ const LONGEST_ROOT = 10_000;
 export const SYNC_LOCK = "stadtpass-sync";
 // The plate list is by far the largest file, and nothing waits for it.
 const PLATES_MILLISECONDS = 120_000;
+/** What makes a plate list one that nobody should have sent. */
+const DOUBTFUL = new Set(["UNTRUSTED", "ROLLED_BACK", "TOO_LARGE"]);
 const MINUTES_15 = 15 * 60_000;
 
 /** @typedef {import("./store.js").Store} Store */
@@ -85,6 +87,20 @@ export function keepInSync(work) {
     removeEventListener("online", visible);
     document.removeEventListener("visibilitychange", visible);
   };
+}
+
+/**
+ * What came of it in one word: ``outcome``, or what the plate list's code adds to it.
+ * @param {Synced} told
+ * @returns {string}
+ */
+export function outcomeOf({ outcome, code, plates }) {
+  if (code === "DEVICE_LEASE") return "over";
+  // Locked meanwhile there is nothing to store a list under, and nothing amiss.
+  const failed = plates === "refused" || plates === "offline";
+  if ((outcome !== "updated" && outcome !== "unchanged") || !failed || code === "VAULT_EMPTY") return outcome;
+  if (code === "DEVICE_CLOCK") return "plates_clock";
+  return code !== null && DOUBTFUL.has(code) ? "plates_refused" : "plates_offline";
 }
 
 /** One run: what is here, and what came. */

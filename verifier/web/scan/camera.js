@@ -2,9 +2,10 @@
  * The camera: lens, torch, zoom and frames. @module
  */
 
-/** @typedef {"DENIED"|"NONE"|"BUSY"|"INSECURE"|"UNSUPPORTED"} CameraCode */
+/** @typedef {"DENIED"|"NONE"|"BUSY"|"INSECURE"|"UNSUPPORTED"|"UNANSWERED"} CameraCode */
 /** @typedef {{torch: boolean, zoom: {min: number, max: number, step: number}|null}} CameraCapabilities */
 
+const PROBE_MS = 10_000;
 const LENS_KEY = "stadtpass.lens";
 /** How far a picture is cropped where the lens itself cannot zoom. */
 const LARGEST_CROP = 4;
@@ -314,4 +315,15 @@ function remember(id) {
   } catch {
     // Storage may be forbidden; the lens is then chosen again next time.
   }
+}
+
+/** Open the camera and let it go. A question about it that nobody answers is no answer. */
+export async function probeCamera() {
+  const opening = Camera.open(document.createElement("video"));
+  /** @type {Promise<null>} */
+  const unanswered = new Promise((resolve) => setTimeout(resolve, PROBE_MS, null));
+  const camera = await Promise.race([opening, unanswered]);
+  if (camera !== null) return camera.close();
+  opening.then((late) => late.close(), () => undefined);
+  throw new CameraRefusal("UNANSWERED");
 }

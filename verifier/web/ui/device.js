@@ -1,23 +1,22 @@
 // @ts-check
 /** What the screens know of the device: its lists, its enrolment, the key of its shift, its settings. */
 
-import { berlinDay } from "../core/berlin.js";
 import { Refusal } from "../core/errors.js";
 import { isExpired, isStale } from "../core/signed-list.js";
-import * as checkLog from "../device/check-log.js";
-import { count, counters } from "../device/day-counters.js";
 import { forgetCopy } from "../device/device-memory.js";
 import { Identity } from "../device/identity.js";
 import { createPasskey, freshlySalted, passkeysOffered } from "../device/passkey.js";
 import { selfTest } from "../device/readiness.js";
 import { changeSettings, readSettings } from "../device/settings.js";
 import { openStore } from "../device/store.js";
-import { keepInSync, sync } from "../device/sync.js";
+import { keepInSync, outcomeOf, sync } from "../device/sync.js";
 import { currentTrust } from "../device/trust-source.js";
 import { Vault } from "../device/vault.js";
-import { Camera } from "../scan/camera.js";
+import { probeCamera } from "../scan/camera.js";
 import { Decoder } from "../scan/decoder.js";
 import { Wedge } from "../scan/wedge.js";
+import { signal } from "./signals.js";
+import { Traces } from "./traces.js";
 
 /** @typedef {import("../device/settings.js").Settings & {desk: boolean}} Settings */
 /** @typedef {{code: string, name: string}} Zone */
@@ -30,12 +29,6 @@ import { Wedge } from "../scan/wedge.js";
 const MILLISECONDS = 1000;
 /** What the service says to a device that was locked or removed. */
 const WITHDRAWN = new Set(["DEVICE_LOCKED", "DEVICE_UNKNOWN"]);
-/** What makes a plate list one that nobody should have sent. */
-const DOUBTFUL = new Set(["UNTRUSTED", "ROLLED_BACK", "TOO_LARGE"]);
-const VIBRATIONS = { GREEN: [80], AMBER: [80, 120, 80], RED: [500], GREY: [80, 120, 80, 120, 80] };
-const CAMERA_MILLISECONDS = 10_000;
-const BEEP_HERTZ = 880;
-const BEEP_SECONDS = 0.12;
 
 const clock = () => Math.floor(Date.now() / MILLISECONDS);
 
@@ -74,6 +67,7 @@ export class Device {
     this.store = store;
     this.settings = settings;
     this.identity = new Identity(store, clock);
+    this.traces = new Traces(store, clock);
     this.#vault = new Vault(store, clock, async () => this.#lists?.memory.newestTime ?? 0);
     this.#vault.addEventListener("change", () => {
       void this.#stored(() => this.reload(), { reads: true }).then(() => this.#changed());
@@ -331,33 +325,12 @@ export class Device {
   }
 
   /**
-   * A check is over: vibrate, count, and note it if the person wants a log.
+   * A check is over: signal it, count it, and note it if the person wants a log.
    * @param {import("../core/verdict.js").Verdict} verdict
    */
   async record(verdict) {
-    // Browsers refuse it, with a complaint, until somebody has touched the page.
-    if (this.settings.vibration && navigator.userActivation?.hasBeenActive) navigator.vibrate?.(VIBRATIONS[verdict.verdict]);
-    if (this.settings.sound) beep();
-    await this.#stored(async () => {
-      await count(this.store, verdict.verdict, clock());
-      await checkLog.note(this.store, verdict, clock(), this.settings.logDays);
-    });
-  }
-
-  /** Today's checks by colour. @returns {Promise<Record<string, number>>} */
-  async counts() {
-    const now = clock();
-    return (await counters(this.store, now)).find(({ day }) => day === berlinDay(now))?.counts ?? {};
-  }
-
-  /** @param {import("../core/verdict.js").Say} say */
-  async logCsv(say) {
-    const entries = await checkLog.entries(this.store, clock(), this.settings.logDays);
-    return checkLog.csv(entries, ["LOG_TIME", "LOG_VERDICT", "LOG_REASON", "LOG_NUMBER"].map((code) => say(code)));
-  }
-
-  async clearLog() {
-    await this.store.clear("log");
+    signal(verdict.verdict, this.settings);
+    await this.#stored(() => this.traces.note(verdict, this.settings.logDays));
   }
 
   /** @param {Partial<Settings>} changes */
@@ -370,7 +343,7 @@ export class Device {
     await this.#stored(async () => {
       if (changes.desk !== undefined) await this.store.put("state", "desk", desk);
       this.settings = { ...(await changeSettings(this.store, others)), desk };
-      if (changes.logDays !== undefined) await checkLog.entries(this.store, clock(), this.settings.logDays);
+      if (changes.logDays !== undefined) await this.traces.trim(this.settings.logDays);
     });
   }
 
@@ -393,7 +366,7 @@ export class Device {
   async selfTest() {
     const warden = this.enrolment?.state === "active" && this.role === "warden";
     const decoder = async () => void (await this.decoder());
-    const probes = { decoder, camera: tryCamera };
+    const probes = { decoder, camera: probeCamera };
     /** @type {import("../device/readiness.js").Readiness} */
     const refuses = { check: "storage", ok: "no", detail: "STORAGE_REFUSES" };
     /** @type {import("../device/readiness.js").Readiness[]} */
@@ -433,40 +406,6 @@ export async function openDevice() {
   device.decoder().catch(() => undefined);
   await device.reload();
   device.vault.offered = await passkeysOffered();
-  await checkLog.entries(store, clock(), settings.logDays);
+  await device.traces.trim(settings.logDays);
   return device;
-}
-
-/**
- * @param {import("../device/sync.js").Synced} told
- * @returns {string}
- */
-function outcomeOf({ outcome, code, plates }) {
-  if (code === "DEVICE_LEASE") return "over";
-  // Locked meanwhile there is nothing to store a list under, and nothing amiss.
-  const failed = plates === "refused" || plates === "offline";
-  if ((outcome !== "updated" && outcome !== "unchanged") || !failed || code === "VAULT_EMPTY") return outcome;
-  if (code === "DEVICE_CLOCK") return "plates_clock";
-  return code !== null && DOUBTFUL.has(code) ? "plates_refused" : "plates_offline";
-}
-
-/** Open the camera and let it go. A question about it that nobody answers is no answer. */
-async function tryCamera() {
-  const opening = Camera.open(document.createElement("video"));
-  /** @type {Promise<null>} */
-  const unanswered = new Promise((resolve) => setTimeout(resolve, CAMERA_MILLISECONDS, null));
-  const camera = await Promise.race([opening, unanswered]);
-  if (camera !== null) return camera.close();
-  opening.then((late) => late.close(), () => undefined);
-  throw new Refusal("UNANSWERED");
-}
-
-/** The same for every verdict: bystanders are not to hear it. */
-function beep() {
-  const audio = new AudioContext();
-  const tone = new OscillatorNode(audio, { frequency: BEEP_HERTZ });
-  tone.connect(new GainNode(audio, { gain: 0.2 })).connect(audio.destination);
-  tone.onended = () => void audio.close();
-  tone.start();
-  tone.stop(audio.currentTime + BEEP_SECONDS);
 }

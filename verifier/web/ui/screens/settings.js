@@ -91,7 +91,7 @@ function amount(app, name, label, min, max, hint) {
 /** @param {import("../app.js").App} app */
 function counters({ say, device }) {
   const list = h("dl", { class: "facts" });
-  void device.counts().then((counts) =>
+  void device.traces.counts().then((counts) =>
     list.replaceChildren(...COLOURS.map((colour) =>
       h("div", {}, h("dt", {}, say(`VERDICT_${colour}`)), h("dd", { "data-count": colour }, String(counts[colour] ?? 0))))));
   return list;
@@ -100,14 +100,14 @@ function counters({ say, device }) {
 /** @param {import("../app.js").App} app */
 function log({ say, device }) {
   const save = async () => {
-    const url = URL.createObjectURL(new Blob([await device.logCsv(say)], { type: "text/csv" }));
+    const url = URL.createObjectURL(new Blob([await device.traces.logCsv(device.settings.logDays, say)], { type: "text/csv" }));
     h("a", { href: url, download: "stadtpass.csv" }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60_000);
   };
   const told = h("span", { role: "status" });
   return h("div", { class: "actions" }, button(say("LOG_SAVE"), save),
     button(say("LOG_CLEAR"), async () => {
-      await device.clearLog();
+      await device.traces.clearLog();
       told.textContent = say("DELETED");
     }), told);
 }
