@@ -33,10 +33,10 @@ from issuer import wallet_passes
 from issuer.application import Application
 from issuer.models_delivery import AppleDeviceRow, AppleLogRow, AppleRegistrationRow, WalletPassRow
 from issuer.outgoing import PUSH_TASK, SEQUENCE, EventName, PassEvent, tell
-from issuer.pickup.rates import Rate, is_free, take
 from issuer.sequences import next_sequence
 from issuer.wallet_passes import AppleAccess
 from issuer.web.problems import problem
+from issuer.web.rates import Rate, is_free, take
 
 MEDIA_TYPE: Final = "application/vnd.apple.pkpass"
 # Nobody has so many passes of one city on one phone.

@@ -23,6 +23,7 @@ from issuer.models_cases import CaseLinkRow, CaseVisitRow
 LINK_LIFETIME: Final = timedelta(days=30)
 VISIT_LIFETIME: Final = timedelta(hours=2)
 PATH: Final = "/apply/l/"
+COOKIE: Final = "stadtpass-case"
 
 _TOKEN_BYTES: Final = 16
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22}")

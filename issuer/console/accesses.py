@@ -8,8 +8,8 @@ from litestar import Response, get
 
 from issuer.console.desk import desk_of
 from issuer.console.moments import moment
-from issuer.pickup.reader import AnyRequest
 from issuer.staff.accesses import LONGEST_SUBJECT, find_accesses
+from issuer.web.reader import AnyRequest
 
 MOST: Final = 200
 

@@ -12,10 +12,10 @@ from issuer.console.desk import Desk, acting_desk_of, choices_of, desk_of
 from issuer.console.moments import moment
 from issuer.errors import IssuerRefusal
 from issuer.models_staff import StaffAccountRow
-from issuer.pickup.forms import Form, FormData
-from issuer.pickup.reader import AnyRequest
 from issuer.staff import accounts as staff
 from issuer.staff.permissions import Role
+from issuer.web.forms import Form, FormData
+from issuer.web.reader import AnyRequest
 
 _WRONG: Final = 422
 _CONFLICT: Final = 409

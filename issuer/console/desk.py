@@ -14,17 +14,16 @@ from typing import Any, Final
 
 from litestar import Response
 from litestar.connection import ASGIConnection
-from litestar.datastructures import Cookie
 from litestar.exceptions import HTTPException
 from litestar.handlers import BaseRouteHandler
 
 from issuer.application import Application
-from issuer.pickup.forms import text_of
-from issuer.pickup.reader import AnyRequest, Reader
 from issuer.staff.accesses import Kind, note_access
 from issuer.staff.permissions import Stage, menu_for, permission_of
 from issuer.staff.sessions import Person, agent_of, find_person, note_use
 from issuer.staff.sign_in import Caller
+from issuer.web.forms import text_of
+from issuer.web.reader import AnyRequest, Reader
 
 _SESSION: Final = "staff"
 _KNOWN: Final = "staff-known"
@@ -92,7 +91,7 @@ class Desk:
         request = self.reader.request
         return Caller(
             network=self.reader.network,
-            mark=request.cookies.get(_cookie(self.reader, _KNOWN)),
+            mark=self.reader.cookie(_KNOWN),
             agent=agent_of(request.headers.get("user-agent", "")),
             session_hash=self.person.session_hash if self.person is not None else "",
         )
@@ -100,7 +99,7 @@ class Desk:
     @property
     def journey(self) -> str | None:
         """The cookie of a log-in at the city's provider."""
-        return self.reader.request.cookies.get(_cookie(self.reader, _JOURNEY))
+        return self.reader.cookie(_JOURNEY)
 
     def under(self, *crumbs: tuple[str, str]) -> Desk:
         """The desk of a page below others, each as the catalogue's code or a name, and the path."""
@@ -151,38 +150,16 @@ class Desk:
 
     def with_session(self, response: Response[Any], person: Person | None) -> Response[Any]:
         """``response`` with the cookie of the person's session, or with none any more."""
-        return self._with(response, _SESSION, person.token if person is not None else None)
+        token = person.token if person is not None else None
+        return self.reader.with_cookie(response, _SESSION, token, max_age=None, strict=True)
 
     def with_mark(self, response: Response[Any], mark: str) -> Response[Any]:
         """``response`` with the cookie by which the browser is known to the account."""
-        return self._with(response, _KNOWN, mark, max_age=_KNOWN_SECONDS)
+        return self.reader.with_cookie(response, _KNOWN, mark, max_age=_KNOWN_SECONDS, strict=True)
 
     def with_journey(self, response: Response[Any], cookie: str | None) -> Response[Any]:
         """``response`` with the cookie of a log-in at the provider, who sends the browser back: so it is Lax."""
-        return self._with(response, _JOURNEY, cookie, max_age=_JOURNEY_SECONDS, strict=False)
-
-    def _with(
-        self,
-        response: Response[Any],
-        name: str,
-        value: str | None,
-        *,
-        max_age: int | None = None,
-        strict: bool = True,
-    ) -> Response[Any]:
-        response.set_cookie(
-            Cookie(
-                key=_cookie(self.reader, name),
-                value=value or "",
-                # Without an age the cookie ends with the browser.
-                max_age=0 if value is None else max_age,
-                path="/",
-                secure=self.reader.is_secure,
-                httponly=True,
-                samesite="strict" if strict else "lax",
-            )
-        )
-        return response
+        return self.reader.with_cookie(response, _JOURNEY, cookie, max_age=_JOURNEY_SECONDS)
 
 
 def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
@@ -197,7 +174,7 @@ def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -
     application: Application = request.app.state.application
     with application.reading() as session:
         reader = Reader.of(request, application.settings(session), application.tenant)
-        person = find_person(session, application, request.cookies.get(_cookie(reader, _SESSION)))
+        person = find_person(session, application, reader.cookie(_SESSION))
     connection.scope["state"]["desk"] = person
     method, path = request.method, connection.scope["path_template"]
     permission = permission_of(method, path)
@@ -251,8 +228,3 @@ def choices_of(data: Mapping[str, Any], name: str) -> set[str]:
     value = data.get(name, [])
     found = [value] if isinstance(value, str) else value if isinstance(value, list) else []
     return {one for one in found[:50] if isinstance(one, str)}
-
-
-def _cookie(reader: Reader, name: str) -> str:
-    # __Host- (RFC 6265bis 4.1.3.2): no other host of the domain can have set it.
-    return f"__Host-{name}" if reader.is_secure else name

@@ -8,12 +8,12 @@ from litestar import Response, get, post
 
 from issuer.console.desk import Desk, acting_desk_of, desk_of, password_of, wanted_path
 from issuer.errors import IssuerRefusal
-from issuer.pickup.forms import Form, FormData, text_of
-from issuer.pickup.reader import AnyRequest
 from issuer.staff import oidc
 from issuer.staff.permissions import Stage
 from issuer.staff.sessions import end_session
 from issuer.staff.sign_in import Opened, give_code, log_in
+from issuer.web.forms import Form, FormData, text_of
+from issuer.web.reader import AnyRequest
 
 _TOO_MANY: Final = 429
 _WRONG: Final = 422

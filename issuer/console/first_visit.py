@@ -11,12 +11,12 @@ from litestar.params import FromPath
 from issuer.console.desk import Desk, acting_desk_of, desk_of, password_of
 from issuer.console.entry import welcome
 from issuer.errors import IssuerRefusal
-from issuer.pickup.forms import Form, FormData
-from issuer.pickup.reader import AnyRequest
 from issuer.staff import second_factor
 from issuer.staff.accounts import account_of_link
 from issuer.staff.passwords import LONGEST, SHORTEST
 from issuer.staff.sign_in import new_secret, set_factor, set_first_password
+from issuer.web.forms import Form, FormData
+from issuer.web.reader import AnyRequest
 from passes.qr import link_png
 
 _WRONG: Final = 422

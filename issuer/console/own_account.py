@@ -10,11 +10,11 @@ from issuer.console.desk import Desk, acting_desk_of, desk_of, password_of
 from issuer.console.first_visit import factor_page, typed_twice
 from issuer.console.moments import moment
 from issuer.errors import IssuerRefusal
-from issuer.pickup.forms import Form, FormData, text_of
-from issuer.pickup.reader import AnyRequest
 from issuer.staff.passwords import LONGEST, SHORTEST
 from issuer.staff.sessions import PASSWORD, end_session, sessions_of
 from issuer.staff.sign_in import change_factor, change_password
+from issuer.web.forms import Form, FormData, text_of
+from issuer.web.reader import AnyRequest
 
 _WRONG: Final = 422
 _TOO_MANY: Final = 429

@@ -17,12 +17,12 @@ from issuer.console.moments import moment
 from issuer.errors import IssuerRefusal
 from issuer.models import HolderRow, PassRow
 from issuer.pass_view import show
-from issuer.pickup.reader import AnyRequest
 from issuer.pickup.standing import Standing, standing_at, standing_of
 from issuer.register import subject
 from issuer.search import LONGEST, PassQuery, passes_like
 from issuer.staff.accesses import Kind
 from issuer.staff.accounts import accounts, staff_actor
+from issuer.web.reader import AnyRequest
 from keys.texts import Texts
 from passes.display import day_text, shown_fields
 from passes.errors import PassRefusal

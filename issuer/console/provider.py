@@ -8,8 +8,8 @@ from litestar import Response, get
 
 from issuer.console.desk import desk_of
 from issuer.errors import IssuerRefusal
-from issuer.pickup.reader import AnyRequest
 from issuer.staff import oidc
+from issuer.web.reader import AnyRequest
 
 _LONGEST: Final = 2000
 _UNAVAILABLE: Final = 503

@@ -11,9 +11,9 @@ from litestar.types import ControllerRouterHandler
 
 from issuer.console import accesses, accounts, entry, first_visit, own_account, passes, provider, start
 from issuer.console.desk import ForeignForm, NotAllowed, NotLoggedIn, desk_of, guard, wanted_path
-from issuer.pickup.reader import AnyRequest
 from issuer.staff.permissions import PREFIX, Stage, check_routes
 from issuer.web import problems
+from issuer.web.reader import AnyRequest
 from keys.errors import Refusal
 
 LONGEST_BODY: Final = 16 * 1024

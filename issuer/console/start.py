@@ -10,9 +10,9 @@ from litestar import Response, get
 from sqlalchemy.orm import Session
 
 from issuer.console.desk import Desk, desk_of
-from issuer.pickup.reader import AnyRequest
 from issuer.staff.accounts import State, accounts
 from issuer.staff.permissions import Role
+from issuer.web.reader import AnyRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from issuer.payments.pages import euros
 from issuer.payments.provider import ProviderUnavailable, TransactionStatus
 from issuer.payments.providers import DEMO, provider_of
 from issuer.payments.simulated import PAGE, SimulatedProvider, Transaction, new_event_id
-from issuer.pickup.forms import FormData, text_of
-from issuer.pickup.reader import AnyRequest, Reader, reader_of
+from issuer.web.forms import FormData, text_of
+from issuer.web.reader import AnyRequest, Reader, reader_of
 
 # (address, headers, body) -> nothing; raises ProviderUnavailable.
 Post = Callable[[str, Mapping[str, str], bytes], None]

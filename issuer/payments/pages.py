@@ -22,8 +22,8 @@ from issuer.payments.opening import open_transaction
 from issuer.payments.provider import ProviderRefused, ProviderUnavailable
 from issuer.payments.service import RETURN_PATH, START_PATH, find_payment
 from issuer.payments.states import OPEN
-from issuer.pickup.reader import AnyRequest, Reader, reader_of
 from issuer.web.problems import RETRY_AFTER_SECONDS
+from issuer.web.reader import AnyRequest, Reader, reader_of
 
 _ID: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 _CLOSED: Final = frozenset({"PAYMENT_CLOSED"})

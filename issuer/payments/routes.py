@@ -6,8 +6,8 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from issuer.payments import demo_pages, pages, webhook
-from issuer.pickup.forms import LONGEST_BODY
 from issuer.pickup.routes import EXCEPTION_HANDLERS
+from issuer.web.forms import LONGEST_BODY
 
 HANDLERS: list[ControllerRouterHandler] = [
     *webhook.HANDLERS,

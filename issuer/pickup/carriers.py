@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 from issuer import google_wallet, keyring, wallet_passes
 from issuer.application import Application
 from issuer.background.tasks import RetryLater
-from issuer.pickup import rates
-from issuer.pickup.forms import FormData
 from issuer.pickup.guests import Guest, acting_guest_of, guest_of
 from issuer.pickup.links import Channel, create_link
-from issuer.pickup.reader import AnyRequest, Device
 from issuer.pickup.visits import note
 from issuer.pickup.wallets import wallets_of
+from issuer.web import rates
+from issuer.web.forms import FormData
+from issuer.web.reader import AnyRequest, Device
 from keys.errors import Refusal
 from keys.lifecycle import Purpose
 from passes.pdf import PdfFactory

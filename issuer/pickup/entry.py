@@ -12,12 +12,13 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.delivery import mail
 from issuer.models import PassRow
-from issuer.pickup import rates
 from issuer.pickup.codes import grouped, read_code, redeem_code
-from issuer.pickup.forms import Form, FormData
+from issuer.pickup.guests import with_visit
 from issuer.pickup.links import is_open, pass_of, redeem_link
-from issuer.pickup.reader import AnyRequest, Reader, reader_of
 from issuer.pickup.visits import Visit, start_visit
+from issuer.web import rates
+from issuer.web.forms import Form, FormData
+from issuer.web.reader import AnyRequest, Reader, reader_of
 
 _READS: Final = [HttpMethod.GET, HttpMethod.HEAD]
 _LONGEST_NUMBER: Final = 40
@@ -159,7 +160,7 @@ def use_code(request: AnyRequest, data: FormData) -> Response[Any]:
 
 
 def _welcome(reader: Reader, visit: Visit) -> Response[Any]:
-    return reader.with_visit(reader.go("/p/pass"), visit)
+    return with_visit(reader, reader.go("/p/pass"), visit)
 
 
 def _too_often(reader: Reader, rate: rates.Rate) -> Response[Any]:

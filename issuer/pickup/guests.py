@@ -11,10 +11,10 @@ from litestar.exceptions import HTTPException
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
-from issuer.pickup.forms import text_of
-from issuer.pickup.reader import AnyRequest, Reader, reader_of
 from issuer.pickup.standing import HeldPass, held_pass
-from issuer.pickup.visits import Visit, find_visit
+from issuer.pickup.visits import LIFETIME, Visit, find_visit
+from issuer.web.forms import text_of
+from issuer.web.reader import VISIT_COOKIE, AnyRequest, Reader, reader_of
 
 
 class NoVisit(HTTPException):
@@ -62,7 +62,7 @@ def guest_of(request: AnyRequest) -> Guest:
     """Who is on a visit. Raises NoVisit."""
     application, reader = reader_of(request)
     with application.reading() as session:
-        visit = find_visit(session, application, reader.visit_token)
+        visit = find_visit(session, application, reader.cookie(VISIT_COOKIE))
         held = held_pass(session, application, visit.type_id, visit.number) if visit is not None else None
     if visit is None or held is None:
         raise NoVisit
@@ -75,3 +75,9 @@ def acting_guest_of(request: AnyRequest, data: Mapping[str, Any]) -> Guest:
     if not guest.reader.is_from_here() or not guest.visit.accepts(text_of(data, "form_token")):
         raise ForeignForm
     return guest
+
+
+def with_visit(reader: Reader, response: Response[Any], visit: Visit | None) -> Response[Any]:
+    """``response`` with the cookie of ``visit``, or with none any more."""
+    token = visit.token if visit is not None else None
+    return reader.with_cookie(response, VISIT_COOKIE, token, max_age=int(LIFETIME.total_seconds()))

@@ -10,11 +10,11 @@ from typing import Any, Final
 import msgspec
 from litestar import Response, get, post
 
-from issuer.pickup.forms import FormData
-from issuer.pickup.guests import Guest, acting_guest_of, guest_of
-from issuer.pickup.reader import AnyRequest, reader_of
+from issuer.pickup.guests import Guest, acting_guest_of, guest_of, with_visit
 from issuer.pickup.stored_data import Record, deleted_on, stored_data
 from issuer.pickup.visits import ACTOR, end_visit, note
+from issuer.web.forms import FormData
+from issuer.web.reader import AnyRequest, reader_of
 from keys.texts import Texts
 from passes.display import day_text
 from passes.pass_types import PassType
@@ -80,7 +80,7 @@ def end(request: AnyRequest, data: FormData) -> Response[Any]:
     guest = acting_guest_of(request, data)
     with guest.application.writing() as session:
         end_visit(session, guest.application, guest.visit)
-    return guest.reader.with_visit(guest.reader.go("/p/ended"), None)
+    return with_visit(guest.reader, guest.reader.go("/p/ended"), None)
 
 
 @get("/p/ended", sync_to_thread=True)

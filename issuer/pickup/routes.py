@@ -9,10 +9,10 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from issuer.pickup import carriers, entry, records, wallets
-from issuer.pickup.forms import LONGEST_BODY
-from issuer.pickup.guests import ForeignForm, NoVisit
-from issuer.pickup.reader import AnyRequest, reader_of
+from issuer.pickup.guests import ForeignForm, NoVisit, with_visit
 from issuer.web import problems
+from issuer.web.forms import LONGEST_BODY
+from issuer.web.reader import AnyRequest, reader_of
 from keys.errors import Refusal
 
 _UNAVAILABLE: Final = 503
@@ -20,7 +20,7 @@ _UNAVAILABLE: Final = 503
 
 def _no_visit(request: AnyRequest, _: NoVisit) -> Response[Any]:
     reader = reader_of(request)[1]
-    return reader.with_visit(reader.problem(403, "NO_VISIT"), None)
+    return with_visit(reader, reader.problem(403, "NO_VISIT"), None)
 
 
 def _foreign_form(request: AnyRequest, _: ForeignForm) -> Response[Any]:

@@ -2,7 +2,7 @@
 
 The browser holds a cookie with 128 random bits, the register its hash. The cookie is ``SameSite=Lax``, not
 ``Strict``: people come back to the page from a mail app or from Google, and a strict cookie would not be sent
-then. Lax keeps it off every POST from elsewhere; the forms' tokens and `issuer.pickup.requests` guard them as well.
+then. Lax keeps it off every POST from elsewhere; the forms' tokens and `issuer.pickup.guests` guard them as well.
 """
 
 from __future__ import annotations

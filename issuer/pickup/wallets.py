@@ -14,11 +14,11 @@ from issuer import lifecycle, outgoing
 from issuer.application import Application
 from issuer.lifecycle import Actor
 from issuer.models_delivery import AppleRegistrationRow, WalletPassRow
-from issuer.pickup.forms import FormData
 from issuer.pickup.guests import Guest, NoVisit, acting_guest_of, guest_of
-from issuer.pickup.reader import AnyRequest
 from issuer.pickup.standing import HeldPass, held_pass
 from issuer.pickup.visits import ACTOR, note, visit_hash
+from issuer.web.forms import FormData
+from issuer.web.reader import AnyRequest
 from keys.errors import Refusal
 from passes.periods import berlin_day
 

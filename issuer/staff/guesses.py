@@ -15,7 +15,7 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
-from issuer.pickup.rates import Rate, give_back, take
+from issuer.web.rates import Rate, give_back, take
 
 # An office behind one address comes to work at eight.
 ADDRESS: Final = (Rate("staff-address", seconds=10, burst=40),)

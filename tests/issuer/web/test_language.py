@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from issuer.application import Application
-from issuer.pickup.reader import Device, device_of
+from issuer.web.reader import Device, device_of
 from keys.texts import texts
 from tests.issuer.pickup.browser import browser
 

@@ -18,7 +18,6 @@ from litestar.datastructures import Cookie
 from litestar.response import Redirect
 
 from issuer.application import Application
-from issuer.pickup.visits import LIFETIME, Visit
 from issuer.settings import Settings
 from issuer.web.client_address import limit_key
 from issuer.web.static_files import static_url
@@ -27,8 +26,8 @@ from keys.texts import LANGUAGES, Texts, texts
 
 AnyRequest = Request[Any, Any, Any]
 
+VISIT_COOKIE: Final = "stadtpass-visit"
 LANGUAGE_COOKIE: Final = "stadtpass-language"
-_VISIT_COOKIE: Final = "stadtpass-visit"
 _LANGUAGE_SECONDS: Final = 365 * 24 * 3600
 _LONGEST_HEADER: Final = 500
 # Problems after which there is no way back to the pass.
@@ -103,10 +102,9 @@ class Reader:
         """Whether a script of our own page asks for a part of it."""
         return self.request.headers.get("hx-request") == "true"
 
-    @property
-    def visit_token(self) -> str | None:
-        """What the cookie of a visit holds."""
-        return self.request.cookies.get(self._visit_cookie)
+    def cookie(self, name: str) -> str | None:
+        """What the browser keeps under ``name`` (as given to `with_cookie`)."""
+        return self.request.cookies.get(self._cookie_name(name))
 
     def is_from_here(self) -> bool:
         """Whether a form was sent by one of our own pages, as far as the browser says.
@@ -159,7 +157,7 @@ class Reader:
             status=status,
             title=self.say(f"PICKUP_{code}"),
             text=self.say(f"PICKUP_{code}_TEXT", **values),
-            has_visit=self.visit_token is not None and code not in _WITHOUT_VISIT,
+            has_visit=self.cookie(VISIT_COOKIE) is not None and code not in _WITHOUT_VISIT,
         )
         if retry_after:
             made.headers["Retry-After"] = str(retry_after)
@@ -179,17 +177,29 @@ class Reader:
         headers = {**self._headers(), "Content-Disposition": f'attachment; filename="{safe}"'}
         return Response(data, status_code=200, media_type=media_type, headers=headers)
 
-    def with_visit(self, response: Response[Any], visit: Visit | None) -> Response[Any]:
-        """``response`` with the cookie of ``visit``, or with none any more."""
+    def with_cookie(
+        self,
+        response: Response[Any],
+        name: str,
+        value: str | None,
+        *,
+        max_age: int | None,
+        strict: bool = False,
+    ) -> Response[Any]:
+        """``response`` with a cookie that no script sees.
+
+        Without a ``value`` it is taken away; without an age (seconds) it ends with the browser. One that is not
+        ``strict`` also comes along when a link of another site leads here.
+        """
         response.set_cookie(
             Cookie(
-                key=self._visit_cookie,
-                value=visit.token if visit is not None else "",
-                max_age=int(LIFETIME.total_seconds()) if visit is not None else 0,
+                key=self._cookie_name(name),
+                value=value or "",
+                max_age=0 if value is None else max_age,
                 path="/",
                 secure=self.is_secure,
                 httponly=True,
-                samesite="lax",
+                samesite="strict" if strict else "lax",
             )
         )
         return response
@@ -199,10 +209,9 @@ class Reader:
         """Whether the city's pages are read over https; only test cities on this machine may do without."""
         return self.settings.base_url.startswith("https:")
 
-    @property
-    def _visit_cookie(self) -> str:
+    def _cookie_name(self, name: str) -> str:
         # __Host- (RFC 6265bis 4.1.3.2): no other host of the domain can have set it.
-        return f"__Host-{_VISIT_COOKIE}" if self.is_secure else _VISIT_COOKIE
+        return f"__Host-{name}" if self.is_secure else name
 
     def _language_cookie(self) -> list[Cookie]:
         if self.request.query_params.get("lang") not in LANGUAGES:
