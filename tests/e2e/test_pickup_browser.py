@@ -22,7 +22,7 @@ import msgspec
 import pytest
 import zxingcpp
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Route, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
 from uvicorn import Config, Server
 
 from issuer import google_wallet, lifecycle
@@ -279,26 +279,25 @@ def test_keyboard_alone(chromium: Browser, site: Site) -> None:
         page = browser.new_page()
         page.goto(site.url + "/p")
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.textContent") == "Zum Inhalt springen"
+        expect(page.get_by_text("Zum Inhalt springen", exact=True)).to_be_focused()
         page.keyboard.press("Enter")
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.textContent.trim()") == "Code eingeben"
+        expect(page.get_by_role("link", name="Code eingeben", exact=True)).to_be_focused()
         page.keyboard.press("Enter")
         page.wait_for_url("**/p/code")
         tab_to(page, "code")
         page.keyboard.type(grouped(code).lower())
         page.keyboard.press("Enter")
         # The summary of errors has the focus, and its links lead to the fields.
-        page.locator("#errors").wait_for()
-        assert page.evaluate("document.activeElement.id") == "errors"
+        expect(page.locator("#errors")).to_be_focused()
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        assert page.evaluate("document.activeElement.id") == "day"
+        expect(page.locator("#day")).to_be_focused()
         assert page.locator("#code").input_value() == grouped(code)
         for part in (last.day, last.month, last.year):
             page.keyboard.type(str(part))
             page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.type") == "submit"
+        expect(page.locator("main [type=submit]")).to_be_focused()
         page.keyboard.press("Enter")
         page.wait_for_url("**/p/pass")
 

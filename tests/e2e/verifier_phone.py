@@ -44,7 +44,7 @@ def phone(chromium: Browser, city: VerifierCity) -> Iterator[Callable[..., Page]
 
     def opened(**options: Any) -> Page:
         context = chromium.new_context(**{"viewport": NARROW, "locale": "de-DE", **options})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(60_000)
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda fault: complaints.append(str(fault)))

@@ -258,6 +258,8 @@ def test_a_built_in_scanner_that_puts_in_text(phone: Callable[..., Page], city: 
     expect(scanner).to_be_focused()
     page.locator("#typed").tap()
     expect(page.locator("#typed")).to_be_focused()
+    # What the app does after a tap it does in a timer: this one ends after it.
+    page.evaluate("new Promise((done) => setTimeout(done))")
     # A keyboard's user stays where she is, and goes where she goes.
     page.get_by_role("button", name="Kennzeichen", exact=True).focus()
     page.keyboard.press("Enter")

@@ -67,7 +67,7 @@ class Phone:
             args=browser_arguments(film),
             **{"viewport": PHONE, "locale": "de-DE", **options},
         )  # fmt: skip
-        self.context.set_default_timeout(15_000)
+        self.context.set_default_timeout(60_000)
         self.page = self.context.pages[0]
         self.page.on("pageerror", lambda fault: self.complaints.append(str(fault)))
         self.page.on("console", self._console)
@@ -145,7 +145,7 @@ def test_every_screen_for_everybody(phone: Phone, city: VerifierCity) -> None:
         verdict.wait_for()
         alert = page.get_by_role("alert")
         expect(alert).to_contain_text(word)
-        assert page.evaluate("document.activeElement.tagName") == "H1", colour
+        expect(verdict.locator("h1")).to_be_focused()
         assert verdict.evaluate("(one) => getComputedStyle(one).borderTopStyle") == border
         assert verdict.locator("h1 svg.icon").count() == 1
         for scheme in ("light", "dark"):

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 from issuer.staff import second_factor
 from issuer.staff.accounts import invite
@@ -173,11 +173,10 @@ def test_by_keyboard_alone(chromium: Browser, site: Site, city: City) -> None:
         page.wait_for_url("**/office/login**")
         tab_to(page, "login")
         page.keyboard.press("Enter")
-        page.locator("#errors").wait_for()
-        assert page.evaluate("document.activeElement.id") == "errors"
+        expect(page.locator("#errors")).to_be_focused()
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
-        assert page.evaluate("document.activeElement.id") == "login"
+        expect(page.locator("#login")).to_be_focused()
         page.keyboard.type("erika")
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)
@@ -188,7 +187,7 @@ def test_by_keyboard_alone(chromium: Browser, site: Site, city: City) -> None:
         page.keyboard.press("Enter")
         page.wait_for_url("**/office")
         page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.textContent") == "Zum Inhalt springen"
+        expect(page.get_by_text("Zum Inhalt springen", exact=True)).to_be_focused()
 
 
 @SQLITE
