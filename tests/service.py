@@ -80,7 +80,8 @@ def make_cities(folder: Path, url: str) -> None:
             file = folder / name
             file.write_bytes(rows(name, count))
             issue(
-                workspace, IssueRequest(type_id, file, own / "out", TODAY, "test", carriers=(Carrier.SEAL,))
+                workspace,
+                IssueRequest(type_id, file, folder / "out" / tenant, TODAY, "test", carriers=(Carrier.SEAL,)),
             )
         workspace.close()
 

@@ -43,6 +43,13 @@ class _Request(Request[Any, Any, Any]):
 
 def create_app(application: Application, worker: Worker | None = None) -> Litestar:
     """The ASGI application of one tenant's service; ``worker`` is the one that runs in this process, if any."""
+    app = routed()
+    serve_tenant(app, application, worker)
+    return app
+
+
+def routed() -> Litestar:
+    """Every route, for no tenant yet; LookupError where one of the console has no permission."""
     handlers = [
         *health.HANDLERS,
         *static_files.HANDLERS,
@@ -61,7 +68,6 @@ def create_app(application: Application, worker: Worker | None = None) -> Litest
         # wrapped for its thread a second time (Litestar 2.25), and answers with a coroutine.
         route_handlers=[Router(path="/", route_handlers=handlers)],
         request_class=_Request,
-        state=State({"application": application, "worker": worker}),
         openapi_config=description.openapi_config(),
         exception_handlers={Exception: _fault, HTTPException: _fault, Refusal: _fault},
         # The outer layer bounds bodies by their path; what a route says itself holds as well.
@@ -70,13 +76,18 @@ def create_app(application: Application, worker: Worker | None = None) -> Litest
         logging_config=None,
     )
     console.check(app)
+    return app
+
+
+def serve_tenant(app: Litestar, application: Application, worker: Worker | None = None) -> None:
+    """Let ``app``, as `routed` gives it, answer for one tenant, inside the layers that see every request."""
+    app.state = State({"application": application, "worker": worker})
     service = application.config.service
     # From the inside out: the last one meets a request first.
     layered = RequestLimits(HeadRequests(app.asgi_handler))
     limited = RateLimits(layered, service.requests_per_minute)
     logged = RequestLog(limited)
     app.asgi_handler = ClientAddress(SecurityHeaders(logged), service.trusted_proxies)
-    return app
 
 
 def _fault(request: Request[Any, Any, Any], fault: Exception) -> Response[Any]:

@@ -32,8 +32,8 @@ from issuer.models import PassRow
 from issuer.pickup.codes import create_letter_code, grouped
 from issuer.pickup.links import create_link
 from issuer.settings import load_settings, save_settings
-from issuer.web.app import create_app
 from tests.service import CARD, PERMIT, TODAY, City, running_numbers
+from tests.web_app import create_app
 
 CHROMIUM = Path("/usr/bin/chromium")
 AXE = Path(__file__).parents[1] / "data" / "axe" / "axe.min.js"

@@ -35,13 +35,13 @@ from issuer.models_access import (
 from issuer.models_delivery import WalletPassRow, WebhookEndpointRow
 from issuer.revocation_log import FILE_NAME as REVOCATIONS
 from issuer.verifier_devices import Role
-from issuer.web.app import create_app
 from issuer.workspace import CONFIG
 from keys.envelope import create_key_file
 from keys.errors import KeyRefusal
 from keys.store import KeyFile, Passphrase
 from tests.issuer.publication.app_device import AppDevice
 from tests.service import PERMIT, TENANT, TODAY, City, new_database, running_numbers
+from tests.web_app import create_app
 
 NOW = TODAY.isoformat()
 LATER = (TODAY + timedelta(hours=2)).isoformat()

@@ -21,8 +21,8 @@ from issuer.application import Application
 from issuer.best_effort import note_if_possible
 from issuer.publication import publish_due
 from issuer.verifier_devices import Role, add_device
-from issuer.web.app import create_app
 from tests.service import City
+from tests.web_app import create_app
 
 PLATES = "/lists/plates.cwt"
 PASSES = "/api/v1/passes"

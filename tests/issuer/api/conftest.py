@@ -10,7 +10,8 @@ from litestar.testing import TestClient
 from issuer.api.clients import KEY, Issued, add_client
 from issuer.api.scopes import Scope
 from issuer.application import Application
-from issuer.web.app import create_app
+from issuer.web.app import create_app as own_app
+from tests.web_app import create_app
 
 Http = TestClient[Litestar]
 
@@ -32,7 +33,7 @@ def serve() -> Iterator[Callable[..., Http]]:
     with ExitStack() as stack:
 
         def start(application: Application, *handlers: object) -> Http:
-            app = create_app(application)
+            app = own_app(application) if handlers else create_app(application)
             for handler in handlers:
                 app.register(handler)
             return stack.enter_context(TestClient(app, raise_server_exceptions=False))

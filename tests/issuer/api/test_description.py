@@ -20,9 +20,9 @@ from uvicorn import Config, Server
 
 from issuer.api.scopes import Scope
 from issuer.application import Application
-from issuer.web.app import create_app
 from tests.issuer.api.conftest import Http
 from tests.service import City
+from tests.web_app import create_app
 
 SCALAR = files("issuer.web").joinpath("static", "scalar")
 CHROMIUM = Path("/usr/bin/chromium")

@@ -22,11 +22,11 @@ from issuer.models_access import IdempotencyRow, PickupLinkRow
 from issuer.models_delivery import LetterRow, MailRow, WalletPassRow
 from issuer.publish import publish
 from issuer.revocation_log import FILE_NAME
-from issuer.web.app import create_app
 from passes.periods import BERLIN
 from tests.issuer.api.conftest import Http, bearer
 from tests.issuer.api.office import PASSES, Office, card, codes, office_of, permit
 from tests.service import CARD, PERMIT, City
+from tests.web_app import create_app
 from verifier.seal_check import check_seal
 from verifier.state import State
 from verifier.trust import load_trust

@@ -17,11 +17,11 @@ from issuer.delivery.apple_push import close_clients
 from issuer.lifecycle import Actor
 from issuer.setup import DEMO_ROOT
 from issuer.wallet_passes import WalletPass
-from issuer.web.app import create_app
 from tests.apns_server import ApnsServer
 from tests.apple_phone import Phone
 from tests.issuer.apple.pushing import Start
 from tests.service import PERMIT, City, running_numbers
+from tests.web_app import create_app
 
 
 @dataclass

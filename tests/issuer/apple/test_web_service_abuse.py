@@ -230,7 +230,7 @@ def test_a_log_that_is_none_is_400(desk: Desk) -> None:
 def test_a_flood_of_complaints_fills_nothing(city: City, monkeypatch: pytest.MonkeyPatch) -> None:
     from litestar.testing import TestClient
 
-    from issuer.web.app import create_app
+    from tests.web_app import create_app
 
     monkeypatch.setenv("STADTPASS_APPLE_LOGS_KEPT", "30")
     monkeypatch.setenv("STADTPASS_SERVICE_REQUESTS_PER_MINUTE", "0")

@@ -14,8 +14,8 @@ from issuer.application import Application
 from issuer.staff import second_factor
 from issuer.staff.accounts import account_of, invite
 from issuer.staff.permissions import Role
-from issuer.web.app import create_app
 from tests.service import SetClock
+from tests.web_app import create_app
 
 HOST = "https://stadtpass.example"
 PASSWORD = "drei Ampeln hinter Kaarst"

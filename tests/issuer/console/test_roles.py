@@ -12,10 +12,11 @@ from litestar.routes import HTTPRoute
 from issuer.application import Application
 from issuer.console import routes
 from issuer.staff.permissions import PERMISSIONS, Role, Stage, check_routes, menu_for
-from issuer.web.app import create_app
+from issuer.web.app import routed
 from keys.texts import texts
 from tests.issuer.console.people import form_token, hire, new_client, settle
 from tests.service import PERMIT, City, running_numbers
+from tests.web_app import create_app
 
 SQLITE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 # Who may see what, once more and in other words: a change of the table shows here.
@@ -81,9 +82,8 @@ def test_the_navigation_is_what_the_table_allows() -> None:
     assert len(menu_for(set(Role))) == 4
 
 
-@SQLITE
 def test_a_route_that_nobody_has_decided_on_keeps_the_service_from_starting(
-    application: Application, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     @get("/office/forgotten", sync_to_thread=False)
     def forgotten() -> str:
@@ -91,7 +91,7 @@ def test_a_route_that_nobody_has_decided_on_keeps_the_service_from_starting(
 
     monkeypatch.setattr(routes, "HANDLERS", [*routes.HANDLERS, forgotten])
     with pytest.raises(LookupError, match="GET /office/forgotten"):
-        create_app(application)
+        routed()
 
 
 @SQLITE

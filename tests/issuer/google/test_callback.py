@@ -13,11 +13,11 @@ from sqlalchemy import select
 from issuer.application import Application
 from issuer.models_delivery import GoogleNonceRow, WebhookDeliveryRow, WebhookEndpointRow
 from issuer.outgoing import EventName
-from issuer.web.app import create_app
 from tests.google_callbacks import CallbackSigner
 from tests.google_server import GoogleServer
 from tests.issuer.google.helpers import ISSUER, serial_of, wallet_row
 from tests.service import CARD, PERMIT, City, running_numbers
+from tests.web_app import create_app
 
 PATH = "/google/callback"
 

@@ -124,7 +124,7 @@ class _Quiet(threading.Thread):
         super().__init__(daemon=True)
         import uvicorn
 
-        from issuer.web.app import create_app
+        from tests.web_app import create_app
 
         self.port, self.started = port, started
         config = uvicorn.Config(create_app(application), log_config=None, lifespan="on")

@@ -194,7 +194,7 @@ from pathlib import Path
 from litestar.testing import TestClient
 from issuer.application import Application
 from issuer.payments import webhook
-from issuer.web.app import create_app
+from tests.web_app import create_app
 
 folder, at, body, header = sys.argv[1:]
 webhook._answer = lambda status: os._exit(9 if status == 200 else 1)
@@ -241,7 +241,7 @@ def test_a_real_city_has_no_simulated_provider(
 
     from issuer.errors import IssuerRefusal
     from issuer.payments.providers import active_name, provider_of
-    from issuer.web.app import create_app
+    from tests.web_app import create_app
 
     with Application.open(folder_of_real_city, lambda: TODAY) as application:
         with application.reading() as session:

@@ -23,10 +23,10 @@ from issuer.payments.provider import TransactionStatus
 from issuer.payments.service import find_payment, subject
 from issuer.payments.simulated import Message, SimulatedProvider, new_event_id
 from issuer.register import subject as pass_subject
-from issuer.web.app import create_app
 from tests.issuer.api.conftest import bearer, new_client
 from tests.issuer.api.office import PASSES, permit
 from tests.service import PERMIT
+from tests.web_app import create_app
 
 CENTS = 2500
 EVENTS = "/payments/demo/events"

@@ -13,8 +13,8 @@ from sqlalchemy import select
 from issuer.application import Application
 from issuer.models import PassRow
 from issuer.pickup.links import create_link
-from issuer.web.app import create_app
 from tests.service import PERMIT
+from tests.web_app import create_app
 
 HOST = "https://stadtpass.example"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -8,8 +8,8 @@ import pytest
 from litestar.testing import TestClient
 
 from issuer.application import Application
-from issuer.web.app import create_app
 from tests.issuer.publication.handheld import Handheld, Http, enrol
+from tests.web_app import create_app
 
 
 @pytest.fixture

@@ -26,7 +26,6 @@ from issuer.nightly import retention
 from issuer.nightly.reports import Report
 from issuer.publication import publish_due
 from issuer.verifier_devices import Role, lock_device, unlock_device
-from issuer.web.app import create_app
 from issuer.workspace import CONFIG
 from keys.bundle import root_from_pem
 from keys.identity import kid_of
@@ -34,6 +33,7 @@ from tests.e2e.commandline import Outcome, main_in_process
 from tests.issuer.publication.app_device import LINK, AppDevice, b64url, code_in
 from tests.issuer.publication.handheld import Http
 from tests.service import City, SetClock
+from tests.web_app import create_app
 
 API = "/api/v1/devices"
 ON_ONE_DATABASE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)

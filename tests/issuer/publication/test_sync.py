@@ -15,11 +15,11 @@ from uvicorn import Config, Server
 
 from issuer.application import Application
 from issuer.publication import publish_due
-from issuer.web.app import create_app
 from tests.e2e.commandline import Outcome, main_in_process
 from tests.issuer.publication.handheld import Handheld, plates_of, revoke, seal_of
 from tests.service import City, running_numbers
 from tests.trust_factory import City as OtherCity
+from tests.web_app import create_app
 
 ON_ONE_DATABASE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 Sync = Callable[..., Outcome]

@@ -14,9 +14,9 @@ from litestar import Litestar
 from litestar.testing import TestClient
 
 from issuer.application import Application
-from issuer.web.app import create_app
 from issuer.workspace import CONFIG
 from tests.service import TENANT, SetClock
+from tests.web_app import create_app
 
 
 @pytest.fixture

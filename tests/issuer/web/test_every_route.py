@@ -24,7 +24,6 @@ from litestar.testing import TestClient
 from issuer.api.clients import KEY, add_client
 from issuer.api.scopes import Scope
 from issuer.staff.permissions import Role
-from issuer.web.app import create_app
 from issuer.web.limits import body_limit
 from issuer.workspace import CONFIG
 from tests.google_server import GoogleServer
@@ -34,6 +33,7 @@ from tests.issuer.pickup.browser import new_link
 from tests.issuer.web.hostile_requests import KINDS, sent_to
 from tests.issuer.web.raw_requests import JSON, Ask, Route, Service, Told, example_requests
 from tests.service import DATABASES, OTHER_TENANT, PERMIT, TENANT, City, new_database, running_numbers
+from tests.web_app import create_app
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import pytest
 from litestar.testing import TestClient
 
 from issuer.application import Application
-from issuer.web.app import create_app
+from tests.web_app import create_app
 
 
 @pytest.mark.parametrize(

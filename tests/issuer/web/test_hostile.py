@@ -24,7 +24,6 @@ from issuer.application import Application
 from issuer.models import PassRow
 from issuer.models_delivery import AppleDeviceRow, WebhookEndpointRow
 from issuer.wallet_passes import WalletPass
-from issuer.web.app import create_app
 from issuer.workspace import CONFIG
 from passes.apple_bundle import PreparedImages
 from passes.errors import PassRefusal
@@ -34,6 +33,7 @@ from tests.issuer.api.office import PASSES, Office, codes, permit
 from tests.issuer.google.conftest import opened, point_at
 from tests.issuer.google.helpers import ISSUER, serial_of, wallet_row
 from tests.service import PERMIT, City, running_numbers
+from tests.web_app import create_app
 
 KIND = "pass.example.stadtpass.demo"
 CATALOGUE = json.loads(Path(__file__).parents[2].joinpath("data", "api_hostile.json").read_text())

@@ -21,9 +21,9 @@ from schemathesis.schemas import APIOperation, BaseSchema
 from issuer.api.clients import KEY, add_client
 from issuer.api.scopes import Scope
 from issuer.application import Application
-from issuer.web.app import create_app
 from issuer.workspace import CONFIG
 from tests.service import PERMIT, SetClock, running_numbers
+from tests.web_app import create_app
 
 pytestmark = pytest.mark.slow
 

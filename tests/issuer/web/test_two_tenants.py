@@ -16,12 +16,12 @@ from httpx import Response
 from litestar.testing import TestClient
 
 from issuer.application import Application
-from issuer.web.app import create_app
 from issuer.workspace import CONFIG
 from tests.issuer.api.conftest import bearer, new_client
 from tests.issuer.api.office import PASSES, Office, permit
 from tests.issuer.web.raw_requests import example_requests
 from tests.service import PERMIT, City
+from tests.web_app import create_app
 
 CONFIGURED = """
 [service]
