@@ -8,26 +8,23 @@ thirty days, as long as a draft. Looking at it uses nothing up; the button on it
 from __future__ import annotations
 
 import hmac
-import re
-import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import CursorResult, delete, update
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.models_cases import CaseLinkRow, CaseVisitRow
+from issuer.one_time_links import OneTimeLinks, is_token, new_token
 
 LINK_LIFETIME: Final = timedelta(days=30)
 VISIT_LIFETIME: Final = timedelta(hours=2)
 PATH: Final = "/apply/l/"
 COOKIE: Final = "stadtpass-case"
 
-_TOKEN_BYTES: Final = 16
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22}")
-_LINK: Final = "case-link"
+_LINKS: Final = OneTimeLinks(CaseLinkRow, "case-link")
 _VISIT: Final = "case-visit"
 
 
@@ -47,12 +44,12 @@ class CaseVisit:
 
 def create_link(session: Session, application: Application, case_id: str) -> str:
     """A new link to the case, in the caller's writing transaction; returns its whole URL, which is a secret."""
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    token = new_token()
     now = application.now()
     session.add(
         CaseLinkRow(
             tenant=application.tenant,
-            token_hash=application.hash_secret(_LINK, token),
+            token_hash=_LINKS.hash_of(application, token),
             case_id=case_id,
             created_at=now,
             expires_at=now + LINK_LIFETIME,
@@ -64,8 +61,7 @@ def create_link(session: Session, application: Application, case_id: str) -> str
 
 def is_open(session: Session, application: Application, token: str) -> bool:
     """Whether ``token`` can still be used; using it is `redeem`."""
-    row = _link(session, application, token)
-    return row is not None and row.used_at is None and row.expires_at > application.now()
+    return _LINKS.is_open(session, application, token)
 
 
 def redeem(session: Session, application: Application, token: str) -> CaseVisit | None:
@@ -73,26 +69,13 @@ def redeem(session: Session, application: Application, token: str) -> CaseVisit 
 
     None for a link that is unknown, used or too old; nothing tells these apart.
     """
-    row = _link(session, application, token)
-    if row is None:
-        return None
-    now = application.now()
-    used: CursorResult[Any] = session.connection().execute(
-        update(CaseLinkRow)
-        .where(
-            CaseLinkRow.tenant == application.tenant,
-            CaseLinkRow.token_hash == row.token_hash,
-            CaseLinkRow.used_at.is_(None),
-            CaseLinkRow.expires_at > now,
-        )
-        .values(used_at=now)
-    )
-    return start_visit(session, application, row.case_id) if used.rowcount == 1 else None
+    row = _LINKS.use(session, application, token)
+    return start_visit(session, application, row.case_id) if row is not None else None
 
 
 def start_visit(session: Session, application: Application, case_id: str) -> CaseVisit:
     """Begin a visit of one browser, in a writing transaction."""
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    token = new_token()
     now = application.now()
     row = CaseVisitRow(
         tenant=application.tenant,
@@ -108,7 +91,7 @@ def start_visit(session: Session, application: Application, case_id: str) -> Cas
 
 def find_visit(session: Session, application: Application, token: str | None) -> CaseVisit | None:
     """The visit that a cookie stands for; None if there is none or it is over."""
-    if token is None or _TOKEN.fullmatch(token) is None:
+    if token is None or not is_token(token):
         return None
     row = session.get(CaseVisitRow, (application.tenant, application.hash_secret(_VISIT, token)))
     if row is None or row.expires_at <= application.now():
@@ -120,12 +103,6 @@ def end_visits(session: Session, application: Application, case_id: str) -> None
     """End every visit and link of a case: nothing opens it any more but a fresh link."""
     for table in (CaseVisitRow, CaseLinkRow):
         session.execute(delete(table).where(table.tenant == application.tenant, table.case_id == case_id))
-
-
-def _link(session: Session, application: Application, token: str) -> CaseLinkRow | None:
-    if _TOKEN.fullmatch(token) is None:
-        return None
-    return session.get(CaseLinkRow, (application.tenant, application.hash_secret(_LINK, token)))
 
 
 def _visit(application: Application, token: str, row: CaseVisitRow) -> CaseVisit:

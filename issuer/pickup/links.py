@@ -1,32 +1,27 @@
 """One-time links to a pass, as mails carry them and as the counter shows them.
 
-A link has 128 random bits and holds for an hour. Looking at it costs nothing, as often as anybody looks: mail
-scanners and browsers that fetch ahead open every link they see. Only the POST behind the page's button uses it up.
+A link holds for an hour; how one is used up is `issuer.one_time_links`.
 """
 
 from __future__ import annotations
 
-import re
-import secrets
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.models_access import PickupLinkRow
+from issuer.one_time_links import OneTimeLinks, new_token
 
 LIFETIME: Final = timedelta(minutes=60)
 # A link on a screen is scanned at once; what stays on the screen must not stay good.
 SCREEN_LIFETIME: Final = timedelta(minutes=10)
 PATH: Final = "/p/l/"
 
-_TOKEN_BYTES: Final = 16
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22}")
-_PURPOSE: Final = "pickup-link"
+_LINKS: Final = OneTimeLinks(PickupLinkRow, "pickup-link")
 
 
 class Channel(StrEnum):
@@ -56,12 +51,12 @@ def create_link(
     ``channel`` is ``mail``, ``desk`` or ``screen``. The link holds for an hour, ten minutes on a screen.
     """
     kind = Channel(channel)
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    token = new_token()
     now = application.now()
     session.add(
         PickupLinkRow(
             tenant=application.tenant,
-            token_hash=application.hash_secret(_PURPOSE, token),
+            token_hash=_LINKS.hash_of(application, token),
             type_id=type_id,
             number=number,
             channel=kind.value,
@@ -76,8 +71,7 @@ def create_link(
 
 def is_open(session: Session, application: Application, token: str) -> bool:
     """Whether ``token`` can still be used; using it is `redeem_link`."""
-    row = _row(session, application, token)
-    return row is not None and row.used_at is None and row.expires_at > application.now()
+    return _LINKS.is_open(session, application, token)
 
 
 def redeem_link(session: Session, application: Application, token: str) -> PassKey | None:
@@ -85,33 +79,13 @@ def redeem_link(session: Session, application: Application, token: str) -> PassK
 
     None for a link that is unknown, used or too old; nothing tells these apart.
     """
-    if _TOKEN.fullmatch(token) is None:
-        return None
-    now = application.now()
-    mine = (
-        PickupLinkRow.tenant == application.tenant,
-        PickupLinkRow.token_hash == application.hash_secret(_PURPOSE, token),
-    )
-    used: CursorResult[Any] = session.connection().execute(
-        update(PickupLinkRow)
-        .where(*mine, PickupLinkRow.used_at.is_(None), PickupLinkRow.expires_at > now)
-        .values(used_at=now)
-    )
-    return pass_of(session, application, token) if used.rowcount == 1 else None
+    return _key(_LINKS.use(session, application, token))
 
 
 def pass_of(session: Session, application: Application, token: str) -> PassKey | None:
     """The pass that the link is or was for, however old, as long as it is stored."""
-    row = _row(session, application, token)
+    return _key(_LINKS.find(session, application, token))
+
+
+def _key(row: PickupLinkRow | None) -> PassKey | None:
     return PassKey(row.type_id, row.number, Channel(row.channel)) if row is not None else None
-
-
-def _row(session: Session, application: Application, token: str) -> PickupLinkRow | None:
-    if _TOKEN.fullmatch(token) is None:
-        return None
-    return session.scalar(
-        select(PickupLinkRow).where(
-            PickupLinkRow.tenant == application.tenant,
-            PickupLinkRow.token_hash == application.hash_secret(_PURPOSE, token),
-        )
-    )

@@ -8,8 +8,6 @@ then. Lax keeps it off every POST from elsewhere; the forms' tokens and `issuer.
 from __future__ import annotations
 
 import hmac
-import re
-import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,14 +19,13 @@ from issuer import audit
 from issuer.application import Application
 from issuer.audit import AuditEvent
 from issuer.models_access import VisitRow
+from issuer.one_time_links import is_token, new_token
 from issuer.pickup.links import Channel, PassKey
 from issuer.register import subject
 
 LIFETIME: Final = timedelta(minutes=30)
 ACTOR: Final = "holder"
 
-_TOKEN_BYTES: Final = 16
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 _PURPOSE: Final = "visit"
 
 
@@ -58,7 +55,7 @@ class Visit:
 
 def start_visit(session: Session, application: Application, key: PassKey) -> Visit:
     """Begin a visit, in the caller's writing transaction, with an entry in the audit trail."""
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    token = new_token()
     now = application.now()
     row = VisitRow(
         tenant=application.tenant,
@@ -77,7 +74,7 @@ def start_visit(session: Session, application: Application, key: PassKey) -> Vis
 
 def find_visit(session: Session, application: Application, token: str | None) -> Visit | None:
     """The visit that a cookie stands for; None if there is none or it is over."""
-    if token is None or _TOKEN.fullmatch(token) is None:
+    if token is None or not is_token(token):
         return None
     row = session.get(VisitRow, (application.tenant, application.hash_secret(_PURPOSE, token)))
     if row is None or row.expires_at <= application.now():
