@@ -17,11 +17,12 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.models_access import PickupLinkRow
 from issuer.models_cases import CaseLinkRow
+from issuer.models_staff import StaffLinkRow
 
 _TOKEN_BYTES: Final = 16
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22}")
 
-LinkRow = TypeVar("LinkRow", PickupLinkRow, CaseLinkRow)
+LinkRow = TypeVar("LinkRow", PickupLinkRow, CaseLinkRow, StaffLinkRow)
 
 
 def new_token() -> str:
@@ -54,8 +55,14 @@ class OneTimeLinks(Generic[LinkRow]):
 
     def is_open(self, session: Session, application: Application, token: str) -> bool:
         """Whether the link can still be used; using it is `use`."""
+        return self.opened(session, application, token) is not None
+
+    def opened(self, session: Session, application: Application, token: str) -> LinkRow | None:
+        """The row of a link that can still be used."""
         row = self.find(session, application, token)
-        return row is not None and row.used_at is None and row.expires_at > application.now()
+        if row is None or row.used_at is not None or row.expires_at <= application.now():
+            return None
+        return row
 
     def use(self, session: Session, application: Application, token: str) -> LinkRow | None:
         """Use the link up, in a writing transaction: of two calls at the same time one gets its row.

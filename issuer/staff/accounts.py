@@ -12,9 +12,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from issuer import audit
@@ -22,6 +22,7 @@ from issuer.application import Application
 from issuer.audit import AuditEvent, Fact
 from issuer.errors import IssuerRefusal
 from issuer.models_staff import StaffAccountRow, StaffLinkRow, StaffSessionRow
+from issuer.one_time_links import OneTimeLinks, new_token
 from issuer.staff.permissions import Role
 
 LINK_LIFETIME: Final = timedelta(hours=24)
@@ -29,9 +30,8 @@ LINK_PATH: Final = "/office/welcome/"
 LONGEST_LOGIN: Final = 100
 LONGEST_NAME: Final = 100
 
-_TOKEN_BYTES: Final = 16
-_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{22}")
-_LINK_PURPOSE: Final = "staff-link"
+_ID_BYTES: Final = 16
+_LINKS: Final = OneTimeLinks(StaffLinkRow, "staff-link")
 _LOGIN: Final = re.compile(r"[^\W_][\w.+@-]*")
 
 
@@ -86,7 +86,7 @@ def add_account(
         raise IssuerRefusal("STAFF_LOGIN_TAKEN", login=name)
     row = StaffAccountRow(
         tenant=application.tenant,
-        id=secrets.token_urlsafe(_TOKEN_BYTES),
+        id=secrets.token_urlsafe(_ID_BYTES),
         login=name,
         display_name=_checked_name(display_name),
         roles=_checked_roles(roles),
@@ -218,12 +218,12 @@ def reset(session: Session, application: Application, account_id: str, *, actor:
 
 def new_link(session: Session, application: Application, account_id: str) -> str:
     """The whole URL of a one-time link, good for a day: a secret."""
-    token = secrets.token_urlsafe(_TOKEN_BYTES)
+    token = new_token()
     now = application.now()
     session.add(
         StaffLinkRow(
             tenant=application.tenant,
-            token_hash=application.hash_secret(_LINK_PURPOSE, token),
+            token_hash=_LINKS.hash_of(application, token),
             account_id=account_id,
             created_at=now,
             expires_at=now + LINK_LIFETIME,
@@ -236,14 +236,8 @@ def new_link(session: Session, application: Application, account_id: str) -> str
 
 def account_of_link(session: Session, application: Application, token: str) -> StaffAccountRow | None:
     """Whose link ``token`` is, as long as it can be used."""
-    if _TOKEN.fullmatch(token) is None:
-        return None
-    row = session.get(
-        StaffLinkRow,
-        (application.tenant, application.hash_secret(_LINK_PURPOSE, token)),
-        populate_existing=True,
-    )
-    if row is None or row.used_at is not None or row.expires_at <= application.now():
+    row = _LINKS.opened(session, application, token)
+    if row is None:
         return None
     account = account_of(session, application, row.account_id)
     return account if account.state == State.INVITED.value else None
@@ -254,16 +248,7 @@ def use_link(session: Session, application: Application, token: str) -> StaffAcc
     account = account_of_link(session, application, token)
     if account is None:
         return None
-    used: CursorResult[Any] = session.connection().execute(
-        update(StaffLinkRow)
-        .where(
-            StaffLinkRow.tenant == application.tenant,
-            StaffLinkRow.token_hash == application.hash_secret(_LINK_PURPOSE, token),
-            StaffLinkRow.used_at.is_(None),
-        )
-        .values(used_at=application.now())
-    )
-    return account if used.rowcount == 1 else None
+    return account if _LINKS.use(session, application, token) is not None else None
 
 
 def end_sessions(session: Session, application: Application, account_id: str, *, keep: str = "") -> None:
