@@ -9,12 +9,13 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.cases import issue
 from issuer.cases.states import CaseState
-from issuer.cases.store import Case, CaseActor, find
+from issuer.cases.store import Case, CaseActor, applicant, find
 from issuer.errors import IssuerRefusal
 from issuer.models_payments import PaymentRow
 from issuer.payments.listeners import Listener, register
 from issuer.payments.service import Purchase, begin
 from keys.errors import KeyRefusal, Refusal
+from keys.texts import LANGUAGES, texts
 
 KIND: Final = "case"
 CHARGED_BACK: Final = "PAYMENT_CHARGED_BACK"
@@ -30,9 +31,10 @@ def begin_for_case(session: Session, application: Application, case: Case, *, ac
     """
     if case.state is not CaseState.AWAITING_PAYMENT or not case.fee_cents:
         raise IssuerRefusal("CASE_STEP", step="pay", state=case.state.value)
-    purchase = Purchase(
-        KIND, case.id, case.fee_cents, case.number, f"Bewohnerparkausweis, Fall {case.number}"
-    )
+    person = applicant(session, application.tenant, case.id)
+    say = texts("issuer", person.language if person is not None else LANGUAGES[0])
+    shown = say("PAYMENT_SHOWN_CASE", number=case.number)
+    purchase = Purchase(KIND, case.id, case.fee_cents, case.number, shown)
     return begin(session, application, purchase, actor=actor)
 
 

@@ -12,10 +12,12 @@ from issuer.application import Application
 from issuer.approval import approve
 from issuer.errors import RegisterRefusal
 from issuer.lifecycle import Actor
+from issuer.models import HolderRow
 from issuer.models_payments import PaymentRow
 from issuer.payments.listeners import Listener, register
 from issuer.payments.service import Purchase, begin
 from issuer.register import subject
+from keys.texts import LANGUAGES, texts
 from passes.model import PassStatus
 from passes.pass_types import PassType
 from passes.periods import berlin_day
@@ -56,9 +58,10 @@ def begin_for_pass(
     if row.period_last < berlin_day(application.now()):
         raise RegisterRefusal("PASS_ENDED", number=number, last=row.period_last.isoformat())
     named = _OTHER_CHARACTERS.sub("-", number)
-    purchase = Purchase(
-        KIND, reference(pass_type.id, number), amount_cents, named[:_LONGEST_PURPOSE], f"Ausweis {named}"
-    )
+    person = session.get(HolderRow, (application.tenant, row.holder_ref))
+    say = texts("issuer", person.language if person is not None else LANGUAGES[0])
+    shown = say("PAYMENT_SHOWN_PASS", number=named)
+    purchase = Purchase(KIND, reference(pass_type.id, number), amount_cents, named[:_LONGEST_PURPOSE], shown)
     return begin(session, application, purchase, actor=actor)
 
 
