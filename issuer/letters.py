@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import secrets
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,11 +25,14 @@ import typst
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from issuer import audit
+from issuer.audit import AuditEvent
 from issuer.errors import IssuerRefusal
 from issuer.files import write_atomically
 from issuer.holders import holder_of
 from issuer.models import HolderRow, PassRow
 from issuer.models_delivery import LetterRow
+from issuer.register import subject
 from issuer.status_allocation import chunks
 from keys.errors import Refusal
 from keys.texts import texts
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
 CODE_PATH: Final = "/p/code"
 _FILE: Final = re.compile(r"(?P<id>[0-9a-f]{32})\.pdf")
 _STANDARDS: Final[list[typst.PDFStandard]] = ["a-2a", "ua-1"]
+# The compiler is one for the process and no thread's own.
+_setting = threading.Lock()
 _log = logging.getLogger("stadtpass.letters")
 _Due = tuple[LetterRow, PassRow, HolderRow]
 
@@ -194,6 +200,31 @@ def ids_in(folder: Path) -> list[str]:
         return sorted(one["id"] for one in found if one is not None)
 
 
+def pickup_letter(application: Application, type_id: str, number: str, *, actor: str) -> bytes:
+    """The letter with a new code for one pass, to be handed over at once; what its codes of before open ends here.
+
+    Raises IssuerRefusal LETTER_NO_ADDRESS where the register has none, PassRefusal PDF_LETTERS, TYPE_UNKNOWN.
+    """
+    from issuer.pickup.codes import draw_code, grouped, keep_code  # noqa: PLC0415
+
+    code, now = draw_code(), application.now()
+    with application.reading() as session:
+        there = session.get(PassRow, (application.tenant, type_id, number))
+        holder = session.get(HolderRow, (application.tenant, there.holder_ref)) if there is not None else None
+        settings = application.settings(session)
+    if there is None or holder is None or not _has_address(holder):
+        raise IssuerRefusal("LETTER_NO_ADDRESS", number=number)
+    document = _document(
+        application.pass_types[type_id], "pickup", there, holder, settings, grouped(code), now
+    )
+    made = rendered(document, number, now)
+    with application.writing() as session:
+        keep_code(session, application, type_id, number, code)
+        event = AuditEvent("letter-code", subject(type_id, number))
+        audit.append(session, application.tenant, [event], now, actor)
+    return made
+
+
 def _open_rows(session: Session, tenant: str) -> list[tuple[LetterRow, PassRow | None, HolderRow | None]]:
     rows = session.execute(
         select(LetterRow, PassRow, HolderRow)
@@ -240,8 +271,8 @@ def _print_pass(application: Application, settings: Settings, of_pass: Sequence[
     try:
         pass_type = application.pass_types[type_id]
         for row, there, holder in of_pass:
-            data = _document(pass_type, row, there, holder, settings, grouped(code), now)
-            made[out / f"{row.id}.pdf"] = _rendered(data, number, now)
+            data = _document(pass_type, row.kind, there, holder, settings, grouped(code), now)
+            made[out / f"{row.id}.pdf"] = rendered(data, number, now)
     except Refusal as fault:
         raise _FaultyError(fault, type(fault).__name__) from fault
     except Exception as fault:
@@ -262,7 +293,7 @@ def _print_pass(application: Application, settings: Settings, of_pass: Sequence[
 
 def _document(
     pass_type: PassType,
-    row: LetterRow,
+    kind: str,
     there: PassRow,
     holder: HolderRow,
     settings: Settings,
@@ -275,8 +306,8 @@ def _document(
     language = texts("issuer", person.language).language
     say, words, common = texts("issuer", language), pass_type.words(language), texts("passes", language)
     last, today = day_text(there.period_last, language), day_text(berlin_day(at), language)
-    known = {"name": words.name, "number": row.number, "last": last}
-    kind = row.kind.upper()
+    known = {"name": words.name, "number": there.number, "last": last}
+    kind = kind.upper()
     subject = say(f"LETTER_{kind}_SUBJECT", **known)
     page = settings.base_url + CODE_PATH
     return {
@@ -295,7 +326,7 @@ def _document(
             "office": words.description,
             "test": common("TEST"),
             "info": [
-                {"label": words.labels.get("number", common("PDF_NUMBER")), "text": row.number},
+                {"label": words.labels.get("number", common("PDF_NUMBER")), "text": there.number},
                 {"label": common("PDF_DATE"), "text": today},
             ],
             "subject": subject,
@@ -333,7 +364,13 @@ def _compiler() -> typst.Compiler:
     )
 
 
-def _rendered(data: dict[str, Any], number: str, at: datetime) -> bytes:
+def rendered(data: dict[str, Any], number: str, at: datetime) -> bytes:
+    """A letter about ``number`` as PDF, made at the aware time ``at``. Raises PassRefusal PDF_LETTERS."""
+    with _setting:
+        return _set(data, number, at)
+
+
+def _set(data: dict[str, Any], number: str, at: datetime) -> bytes:
     try:
         made = _compiler().compile(
             format="pdf",

@@ -241,13 +241,16 @@ def running(session: Session, key: tuple[str, str, str], at: datetime) -> tuple[
 
 
 def _standing(session: Session, row: PassRow) -> Sequence[RevisionRow]:
-    """The revisions whose seals are not superseded: the current one, and the one before a renewal."""
+    """The revisions whose seals still say what the pass says: the current one, and the one before a renewal.
+
+    A seal that was revoked says so for ever, also when the right was given back with another one.
+    """
     return session.scalars(
         select(RevisionRow).where(
             RevisionRow.tenant == row.tenant,
             RevisionRow.type_id == row.type_id,
             RevisionRow.number == row.number,
-            RevisionRow.status_value != int(Status.SUPERSEDED),
+            RevisionRow.status_value.not_in((int(Status.SUPERSEDED), int(Status.INVALID))),
         )
     ).all()
 

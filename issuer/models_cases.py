@@ -46,6 +46,8 @@ class CaseRow(Base):
         UniqueConstraint("tenant", "number"),
         CheckConstraint("fee_cents IS NULL OR fee_cents >= 0", name="fee"),
         Index(None, "tenant", "state", "deadline"),
+        # The work list: the oldest of a state first.
+        Index(None, "tenant", "state", "state_since", "id"),
         Index(None, "tenant", "type_id", "pass_number"),
         # Whatever two browsers do at the same time.
         Index(

@@ -127,7 +127,8 @@ def _replay(run: _Run, revoked: Sequence[LoggedRevocation]) -> None:
             if one.kid is not None:
                 _revoke_key(run, one.kid)
             else:
-                _revoke_pass(run, one.type_id, one.number)
+                if not _is_known(run, one.place):
+                    _revoke_pass(run, one.type_id, one.number)
                 if one.place is not None:
                     _withdraw(run, one.place, Status.INVALID, one.type_id)
         except Refusal as refusal:
@@ -163,6 +164,12 @@ def _revoke_pass(run: _Run, type_id: str, number: str) -> None:
     ):
         one.status_value = int(Status.INVALID)
     run.session.flush()
+
+
+def _is_known(run: _Run, place: tuple[int, int] | None) -> bool:
+    """Whether the register knows that this seal was revoked: then also whether the right was given back."""
+    revision = _revision_at(run, place) if place is not None else None
+    return revision is not None and revision.status_value == Status.INVALID
 
 
 def _withdraw(run: _Run, place: tuple[int, int], value: Status, type_id: str) -> None:
@@ -260,7 +267,7 @@ def _take_over_place(run: _Run, place: tuple[int, int], value: Status) -> None:
         _withdraw(run, place, value, "")
         return
     current, stood = revision.superseded_at is None, revision.status_value != Status.SUPERSEDED
-    if value is Status.INVALID and stood:
+    if value is Status.INVALID and stood and not _is_known(run, place):
         # All standing seals of a pass say the same, so this one tells of the pass.
         _revoke_pass(run, row.type_id, row.number)
     elif value is Status.SUSPENDED and stood and row.status == PassStatus.ACTIVE:

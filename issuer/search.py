@@ -12,7 +12,7 @@ from datetime import date
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Select, and_, exists, false, or_, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from issuer.models import HolderRow, PassRow, PassTermRow
 from issuer.search_terms import PLATE, ZONE
@@ -67,7 +67,7 @@ def passes_like(session: Session, tenant: str, query: PassQuery) -> Select[Any]:
 
 def _text(session: Session, tenant: str, query: PassQuery) -> ColumnElement[bool]:
     text = query.text.strip()[:LONGEST]
-    if keys := _plate_keys(text):
+    if keys := plate_keys(text):
         return or_(_number(text), _with_plate(session, tenant, keys))
     # With a digit and in one piece it is the number of something, not somebody's name.
     is_number = " " not in text and any(character.isdecimal() for character in text)
@@ -87,7 +87,7 @@ def _begins(column: Any, start: str) -> ColumnElement[bool]:
     return found
 
 
-def _plate_keys(text: str) -> list[str]:
+def plate_keys(text: str) -> list[str]:
     """The compare keys of what ``text`` can be read as; typed without E or H, those with one count as well."""
     try:
         plates: tuple[Plate, ...] = (Plate.parse(text),)
@@ -99,17 +99,23 @@ def _plate_keys(text: str) -> list[str]:
 
 
 def _named(tenant: str, text: str) -> ColumnElement[bool] | None:
-    words = [sorted(search_keys(word)) for word in text.replace("-", " ").split()[:_MOST_WORDS]]
-    if not any(words):
+    condition = name_condition(HolderRow.search_keys, text)
+    if condition is None:
         return None
-    conditions = [or_(*map(_has_word, keys)) for keys in words if keys]
-    people = select(HolderRow.ref).where(HolderRow.tenant == tenant, and_(*conditions))
+    people = select(HolderRow.ref).where(HolderRow.tenant == tenant, condition)
     return PassRow.holder_ref.in_(people)
 
 
-def _has_word(start: str) -> ColumnElement[bool]:
+def name_condition(keys: InstrumentedAttribute[str], text: str) -> ColumnElement[bool] | None:
+    """Whether the name with the spellings ``keys`` has words that begin as those of ``text``; None for no word."""
+    words = [sorted(search_keys(word)) for word in text.replace("-", " ").split()[:_MOST_WORDS]]
+    if not any(words):
+        return None
+    return and_(*(or_(*(_has_word(keys, one) for one in spellings)) for spellings in words if spellings))
+
+
+def _has_word(keys: InstrumentedAttribute[str], start: str) -> ColumnElement[bool]:
     """A word of the name begins with ``start``, which has letters, digits and spaces only: nothing is a wildcard."""
-    keys = HolderRow.search_keys
     # The first condition is the only one that most holders are compared with.
     return and_(
         keys.like(f"%{start}%"),

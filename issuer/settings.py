@@ -7,6 +7,7 @@ import re
 import secrets
 import unicodedata
 from datetime import datetime, timedelta
+from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Final
 
@@ -23,7 +24,7 @@ _KEY_BYTES = 32
 
 # Settings of version 0.1.0 that had no effect; a register may still hold them.
 _NO_LONGER_READ = ("clock_tolerance_seconds",)
-_LONGEST = {"city_name": 200, "contact": 500}
+_LONGEST = {"city_name": 200, "contact": 500, "authority": 300, "court": 300}
 _FORMS = {
     "apple_pass_type_identifier": (
         re.compile(r"pass(?:\.[A-Za-z0-9-]{1,63}){1,8}"),
@@ -48,6 +49,13 @@ _LOCAL_URL = re.compile(rf"https?://(?:localhost|127\.0\.0\.1|\[::1\]){_PATH}")
 _Hours = Annotated[int, msgspec.Meta(ge=1, le=24 * 400)]
 
 
+class LegalRemedy(StrEnum):
+    """How a decision of the city is contested: by objection (Widerspruch) to itself, or in court at once (Klage)."""
+
+    OBJECTION = "objection"
+    ACTION = "action"
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings with their defaults; a tenant stores those it has chosen."""
 
@@ -55,6 +63,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     display_mode: DisplayMode = DisplayMode.PAPER_REQUIRED
     base_url: str = "https://example.org"
     contact: str = ""
+    # Letters of the permit office: who decides, with its address; how a decision is contested, and where.
+    authority: str = ""
+    legal_remedy: LegalRemedy = LegalRemedy.OBJECTION
+    court: str = ""
     # Where the nightly run writes to when a certificate or key ends soon; empty for nowhere but the log.
     operator_mail: str = ""
     test: bool = False

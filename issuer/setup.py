@@ -34,6 +34,7 @@ _DEMO_SETTINGS = Settings(
     city_name="Musterstadt",
     base_url="https://stadtpass.example",
     contact="Stadt Musterstadt, Bürgerservice, Rathausplatz 1, 40000 Musterstadt, pass@stadtpass.example",
+    authority="Stadt Musterstadt, Ordnungsamt, Rathausplatz 1, 40000 Musterstadt",
     test=True,
     apple_pass_type_identifier=_DEMO_PASS_TYPE,
     apple_team_identifier=_DEMO_TEAM,

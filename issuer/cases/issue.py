@@ -36,6 +36,7 @@ from passes.periods import Period, berlin_day
 # The number under which a case is tried out before there is one.
 _TRIAL: Final = "A-0000-000000"
 _CHARGED_BACK: Final = "payment charged back"
+_SETTLED: Final = "payment settled"
 
 
 def check(session: Session, application: Application, case: Case, person: Holder) -> None:
@@ -95,6 +96,23 @@ def charged_back(session: Session, application: Application, case_id: str, actor
             lifecycle.suspend(session, application.tenant, row.type_id, row.pass_number, actor=reason)
         except IssuerRefusal as refusal:
             if refusal.code not in ("PASS_SUSPENDED", "PASS_REVOKED", "PASS_ENDED"):
+                raise
+    return case_of(row)
+
+
+def settle(session: Session, application: Application, case_id: str, actor: CaseActor) -> Case:
+    """What was called back is here again: the pass that was suspended for it holds again, in a writing transaction.
+
+    A pass that was ended meanwhile stays as it is. Raises IssuerRefusal CASE_UNKNOWN, CASE_MOVED, CASE_STEP.
+    """
+    row = take(session, application.tenant, case_id, actor.version)
+    move(session, row, CaseStep.SETTLE, actor)
+    if row.pass_number is not None:
+        reason = Actor(actor.name, actor.at, _SETTLED)
+        try:
+            lifecycle.resume(session, application.tenant, row.type_id, row.pass_number, actor=reason)
+        except IssuerRefusal as refusal:
+            if refusal.code not in ("PASS_NOT_SUSPENDED", "PASS_REVOKED", "PASS_ENDED"):
                 raise
     return case_of(row)
 

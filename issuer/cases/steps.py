@@ -22,6 +22,7 @@ from issuer.cases.store import (
     applicant,
     case_of,
     move,
+    note,
     person_key,
     save_applicant,
     save_facts,
@@ -199,6 +200,7 @@ def accept_evidence(
     row.checks = [one | {"accepted": evidence_type} if one is named[0] else one for one in row.checks]
     row.version += 1
     session.flush()
+    note(session, row, actor, "case_accept_evidence", {"check": check, "evidence": evidence_type})
     return case_of(row)
 
 

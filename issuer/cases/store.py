@@ -270,6 +270,11 @@ def _next_number(session: Session, tenant: str, at: datetime) -> str:
     return f"A-{year}-{row.last_value:06d}"
 
 
+def note(session: Session, row: CaseRow, actor: CaseActor, action: str, facts: dict[str, Fact]) -> None:
+    """An entry in the audit trail about a case that was taken, for what is no step: nothing personal."""
+    _note(session, row, actor, action, None, facts)
+
+
 def _note(
     session: Session,
     row: CaseRow,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from litestar import Response, get
@@ -12,16 +12,19 @@ from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.audit import AuditEntry
+from issuer.console.case_words import actor_label, staff_names
 from issuer.console.desk import Desk, desk_of
 from issuer.console.moments import moment
+from issuer.console.pass_steps import STEPS, offered
 from issuer.errors import IssuerRefusal
 from issuer.models import HolderRow, PassRow
+from issuer.models_cases import CaseRow
 from issuer.pass_view import show
 from issuer.pickup.standing import Standing, standing_at, standing_of
 from issuer.register import subject
 from issuer.search import LONGEST, PassQuery, passes_like
 from issuer.staff.accesses import Kind
-from issuer.staff.accounts import accounts, staff_actor
+from issuer.staff.permissions import Role
 from issuer.web.reader import AnyRequest
 from keys.texts import Texts
 from passes.display import day_text, shown_fields
@@ -66,6 +69,7 @@ def show_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str]
     """One pass: what it says, whose it is, its revisions and its history."""
     desk = desk_of(request)
     application, say, language = desk.application, desk.reader.say, desk.reader.language
+    done = request.query_params.get("done", "")
     try:
         pass_type = application.pass_types[type_id]
     except PassRefusal:
@@ -78,7 +82,8 @@ def show_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str]
         row = session.get(PassRow, (application.tenant, type_id, number))
         holder = session.get(HolderRow, (application.tenant, row.holder_ref)) if row is not None else None
         city = application.settings(session).city(application.tenant)
-        names = _staff_names(session, application)
+        names = staff_names(session, application)
+        cases = _cases_about(session, application, type_id, number)
     desk.note_access(subject(type_id, number))
     fields = shown_fields(pass_type, view.content, city, language)
     hidden = {*_SENTENCES, *(("zone_code",) if "zone" in fields else ())}
@@ -86,6 +91,13 @@ def show_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str]
     return desk.under(_CRUMB).page(
         "pass.html",
         number=number,
+        path=f"/office/passes/{type_id}/{number}",
+        done=say(f"DESK_DONE_{done.upper()}") if done in (*STEPS, "reinstate") else "",
+        steps=[(name, say(f"DESK_PASS_{name.upper()}")) for name in offered(view.content.status)],
+        is_running=view.content.status is PassStatus.ACTIVE,
+        may_reinstate=view.content.status is PassStatus.REVOKED and Role.SUPERVISOR in desk.staff.roles,
+        is_revoked=view.content.status is PassStatus.REVOKED,
+        cases=cases,
         type_name=pass_type.words(language).name,
         standing=say(f"PICKUP_STANDING_{standing.name}"),
         standing_kind=_KINDS.get(standing, "danger"),
@@ -100,7 +112,7 @@ def show_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str]
             }
             for one in view.revisions
         ],
-        history=_history(view.history, say, pass_type, names),
+        history=pass_history(view.history, say, pass_type, names),
     )
 
 
@@ -160,12 +172,22 @@ def _holder_facts(holder: HolderRow | None, say: Texts) -> list[tuple[str, str]]
     return [(label, text) for label, text in facts if text]
 
 
-def _staff_names(session: Session, application: Application) -> dict[str, str]:
-    return {staff_actor(row.id): row.display_name for row in accounts(session, application)}
+def _cases_about(
+    session: Session, application: Application, type_id: str, number: str
+) -> list[tuple[str, str]]:
+    """The cases that became this pass or changed it, newest first: number and path."""
+    rows = session.execute(
+        select(CaseRow.number, CaseRow.id)
+        .where(
+            CaseRow.tenant == application.tenant, CaseRow.type_id == type_id, CaseRow.pass_number == number
+        )
+        .order_by(CaseRow.created_at.desc(), CaseRow.id)
+    )
+    return [(one, f"/office/cases/{case_id}") for one, case_id in rows]
 
 
-def _history(
-    entries: Sequence[AuditEntry], say: Texts, pass_type: PassType, names: dict[str, str]
+def pass_history(
+    entries: Sequence[AuditEntry], say: Texts, pass_type: PassType, names: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """The pass's entries in the audit trail, newest first, in words."""
     labels = pass_type.words(say.language).labels
@@ -183,18 +205,12 @@ def _history(
         lines.append(
             {
                 "at": moment(entry.at, say.language),
-                "by": _actor(entry.actor, say, names),
+                "by": actor_label(entry.actor, say, names),
                 "text": say(code if code in say else "PICKUP_ACTION_OTHER"),
                 "details": details,
             }
         )
     return lines
-
-
-def _actor(actor: str, say: Texts, names: dict[str, str]) -> str:
-    if actor in names:
-        return names[actor]
-    return say("OFFICE_BY_HOLDER") if actor == "holder" else actor
 
 
 def _words(value: object) -> str:

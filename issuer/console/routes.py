@@ -9,7 +9,23 @@ from litestar.exceptions import HTTPException
 from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler
 
-from issuer.console import accesses, accounts, entry, first_visit, own_account, passes, provider, start
+from issuer.console import (
+    accesses,
+    accounts,
+    case,
+    case_files,
+    cases,
+    counter,
+    decisions,
+    entry,
+    first_visit,
+    histories,
+    own_account,
+    pass_steps,
+    passes,
+    provider,
+    start,
+)
 from issuer.console.desk import ForeignForm, NotAllowed, NotLoggedIn, desk_of, guard, wanted_path
 from issuer.staff.permissions import PREFIX, Stage, check_routes
 from issuer.web import problems
@@ -91,7 +107,14 @@ HANDLERS: list[ControllerRouterHandler] = [
             *provider.HANDLERS,
             *own_account.HANDLERS,
             *start.HANDLERS,
+            *cases.HANDLERS,
+            *case.HANDLERS,
+            *decisions.HANDLERS,
+            *case_files.HANDLERS,
+            *counter.HANDLERS,
             *passes.HANDLERS,
+            *pass_steps.HANDLERS,
+            *histories.HANDLERS,
             *accesses.HANDLERS,
             *accounts.HANDLERS,
         ],

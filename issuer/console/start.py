@@ -9,10 +9,12 @@ from typing import Any, Final
 from litestar import Response, get
 from sqlalchemy.orm import Session
 
+from issuer.cases.search import work
 from issuer.console.desk import Desk, desk_of
 from issuer.staff.accounts import State, accounts
 from issuer.staff.permissions import Role
 from issuer.web.reader import AnyRequest
+from passes.periods import berlin_day
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +43,16 @@ def _invited(desk: Desk, session: Session) -> dict[str, object]:
     }
 
 
+def _cases(desk: Desk, session: Session) -> dict[str, object]:
+    found = work(session, desk.application.tenant, berlin_day(desk.application.now()))
+    return {"waiting": found.waiting, "second": found.second_looks, "overdue": found.overdue}
+
+
 SLOTS: list[Slot] = [
+    Slot("OFFICE_SLOT_CASES", "/office/cases", frozenset({Role.CLERK, Role.SUPERVISOR}), _cases),
+    Slot("OFFICE_SLOT_COUNTER", "/office/counter", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
     Slot("OFFICE_SLOT_PASSES", "/office/passes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
+    Slot("OFFICE_SLOT_HISTORIES", "/office/histories", frozenset({Role.AUDITOR}), _always),
     Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),
     Slot("OFFICE_SLOT_ACCOUNTS", "/office/accounts", frozenset({Role.ADMIN}), _invited),
 ]

@@ -43,6 +43,7 @@ from issuer.models_delivery import (
     ReminderRow,
     WebhookDeliveryRow,
 )
+from issuer.models_desk import CaseLetterRow
 from issuer.models_payments import PaymentRow
 from issuer.models_staff import CaseAccessRow, StaffLinkRow, StaffSessionRow
 from issuer.nightly import removals
@@ -173,7 +174,7 @@ def _sent_before(application: Application, *times: Any, days: int) -> Sequence[C
 
 
 def _of_cases_ended(
-    table: type[CaseApplicantRow] | type[CaseEvidenceRow], since: datetime
+    table: type[CaseApplicantRow] | type[CaseEvidenceRow] | type[CaseLetterRow], since: datetime
 ) -> ColumnElement[bool]:
     """What hangs on a case that ended before ``since``."""
     return exists().where(
@@ -271,6 +272,12 @@ FIRST: Final[tuple[Rule, ...]] = (
         "case_evidence",
         CaseEvidenceRow,
         lambda one: (_of_cases_ended(CaseEvidenceRow, _before(one, days=one.config.retention.evidence)),),
+    ),
+    # Their words may name a person.
+    Rule(
+        "case_letters",
+        CaseLetterRow,
+        lambda one: (_of_cases_ended(CaseLetterRow, _before(one, days=one.config.retention.applicants)),),
     ),
     Rule(
         "case_applicants",

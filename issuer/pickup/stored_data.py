@@ -30,6 +30,7 @@ from issuer.models_delivery import (
     WalletPassRow,
     WebhookDeliveryRow,
 )
+from issuer.models_desk import CaseLetterRow
 from issuer.payments.service import payments_of
 from issuer.pickup.visits import ACTOR
 from issuer.register import subject
@@ -106,6 +107,11 @@ def _cases(session: Session, tenant: str, type_id: str, number: str) -> list[Rec
     for row in rows:
         documents = session.scalars(select(CaseEvidenceRow).filter_by(tenant=tenant, case_id=row.id))
         asked = session.get(CaseApplicantRow, (tenant, row.id))
+        letters = session.scalars(
+            select(CaseLetterRow)
+            .filter_by(tenant=tenant, case_id=row.id)
+            .order_by(CaseLetterRow.made_at, CaseLetterRow.id)
+        )
         cases.append(
             _plain(row)
             | {
@@ -113,6 +119,10 @@ def _cases(session: Session, tenant: str, type_id: str, number: str) -> list[Rec
                 "evidence": [
                     {"type": one.evidence_type, "size": one.size, "added_at": _value(one.added_at)}
                     for one in documents
+                ],
+                "letters": [
+                    {"kind": one.kind, "codes": one.codes, "text": one.body, "made_at": _value(one.made_at)}
+                    for one in letters
                 ],
                 "history": [_entry(one) for one in audit.history(session, tenant, f"case/{row.number}")],
             }

@@ -24,10 +24,12 @@ LONGEST_SUBJECT: Final = 120
 
 
 class Kind(StrEnum):
-    """What was seen: everything about the subject, or its line in a list that names people."""
+    """What was seen: everything about the subject, its line in a list that names people, or a document."""
 
     OPENED = "opened"
     LISTED = "listed"
+    # A document that proves something.
+    EVIDENCE = "evidence"
 
 
 @dataclass(frozen=True, slots=True)

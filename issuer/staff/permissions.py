@@ -55,6 +55,8 @@ def _roles(*roles: Role, menu: str = "") -> Permission:
     return Permission(roles=frozenset(roles), menu=menu)
 
 
+# Who works on cases and passes.
+_DESK: Final = (Role.CLERK, Role.SUPERVISOR)
 _PUBLIC: Final = Permission(stages=frozenset())
 _CODE: Final = Permission(stages=frozenset({Stage.CODE}))
 _ENROL: Final = Permission(stages=frozenset({Stage.ENROL}))
@@ -81,10 +83,46 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /office/account/factor": _EVERYBODY,
     "POST /office/account/factor": _EVERYBODY,
     "POST /office/account/sessions/end": _EVERYBODY,
+    # Cases.
+    "GET /office/cases": _roles(*_DESK, menu="OFFICE_MENU_CASES"),
+    "GET /office/cases/{case_id}": _roles(*_DESK),
+    "GET /office/cases/{case_id}/evidence/{document_id}": _roles(*_DESK),
+    "GET /office/cases/{case_id}/letters/{letter}": _roles(*_DESK),
+    "POST /office/cases/{case_id}/accept": _roles(*_DESK),
+    "POST /office/cases/{case_id}/approve": _roles(*_DESK),
+    "POST /office/cases/{case_id}/propose": _roles(*_DESK),
+    "GET /office/cases/{case_id}/documents": _roles(*_DESK),
+    "POST /office/cases/{case_id}/documents": _roles(*_DESK),
+    "POST /office/cases/{case_id}/received": _roles(*_DESK),
+    "GET /office/cases/{case_id}/refuse": _roles(*_DESK),
+    "POST /office/cases/{case_id}/refuse": _roles(*_DESK),
+    "POST /office/cases/{case_id}/withdraw": _roles(*_DESK),
+    "POST /office/cases/{case_id}/pay": _roles(*_DESK),
+    "POST /office/cases/{case_id}/settle": _roles(*_DESK),
+    # What two decide, and what takes money or a revocation back: the second is a lead.
+    "POST /office/cases/{case_id}/second/approve": _roles(Role.SUPERVISOR),
+    "POST /office/cases/{case_id}/second/return": _roles(Role.SUPERVISOR),
+    "POST /office/cases/{case_id}/pay/undo": _roles(Role.SUPERVISOR),
+    # The counter.
+    "GET /office/counter": _roles(*_DESK, menu="OFFICE_MENU_COUNTER"),
+    "POST /office/counter": _roles(*_DESK),
+    "GET /office/counter/{case_id}/permit": _roles(*_DESK),
+    "POST /office/counter/{case_id}/permit": _roles(*_DESK),
+    "GET /office/counter/{case_id}/evidence": _roles(*_DESK),
+    "POST /office/counter/{case_id}/evidence": _roles(*_DESK),
+    "GET /office/counter/{case_id}/finish": _roles(*_DESK),
     # Passes.
-    "GET /office/passes": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_PASSES"),
-    "GET /office/passes/{type_id}/{number}": _roles(Role.CLERK, Role.SUPERVISOR),
+    "GET /office/passes": _roles(*_DESK, menu="OFFICE_MENU_PASSES"),
+    "GET /office/passes/{type_id}/{number}": _roles(*_DESK),
+    "GET /office/passes/{type_id}/{number}/print.pdf": _roles(*_DESK),
+    "GET /office/passes/{type_id}/{number}/steps/{step}": _roles(*_DESK),
+    "POST /office/passes/{type_id}/{number}/steps/{step}": _roles(*_DESK),
+    "POST /office/passes/{type_id}/{number}/link": _roles(*_DESK),
+    "POST /office/passes/{type_id}/{number}/letter": _roles(*_DESK),
+    "GET /office/passes/{type_id}/{number}/reinstate": _roles(Role.SUPERVISOR),
+    "POST /office/passes/{type_id}/{number}/reinstate": _roles(Role.SUPERVISOR),
     # Who has looked at what.
+    "GET /office/histories": _roles(Role.AUDITOR, menu="OFFICE_MENU_HISTORIES"),
     "GET /office/accesses": _roles(Role.AUDITOR, menu="OFFICE_MENU_ACCESSES"),
     # Accounts.
     "GET /office/accounts": _roles(Role.ADMIN, menu="OFFICE_MENU_ACCOUNTS"),

@@ -50,6 +50,7 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
             "DEVICE_UNKNOWN",
             "INVITATION_UNKNOWN",
             "STAFF_UNKNOWN",
+            "CASE_UNKNOWN",
         ),
         404,
     ),

@@ -1,0 +1,101 @@
+"""Taking back a wrong revocation, within a bounded time: the same right with a new seal.
+
+A revoked seal stays revoked for ever, in the status list and in the log outside the database: prints of before do not
+hold again. The pass in a wallet keeps its serial and is brought up to date. After a restore of a backup that is older
+than this step the pass is revoked again, and the step has to be taken again: a restore never gives validity.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from issuer import attributes as stored_attributes
+from issuer import audit
+from issuer.audit import AuditEvent
+from issuer.errors import RegisterRefusal
+from issuer.importing.record import status_word
+from issuer.lifecycle import Actor, NextRevision, current_revision, reason_of, supersede
+from issuer.models import PassRow
+from issuer.outgoing import EventName
+from issuer.register import SealFor, WalletIdentity, subject
+from passes.model import PassContent, PassStatus
+from passes.pass_types import PassType
+from passes.periods import berlin_day
+
+# Somebody who was told that their permit has ended has bought another one after that, or has moved.
+LONGEST: Final = timedelta(days=14)
+_RUNNING: Final = (PassStatus.ACTIVE.value, PassStatus.SUSPENDED.value, PassStatus.PENDING_PAYMENT.value)
+
+
+def reinstate(
+    session: Session, tenant: str, pass_type: PassType, number: str, *, seal_for: SealFor, actor: Actor
+) -> PassContent:
+    """Let a revoked pass hold again, in the caller's writing transaction.
+
+    Raises RegisterRefusal REASON_MISSING without a note; NUMBER_UNKNOWN; PASS_NOT_REVOKED; PASS_ENDED after its last
+    day; REINSTATE_LATE when the revocation is older than `LONGEST` or nobody knows when it was; PERMIT_TWICE where
+    the holder has another running pass of the type by now.
+    """
+    note = reason_of(actor)
+    row, current = current_revision(session, tenant, pass_type.id, number)
+    if row.status != PassStatus.REVOKED:
+        raise RegisterRefusal("PASS_NOT_REVOKED", number=number)
+    if row.period_last < berlin_day(actor.at):
+        raise RegisterRefusal("PASS_ENDED", number=number, last=row.period_last.isoformat())
+    revoked = [
+        entry.at
+        for entry in audit.history(session, tenant, subject(pass_type.id, number))
+        if entry.action == "revoke"
+    ]
+    # A pass that came in revoked by a file has no such entry: whoever keeps the file takes that back.
+    if not revoked or actor.at - revoked[-1] > LONGEST:
+        raise RegisterRefusal("REINSTATE_LATE", number=number, days=LONGEST.days)
+    _no_other(session, row)
+    row.status = PassStatus.ACTIVE.value
+    row.record = _as_before(row)
+    event = AuditEvent(
+        "reinstate",
+        subject(pass_type.id, number),
+        {"status": PassStatus.REVOKED.value},
+        {"status": row.status, "revision": current.n + 1},
+        note,
+    )
+    following = NextRevision(
+        stored_attributes.decode(pass_type, current.attributes),
+        event,
+        WalletIdentity(current.serial, current.apple_token),
+        EventName.REISSUED,
+        # Not superseded: revoked, for ever.
+        older_stand=True,
+    )
+    return supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
+
+
+def _no_other(session: Session, row: PassRow) -> None:
+    other = session.scalar(
+        select(PassRow.number)
+        .where(
+            PassRow.tenant == row.tenant,
+            PassRow.type_id == row.type_id,
+            PassRow.holder_ref == row.holder_ref,
+            PassRow.number != row.number,
+            PassRow.status.in_(_RUNNING),
+        )
+        .limit(1)
+    )
+    if other is not None:
+        raise RegisterRefusal("PERMIT_TWICE", number=other)
+
+
+def _as_before(row: PassRow) -> dict[str, object]:
+    """The record without the revocation: what a file is compared with from now on."""
+    known: dict[str, object] = {
+        "status": status_word(PassStatus.ACTIVE),
+        "revoked_on": None,
+        "revocation_reason": None,
+    }
+    return row.record | {name: value for name, value in known.items() if name in row.record}
