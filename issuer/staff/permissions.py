@@ -84,6 +84,12 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     # Passes.
     "GET /office/passes": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_PASSES"),
     "GET /office/passes/{type_id}/{number}": _roles(Role.CLERK, Role.SUPERVISOR),
+    # Statements for the fine office.
+    "GET /office/statements": _roles(
+        Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, menu="OFFICE_MENU_STATEMENTS"
+    ),
+    "POST /office/statements": _roles(Role.CLERK, Role.SUPERVISOR, Role.AUDITOR),
+    "POST /office/statements/file": _roles(Role.CLERK, Role.SUPERVISOR, Role.AUDITOR),
     # Who has looked at what.
     "GET /office/accesses": _roles(Role.AUDITOR, menu="OFFICE_MENU_ACCESSES"),
     # Accounts.
