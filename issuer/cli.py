@@ -34,6 +34,7 @@ _MODULES = (
     "issuer.commands.letters",
     "issuer.commands.payments",
     "issuer.commands.statement",
+    "issuer.commands.data_protection",
 )
 # Which module holds a command, so that a run loads only that one.
 _HOME = {
@@ -62,6 +63,7 @@ _HOME = {
     "letters": "issuer.commands.letters",
     "payments": "issuer.commands.payments",
     "statement": "issuer.commands.statement",
+    "data-protection": "issuer.commands.data_protection",
 }
 
 

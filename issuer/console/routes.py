@@ -12,6 +12,8 @@ from litestar.types import ControllerRouterHandler
 from issuer.console import (
     accesses,
     accounts,
+    audit_trail,
+    data_protection,
     entry,
     first_visit,
     own_account,
@@ -104,6 +106,8 @@ HANDLERS: list[ControllerRouterHandler] = [
             *passes.HANDLERS,
             *statements.HANDLERS,
             *accesses.HANDLERS,
+            *audit_trail.HANDLERS,
+            *data_protection.HANDLERS,
             *accounts.HANDLERS,
         ],
         guards=[guard],

@@ -133,6 +133,11 @@ def count_to_delete(session: Session, application: Application) -> int:
     return session.scalar(select(func.count()).select_from(PassRow).where(*to_delete(application))) or 0
 
 
+def oldest(session: Session, application: Application) -> date | None:
+    """The earliest last day of the passes that `delete_some` has to do with."""
+    return session.scalar(select(func.min(PassRow.period_last)).where(*to_delete(application)))
+
+
 def delete_some(session: Session, application: Application) -> int:
     """Delete up to `CHUNK` passes with everything that hangs on them; says how many."""
     tenant, now = application.tenant, application.now()
