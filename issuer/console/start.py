@@ -9,6 +9,7 @@ from typing import Any, Final
 from litestar import Response, get
 from sqlalchemy.orm import Session
 
+from issuer.accessibility.feedback import count_open
 from issuer.console.desk import Desk, desk_of
 from issuer.staff.accounts import State, accounts
 from issuer.staff.permissions import Role
@@ -41,6 +42,11 @@ def _invited(desk: Desk, session: Session) -> dict[str, object]:
     }
 
 
+def _barriers(desk: Desk, session: Session) -> dict[str, object] | None:
+    waiting = count_open(session, desk.application.tenant)
+    return {"count": waiting} if waiting else None
+
+
 SLOTS: list[Slot] = [
     Slot("OFFICE_SLOT_PASSES", "/office/passes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
     Slot(
@@ -50,6 +56,7 @@ SLOTS: list[Slot] = [
         _always,
     ),
     Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),
+    Slot("OFFICE_SLOT_BARRIERS", "/office/barriers", frozenset({Role.SUPERVISOR, Role.ADMIN}), _barriers),
     Slot("OFFICE_SLOT_ACCOUNTS", "/office/accounts", frozenset({Role.ADMIN}), _invited),
 ]
 

@@ -105,6 +105,9 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     # A seal names a plate: for those who see passes, and for auditors.
     "GET /office/seal": _roles(Role.CLERK, Role.SUPERVISOR, Role.AUDITOR),
     "POST /office/seal": _roles(Role.CLERK, Role.SUPERVISOR, Role.AUDITOR),
+    # What people wrote about barriers.
+    "GET /office/barriers": _roles(Role.SUPERVISOR, Role.ADMIN, menu="OFFICE_MENU_BARRIERS"),
+    "POST /office/barriers/done": _roles(Role.SUPERVISOR, Role.ADMIN),
     # Accounts.
     "GET /office/accounts": _roles(Role.ADMIN, menu="OFFICE_MENU_ACCOUNTS"),
     "GET /office/accounts/new": _roles(Role.ADMIN),

@@ -21,7 +21,7 @@ SQLITE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 # Who may see what, once more and in other words: a change of the table shows here.
 PAGES_OF = {
     Role.CLERK: {"/office", "/office/passes", "/office/statements"},
-    Role.SUPERVISOR: {"/office", "/office/passes", "/office/statements"},
+    Role.SUPERVISOR: {"/office", "/office/passes", "/office/statements", "/office/barriers"},
     Role.LIBRARIAN: {"/office"},
     Role.AUDITOR: {
         "/office",
@@ -30,7 +30,7 @@ PAGES_OF = {
         "/office/audit",
         "/office/data-protection",
     },
-    Role.ADMIN: {"/office", "/office/data-protection", "/office/accounts"},
+    Role.ADMIN: {"/office", "/office/data-protection", "/office/barriers", "/office/accounts"},
 }
 
 
