@@ -33,6 +33,8 @@ _MODULES = (
     "issuer.commands.nightly",
     "issuer.commands.letters",
     "issuer.commands.payments",
+    "issuer.commands.statement",
+    "issuer.commands.data_protection",
 )
 # Which module holds a command, so that a run loads only that one.
 _HOME = {
@@ -60,6 +62,8 @@ _HOME = {
     "nightly": "issuer.commands.nightly",
     "letters": "issuer.commands.letters",
     "payments": "issuer.commands.payments",
+    "statement": "issuer.commands.statement",
+    "data-protection": "issuer.commands.data_protection",
 }
 
 

@@ -42,8 +42,9 @@ def receive(request: Request[Any, Any, Any], body: RawBody) -> Response[bytes]:
     """
     application: Application = request.app.state.application
     with application.reading() as session:
-        issuer_id = application.settings(session).google_issuer_id
-    if not application.config.google.enabled or not issuer_id:
+        settings = application.settings(session)
+        issuer_id = settings.google_issuer_id
+    if not application.config.google.enabled or not settings.google_offered or not issuer_id:
         return _answer(404)
     now = application.now()
     roots = root_keys_of(application).holding(now)

@@ -28,13 +28,16 @@ _LONGEST_WAIT_SECONDS: Final = 8.0
 _FOLLOW_UP_SECONDS: Final = 60.0
 
 
+def is_on(application: Application, session: Session) -> bool:
+    """Whether operator and city have switched Google on. Off, nothing is offered, taken or sent, but what empties
+    the objects that are there.
+    """
+    return application.config.google.enabled and application.settings(session).google_offered
+
+
 def is_offered(application: Application, session: Session) -> bool:
     """Whether passes can be added to Google Wallet: switched on by operator and city, with account and key."""
-    return (
-        application.config.google.enabled
-        and application.settings(session).google_offered
-        and load_account(application, session) is not None
-    )
+    return is_on(application, session) and load_account(application, session) is not None
 
 
 def save_link(application: Application, type_id: str, number: str) -> str:

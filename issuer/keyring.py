@@ -41,9 +41,9 @@ ALL_TYPES = "*"
 DEMO_BACKDATED = timedelta(days=400)
 DEMO_LIFETIME = timedelta(days=3650)
 # Purposes whose keys stand in the trust bundle and must be published before they sign.
-PUBLISHED = (Purpose.ROOT, Purpose.LIST, Purpose.SEAL)
+PUBLISHED = (Purpose.ROOT, Purpose.LIST, Purpose.SEAL, Purpose.STATEMENT)
 # Purposes whose keys are made here; those for Apple and Google come from Apple and Google.
-CREATABLE = (*PUBLISHED, Purpose.PLATE_LIST, Purpose.STATEMENT, Purpose.EUDI)
+CREATABLE = (*PUBLISHED, Purpose.PLATE_LIST, Purpose.EUDI)
 
 
 def key_name(tenant: str, purpose: Purpose, at: datetime) -> str:

@@ -118,6 +118,21 @@ def everything_moved(session: Session, tenant: str, at: datetime) -> int:
     return len(held)
 
 
+def google_switched(session: Session, tenant: str, at: datetime) -> int:
+    """Have every object at Google brought to what is so now, as when the city switches Google off: then to nothing.
+
+    Returns how many that are.
+    """
+    held = session.execute(
+        select(WalletPassRow.serial, WalletPassRow.type_id, WalletPassRow.number).where(
+            WalletPassRow.tenant == tenant, WalletPassRow.google_wanted.is_(True)
+        )
+    ).all()
+    if held:
+        moved(session, tenant, {serial: (type_id, number) for serial, type_id, number in held}, at)
+    return len(held)
+
+
 def enqueue_wallets(session: Session, tenant: str, serials: Sequence[str]) -> None:
     """Queue pushes for those of ``serials`` that a phone has, and patches for those that Google has."""
     for chunk in chunks(serials, CHUNK):

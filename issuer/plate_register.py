@@ -1,7 +1,7 @@
 """Asking the register itself whether a plate has a permit at a moment, for the system that deals with fines.
 
 Unlike the signed plate list, which lives for two days, the register also answers for the past: the revision that was
-in force then, and the status that the audit trail tells. Nothing of the question is kept.
+in force then, and the status and days that the audit trail tells. Nothing of the question is kept.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
@@ -24,8 +24,6 @@ from passes.periods import berlin_day
 from passes.plates import LONGEST, Plate
 from passes.seasons import Season
 from verifier.common import same_zone
-
-_STATUS_ACTIONS: Final = ("revoke", "suspend", "resume")
 
 
 class Finding(StrEnum):
@@ -52,31 +50,58 @@ class PlateFinding:
     others: tuple[Plate, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PermitAt:
+    """A permit that names a plate (its compare key), at a moment: the revision in force then, its status, its
+    days (Europe/Berlin, inclusive), and what that means for the zone that was asked about.
+    """
+
+    row: PassRow
+    revisions: Sequence[RevisionRow]
+    revision: RevisionRow
+    key: str
+    season: Season | None
+    status: PassStatus
+    first: date
+    last: date
+    finding: Finding
+
+
 def find_plate(session: Session, tenant: str, plate: Plate, zone: str | None, at: datetime) -> PlateFinding:
     """What the register says of ``plate`` at the aware time ``at``, in ``zone`` or (None) in any.
 
     A permit counts on all its days in Europe/Berlin, also those before it was entered. A plate that was taken off
     a permit counts until the change.
     """
-    found: dict[str, list[PlateFinding]] = {}
+    return finding_of(plate, permits_at(session, tenant, plate, zone, at))
+
+
+def finding_of(plate: Plate, permits: Sequence[PermitAt]) -> PlateFinding:
+    """What ``permits``, as `permits_at` gives them, say of ``plate``: the best of its own, else of other suffixes."""
+    own = [one for one in permits if one.key == plate.key and one.finding is not Finding.NOT_LISTED]
+    if own:
+        order = list(Finding)
+        best = min(own, key=lambda one: (order.index(one.finding), -one.last.toordinal()))
+        return PlateFinding(best.finding, best.last if best.finding is Finding.VALID else None)
+    others = {one.key for one in permits if one.key != plate.key and one.finding is Finding.VALID}
+    if others:
+        return PlateFinding(Finding.SUFFIX_DIFFERS, others=tuple(map(Plate.from_key, sorted(others))))
+    return PlateFinding(Finding.NOT_LISTED)
+
+
+def permits_at(session: Session, tenant: str, plate: Plate, zone: str | None, at: datetime) -> list[PermitAt]:
+    """Every permit that named ``plate``, with whatever suffix, at the aware time ``at``; by type and number.
+
+    One that had not been paid for then is among them, with `Finding.NOT_LISTED`.
+    """
+    found: list[PermitAt] = []
     for row, revisions in _with_plate(session, tenant, plate, at):
         revision = _in_force(revisions, at)
         for key, season in revision.attributes.get("plates") or ():
             if _same_but_suffix(key, plate):
-                one = _finding(session, row, revision, Season.parse(season) if season else None, zone, at)
-                found.setdefault(key, []).append(one)
-    order = list(Finding)
-    own = [one for one in found.get(plate.key, ()) if one.finding is not Finding.NOT_LISTED]
-    if own:
-        return min(
-            own, key=lambda one: (order.index(one.finding), -(one.valid_until or date.min).toordinal())
-        )
-    others = tuple(
-        Plate.from_key(key)
-        for key, findings in sorted(found.items())
-        if key != plate.key and any(one.finding is Finding.VALID for one in findings)
-    )
-    return PlateFinding(Finding.SUFFIX_DIFFERS if others else Finding.NOT_LISTED, others=others)
+                parsed = Season.parse(season) if season else None
+                found.append(_permit_at(session, row, revisions, revision, (key, parsed), zone, at))
+    return sorted(found, key=lambda one: (one.row.type_id, one.row.number, one.key))
 
 
 def _with_plate(
@@ -126,47 +151,69 @@ def _in_force(revisions: Sequence[RevisionRow], at: datetime) -> RevisionRow:
     return next((one for one in reversed(revisions) if one.issued_at <= at), revisions[0])
 
 
-def _finding(
+def _permit_at(
     session: Session,
     row: PassRow,
+    revisions: Sequence[RevisionRow],
     revision: RevisionRow,
-    season: Season | None,
+    named: tuple[str, Season | None],
     zone: str | None,
     at: datetime,
-) -> PlateFinding:
-    status, day = _status_at(session, row, at), berlin_day(at)
-    match status:
-        case PassStatus.PENDING_PAYMENT:
-            return PlateFinding(Finding.NOT_LISTED)
-        case PassStatus.REVOKED:
-            return PlateFinding(Finding.REVOKED)
-        case PassStatus.SUPERSEDED:
-            return PlateFinding(Finding.SUPERSEDED)
-        case PassStatus.SUSPENDED:
-            return PlateFinding(Finding.SUSPENDED)
-    if day > row.period_last:
-        return PlateFinding(Finding.EXPIRED)
-    if day < row.period_first:
-        return PlateFinding(Finding.NOT_YET_VALID)
+) -> PermitAt:
+    key, season = named
+    told = _before_changes_after(session, row, at)
+    status = PassStatus(str(told.get("status", row.status)))
+    first = date.fromisoformat(str(told.get("valid_from", row.period_first.isoformat())))
+    last = date.fromisoformat(str(told.get("valid_to", row.period_last.isoformat())))
+    finding = _finding(revision, season, status, (first, last), zone, berlin_day(at))
+    return PermitAt(row, revisions, revision, key, season, status, first, last, finding)
+
+
+def _finding(
+    revision: RevisionRow,
+    season: Season | None,
+    status: PassStatus,
+    days: tuple[date, date],
+    zone: str | None,
+    day: date,
+) -> Finding:
+    of_status = {
+        PassStatus.PENDING_PAYMENT: Finding.NOT_LISTED,
+        PassStatus.REVOKED: Finding.REVOKED,
+        PassStatus.SUPERSEDED: Finding.SUPERSEDED,
+        PassStatus.SUSPENDED: Finding.SUSPENDED,
+    }
+    if status in of_status:
+        return of_status[status]
+    if day > days[1]:
+        return Finding.EXPIRED
+    if day < days[0]:
+        return Finding.NOT_YET_VALID
     stored: Any = revision.attributes.get("zone")
     if zone is not None and not (stored and same_zone(zone, stored[0])):
-        return PlateFinding(Finding.OTHER_ZONE)
+        return Finding.OTHER_ZONE
     if season is not None and not season.contains(day):
-        return PlateFinding(Finding.OUT_OF_SEASON)
-    return PlateFinding(Finding.VALID, row.period_last)
+        return Finding.OUT_OF_SEASON
+    return Finding.VALID
 
 
-def _status_at(session: Session, row: PassRow, at: datetime) -> PassStatus:
-    """The status at ``at``: what it was before the first change after ``at``, or what it is now."""
-    following = session.scalars(
+def _before_changes_after(session: Session, row: PassRow, at: datetime) -> dict[str, Any]:
+    """Of each fact of the pass that was changed after ``at``, what it was before the first such change.
+
+    Whatever changes a status or a period says so in its entry, whichever step it was. What was changed at ``at``
+    itself had been changed.
+    """
+    told: dict[str, Any] = {}
+    entries = session.scalars(
         select(AuditEntryRow.before)
         .where(
             AuditEntryRow.tenant == row.tenant,
             AuditEntryRow.subject == subject(row.type_id, row.number),
-            AuditEntryRow.action.in_(_STATUS_ACTIONS),
+            AuditEntryRow.before != "null",
             AuditEntryRow.at > at,
         )
         .order_by(AuditEntryRow.sequence)
-        .limit(1)
-    ).first()
-    return PassStatus(row.status if following is None else json.loads(following)["status"])
+    )
+    for before in entries:
+        told = json.loads(before) | told
+    return told

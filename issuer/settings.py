@@ -6,7 +6,7 @@ import base64
 import re
 import secrets
 import unicodedata
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Annotated, Final
@@ -24,7 +24,12 @@ _KEY_BYTES = 32
 
 # Settings of version 0.1.0 that had no effect; a register may still hold them.
 _NO_LONGER_READ = ("clock_tolerance_seconds",)
-_LONGEST = {"city_name": 200, "contact": 500, "authority": 300, "court": 300}
+_LONGEST = {
+    "city_name": 200, "contact": 500, "authority": 300, "court": 300, "data_protection_contact": 500,
+    "accessibility_office": 500,
+}  # fmt: skip
+_PAGES: Final = ("imprint_url", "privacy_url")
+_MOST_GAPS, _LONGEST_GAP = 50, 500
 _FORMS = {
     "apple_pass_type_identifier": (
         re.compile(r"pass(?:\.[A-Za-z0-9-]{1,63}){1,8}"),
@@ -44,6 +49,9 @@ _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # Phones append /v1 themselves, and lists and images their own names: neither a slash nor /v1 at the end.
 _PATH = r"(?::[1-9][0-9]{0,4})?(?:/(?!\.{1,2}(?:/|\Z)|v1\Z)[A-Za-z0-9._~-]{1,60}){0,6}"
 _PUBLIC_URL = re.compile(rf"https://{_LABEL}(?:\.{_LABEL}){{1,10}}{_PATH}")
+_PAGE_URL = re.compile(
+    rf"https://{_LABEL}(?:\.{_LABEL}){{1,10}}(?::[1-9][0-9]{{0,4}})?(?:/[A-Za-z0-9._~%/-]{{0,300}})?"
+)
 _LOCAL_URL = re.compile(rf"https?://(?:localhost|127\.0\.0\.1|\[::1\]){_PATH}")
 
 _Hours = Annotated[int, msgspec.Meta(ge=1, le=24 * 400)]
@@ -69,6 +77,15 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     court: str = ""
     # Where the nightly run writes to when a certificate or key ends soon; empty for nowhere but the log.
     operator_mail: str = ""
+    # Pages of the city's own web site, linked under every page; empty for none.
+    imprint_url: str = ""
+    privacy_url: str = ""
+    # Who to turn to about data protection, for the record of processing.
+    data_protection_contact: str = ""
+    # What the accessibility statement says: the office in charge, the day it was last checked (ISO), known barriers.
+    accessibility_office: str = ""
+    accessibility_checked: str = ""
+    accessibility_gaps: tuple[str, ...] = ()
     test: bool = False
     apple_pass_type_identifier: str = ""
     apple_team_identifier: str = ""
@@ -176,7 +193,8 @@ def checked(settings: Settings) -> Settings:
     Raises IssuerRefusal SETTING_TEXT for a text that is too long, padded, has characters that cannot be printed
     or, as the city's name, is empty; SETTING_BASE_URL for a base URL that is not ``https://host[/path]``
     (a test city may use localhost, also with http); SETTING_IDENTIFIER for what Apple or Google would not give;
-    SETTING_MAIL for an operator's address that is none.
+    SETTING_MAIL for an operator's address that is none; SETTING_PAGE for a page's address that is none, SETTING_DAY
+    for a day that is none.
     """
     texts = {key: unicodedata.normalize("NFC", getattr(settings, key)) for key in _LONGEST}
     for key, limit in _LONGEST.items():
@@ -191,10 +209,28 @@ def checked(settings: Settings) -> Settings:
             raise IssuerRefusal("SETTING_IDENTIFIER", key=key, example=example)
     if settings.operator_mail and _MAIL.fullmatch(settings.operator_mail) is None:
         raise IssuerRefusal("SETTING_MAIL", key="operator_mail")
+    _check_accessibility(settings)
+    for key in _PAGES:
+        address = getattr(settings, key)
+        if address and _PAGE_URL.fullmatch(address) is None:
+            raise IssuerRefusal("SETTING_PAGE", key=key)
     local = settings.test and _LOCAL_URL.fullmatch(settings.base_url)
     if not local and _PUBLIC_URL.fullmatch(settings.base_url) is None:
         raise IssuerRefusal("SETTING_BASE_URL", key="base_url")
     return msgspec.structs.replace(settings, **texts)
+
+
+def _check_accessibility(settings: Settings) -> None:
+    for gap in settings.accessibility_gaps[: _MOST_GAPS + 1]:
+        if not 0 < len(gap) <= _LONGEST_GAP or not gap.isprintable():
+            raise IssuerRefusal("SETTING_TEXT", key="accessibility_gaps", limit=_LONGEST_GAP)
+    if len(settings.accessibility_gaps) > _MOST_GAPS:
+        raise IssuerRefusal("SETTING_TEXT", key="accessibility_gaps", limit=_LONGEST_GAP)
+    if settings.accessibility_checked:
+        try:
+            date.fromisoformat(settings.accessibility_checked)
+        except ValueError:
+            raise IssuerRefusal("SETTING_DAY", key="accessibility_checked") from None
 
 
 def record_key(session: Session, tenant: str) -> bytes:

@@ -119,7 +119,8 @@ def _first_keys(workspace: Workspace, session: Session, opened: Unlock, at: date
     with FileKeyStore.open(folder / "root", opened) as manager:
         _activated(session, keyring.create_key(session, manager, tenant, Purpose.ROOT, at, test=demo), at)
     with FileKeyStore.open(folder / "keys", opened) as manager:
-        for purpose, names in ((Purpose.LIST, ()), (Purpose.SEAL, (keyring.ALL_TYPES,))):
+        first = ((Purpose.LIST, ()), (Purpose.SEAL, (keyring.ALL_TYPES,)), (Purpose.STATEMENT, ()))
+        for purpose, names in first:
             made = keyring.create_key(session, manager, tenant, purpose, at, test=demo, pass_types=names)
             _activated(session, made, at)
         if demo:

@@ -163,10 +163,12 @@ def _content(
 ) -> Bundle:
     codes = {one.id: one.seal_code for one in pass_types}
     keys: dict[bytes, BundleKey] = {}
+    statement_keys: dict[bytes, BundleKey] = {}
     next_root = None
     for one in keyring.records(session, tenant):
-        if one.purpose in (Purpose.SEAL, Purpose.LIST):
-            keys[one.kid] = BundleKey(
+        if one.purpose in (Purpose.SEAL, Purpose.LIST, Purpose.STATEMENT):
+            place = statement_keys if one.purpose is Purpose.STATEMENT else keys
+            place[one.kid] = BundleKey(
                 public_key=p256(one),
                 purpose=one.purpose.value,
                 pass_types=frozenset(code for name, code in codes.items() if keyring.may_seal(one, name)),
@@ -193,11 +195,12 @@ def _content(
         },
         test=settings.test,
         next_root=next_root,
+        statement_keys=statement_keys,
     )
 
 
 def _framed(bundle: Bundle, frame: ListFrame) -> Bundle:
-    return Bundle(frame, bundle.issuer, bundle.keys, bundle.types, bundle.test, bundle.next_root)
+    return replace(bundle, frame=frame)
 
 
 def p256(record: KeyRecord) -> ec.EllipticCurvePublicKey:

@@ -3,12 +3,15 @@
 A verifier needs nothing but the root's public key: the bundle names seal keys with the pass types they
 may sign, list keys, keys that were revoked, and the next root. While the root changes, the bundle is
 signed by the new root and carries an endorsement: the same content signed by the old one.
+
+Keys of statements have a claim of their own, which devices that check seals skip: so none of them can sign a seal or
+a list, and a device that knows nothing of statements reads the bundle as before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
@@ -23,8 +26,10 @@ TYP = "application/stadtpass-bundle+cwt"
 MAX_BYTES = 256 * 1024
 
 _ISSUER, _KEYS, _TYPES, _TEST, _NEXT_ROOT, _ENDORSEMENT = 1, -65543, -65544, -65545, -65546, -65547
+_STATEMENT_KEYS = -65548
 _STATES = ("pending", "active", "retired", "revoked")
 _PURPOSES = ("seal", "list")
+_STATEMENT_PURPOSES = ("statement",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,7 @@ class Bundle:
     types: Mapping[int, BundleType]
     test: bool
     next_root: bytes | None = None
+    statement_keys: Mapping[bytes, BundleKey] = field(default_factory=dict)
 
 
 def sign_bundle(
@@ -156,11 +162,16 @@ def _claims(bundle: Bundle) -> dict[int, object]:
     }
     if bundle.next_root is not None:
         claims[_NEXT_ROOT] = bundle.next_root
+    if bundle.statement_keys:
+        claims[_STATEMENT_KEYS] = [
+            _key_map(key, _STATEMENT_PURPOSES)
+            for key in sorted(bundle.statement_keys.values(), key=lambda one: one.kid)
+        ]
     return claims
 
 
-def _key_map(key: BundleKey) -> dict[object, object]:
-    if key.purpose not in _PURPOSES or key.state not in _STATES:
+def _key_map(key: BundleKey, purposes: tuple[str, ...] = _PURPOSES) -> dict[object, object]:
+    if key.purpose not in purposes or key.state not in _STATES:
         raise ValueError(f"no place in a bundle for {key.purpose}/{key.state}")
     return {
         0: spki_der(key.public_key),
@@ -184,7 +195,11 @@ def _bundle(unverified: UnverifiedList) -> Bundle:
         raise ValueError("keys or types")
     if next_root is not None and not isinstance(next_root, bytes):
         raise ValueError("next root")
+    stating = claims.get(_STATEMENT_KEYS, [])
+    if not isinstance(stating, list):
+        raise ValueError("statement keys")
     keys = [_bundle_key(entry) for entry in entries]
+    statement_keys = [_bundle_key(entry, _STATEMENT_PURPOSES) for entry in stating]
     return Bundle(
         frame=unverified.frame,
         issuer=issuer,
@@ -192,6 +207,7 @@ def _bundle(unverified: UnverifiedList) -> Bundle:
         types=dict(_bundle_types(types)),
         test=test,
         next_root=next_root,
+        statement_keys={key.kid: key for key in statement_keys},
     )
 
 
@@ -207,11 +223,11 @@ def _bundle_types(types: dict[cose.Value, cose.Value]) -> Iterable[tuple[int, Bu
         yield code, BundleType(name, paper_required, without_plate)
 
 
-def _bundle_key(entry: cose.Value) -> BundleKey:
+def _bundle_key(entry: cose.Value, purposes: tuple[str, ...] = _PURPOSES) -> BundleKey:
     if not isinstance(entry, dict) or set(entry) != set(range(7)):
         raise ValueError("key entry")
     spki, purpose, pass_types, not_before, not_after, state, test = (entry[index] for index in range(7))
-    if not isinstance(spki, bytes) or purpose not in _PURPOSES or state not in _STATES:
+    if not isinstance(spki, bytes) or purpose not in purposes or state not in _STATES:
         raise ValueError("key entry")
     if not isinstance(pass_types, list) or not isinstance(test, bool):
         raise ValueError("key entry")

@@ -7,7 +7,7 @@ from typing import Final
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from issuer.api import checks, devices, jobs, oauth, passes, webhooks
+from issuer.api import checks, devices, jobs, oauth, passes, statements, webhooks
 
 PATH: Final = "/api/v1"
 LARGEST_BODY: Final = 64 * 1024
@@ -22,6 +22,7 @@ HANDLERS: list[ControllerRouterHandler] = [
             *jobs.HANDLERS,
             *webhooks.HANDLERS,
             *checks.HANDLERS,
+            *statements.HANDLERS,
             *devices.HANDLERS,
         ],
         request_max_body_size=LARGEST_BODY,

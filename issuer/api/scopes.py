@@ -16,6 +16,8 @@ class Scope(StrEnum):
     HOLDERS_READ = "holders:read"
     JOBS_WRITE = "jobs:write"
     CHECKS_READ = "checks:read"
+    # More than yes or no: numbers, periods and changes of the permits behind a plate.
+    STATEMENTS_READ = "statements:read"
     WEBHOOKS_WRITE = "webhooks:write"
     DEVICES_WRITE = "devices:write"
 
@@ -27,6 +29,7 @@ DESCRIPTIONS: Final[dict[Scope, str]] = {
     Scope.HOLDERS_READ: "See names and addresses of holders, also in prints, and search by name",
     Scope.JOBS_WRITE: "Start, watch and cancel bulk jobs",
     Scope.CHECKS_READ: "Ask whether a plate has a permit",
+    Scope.STATEMENTS_READ: "Get signed statements about a plate at a past moment",
     Scope.WEBHOOKS_WRITE: "Set up webhooks and see their deliveries",
     Scope.DEVICES_WRITE: "Enrol and lock the devices of wardens and librarians",
 }

@@ -141,5 +141,7 @@ def run_set(arguments: argparse.Namespace) -> ExitCode:
         audit.append(session, workspace.tenant, [event], at, actor())
         if arguments.key in SHOWN_ON_PASSES and after != before_settings:
             outgoing.everything_moved(session, workspace.tenant, at)
+        if before_settings.google_offered and not after.google_offered:
+            outgoing.google_switched(session, workspace.tenant, at)
     tell(say(arguments, "SETTING_SAVED", key=arguments.key))
     return ExitCode.GREEN

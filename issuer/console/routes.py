@@ -12,10 +12,13 @@ from litestar.types import ControllerRouterHandler
 from issuer.console import (
     accesses,
     accounts,
+    audit_trail,
+    barriers,
     case,
     case_files,
     cases,
     counter,
+    data_protection,
     decisions,
     entry,
     first_visit,
@@ -25,6 +28,7 @@ from issuer.console import (
     passes,
     provider,
     start,
+    statements,
 )
 from issuer.console.desk import ForeignForm, NotAllowed, NotLoggedIn, desk_of, guard, wanted_path
 from issuer.staff.permissions import PREFIX, Stage, check_routes
@@ -115,7 +119,11 @@ HANDLERS: list[ControllerRouterHandler] = [
             *passes.HANDLERS,
             *pass_steps.HANDLERS,
             *histories.HANDLERS,
+            *statements.HANDLERS,
             *accesses.HANDLERS,
+            *audit_trail.HANDLERS,
+            *data_protection.HANDLERS,
+            *barriers.HANDLERS,
             *accounts.HANDLERS,
         ],
         guards=[guard],

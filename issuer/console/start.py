@@ -9,6 +9,7 @@ from typing import Any, Final
 from litestar import Response, get
 from sqlalchemy.orm import Session
 
+from issuer.accessibility.feedback import count_open
 from issuer.cases.search import work
 from issuer.console.desk import Desk, desk_of
 from issuer.staff.accounts import State, accounts
@@ -48,12 +49,24 @@ def _cases(desk: Desk, session: Session) -> dict[str, object]:
     return {"waiting": found.waiting, "second": found.second_looks, "overdue": found.overdue}
 
 
+def _barriers(desk: Desk, session: Session) -> dict[str, object] | None:
+    waiting = count_open(session, desk.application.tenant)
+    return {"count": waiting} if waiting else None
+
+
 SLOTS: list[Slot] = [
     Slot("OFFICE_SLOT_CASES", "/office/cases", frozenset({Role.CLERK, Role.SUPERVISOR}), _cases),
     Slot("OFFICE_SLOT_COUNTER", "/office/counter", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
     Slot("OFFICE_SLOT_PASSES", "/office/passes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
     Slot("OFFICE_SLOT_HISTORIES", "/office/histories", frozenset({Role.AUDITOR}), _always),
+    Slot(
+        "OFFICE_SLOT_STATEMENTS",
+        "/office/statements",
+        frozenset({Role.CLERK, Role.SUPERVISOR, Role.AUDITOR}),
+        _always,
+    ),
     Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),
+    Slot("OFFICE_SLOT_BARRIERS", "/office/barriers", frozenset({Role.SUPERVISOR, Role.ADMIN}), _barriers),
     Slot("OFFICE_SLOT_ACCOUNTS", "/office/accounts", frozenset({Role.ADMIN}), _invited),
 ]
 

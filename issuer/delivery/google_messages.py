@@ -65,7 +65,8 @@ def run(application: Application, payload: Json) -> None:
     with application.reading() as session:
         account = load_account(application, session)
         row = session.get(WalletPassRow, (application.tenant, serial))
-    if account is None or row is None or not row.google_wanted or row.withdrawn_at is not None:
+        is_off = not application.settings(session).google_offered
+    if is_off or account is None or row is None or not row.google_wanted or row.withdrawn_at is not None:
         return
     if row.google_tag == 0:
         raise RetryLater("google-object-first", _FIRST_THE_OBJECT_SECONDS)

@@ -154,6 +154,8 @@ class _Wanted:
     whole: bool
     factory: GooglePassFactory | None
     failure: str | None = None
+    # The city has switched Google off: emptied, the object is not ours to keep up any more.
+    last: bool = False
 
 
 def _read(application: Application, serial: str, *, again: bool, anyway: bool) -> _Wanted | None:
@@ -166,7 +168,8 @@ def _read(application: Application, serial: str, *, again: bool, anyway: bool) -
             return None
         if row.google_failure is not None and row.google_failure.endswith(f"@{row.update_tag}") and not again:
             return None
-        read = _Wanted(serial, row.google_tag, row.update_tag, {}, whole=False, factory=None)
+        off = not application.settings(session).google_offered
+        read = _Wanted(serial, row.google_tag, row.update_tag, {}, whole=False, factory=None, last=off)
         try:
             factory = application.google_factory(session, row.type_id)
             body, whole = _body(application, session, row, factory)
@@ -188,7 +191,11 @@ def _body(
 
 
 def _content(application: Application, session: Session, row: WalletPassRow) -> PassContent | None:
-    """The pass as this serial has it now; None if its holder wants no wallet or the register has forgotten it."""
+    """The pass as this serial has it now; None if its holder wants no wallet, the city wants no Google any more, or
+    the register has forgotten it.
+    """
+    if not application.settings(session).google_offered:
+        return None
     found = wallet_passes.find(application, session, row.serial)
     if found is None or found.withdrawn:
         return None
@@ -263,6 +270,9 @@ def _note(application: Application, wanted: _Wanted, failure: str | None) -> boo
         WalletPassRow.serial == wanted.serial,
     )
     values: dict[str, Any] = {"google_failure": None, "google_tag": wanted.tag}
+    if wanted.last:
+        # What comes back when the city changes its mind is made anew, at whatever tag.
+        values = {"google_failure": None, "google_tag": 0, "google_wanted": False, "google_state": "removed"}
     if failure is not None:
         values = {"google_failure": f"{failure}@{wanted.tag}"}
     with application.writing() as session:

@@ -8,9 +8,9 @@ from typing import Final
 
 from issuer.files import write_atomically
 from issuer.importing.findings import Finding
+from issuer.safe_csv import cell
 
 HEADER: Final = ("row", "line", "field", "severity", "code", "sentence")
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_report(path: Path, findings: Iterable[Finding], language: str = "de") -> None:
@@ -29,18 +29,5 @@ def report_text(findings: Iterable[Finding], language: str = "de") -> str:
         row = "" if one.row is None else str(one.row)
         line = "" if one.line is None else str(one.line)
         texts = (one.field or "", one.severity.value, one.code, one.sentence(language))
-        lines.append(";".join((row, line, *map(_cell, texts))))
+        lines.append(";".join((row, line, *map(cell, texts))))
     return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    """``text`` as one cell: on one line, quoted if it must be, and never a formula (OWASP, CSV injection)."""
-    shown = "".join(
-        character if character.isprintable() or character == " " else "\N{REPLACEMENT CHARACTER}"
-        for character in text
-    )
-    if text.startswith(_FORMULA_STARTS):
-        shown = f"'{shown}"
-    if any(sign in shown for sign in ';"'):
-        return '"' + shown.replace('"', '""') + '"'
-    return shown

@@ -133,18 +133,23 @@ def count_to_delete(session: Session, application: Application) -> int:
     return session.scalar(select(func.count()).select_from(PassRow).where(*to_delete(application))) or 0
 
 
+def oldest(session: Session, application: Application) -> date | None:
+    """The earliest last day of the passes that `delete_some` has to do with."""
+    return session.scalar(select(func.min(PassRow.period_last)).where(*to_delete(application)))
+
+
 def delete_some(session: Session, application: Application) -> int:
     """Delete up to `CHUNK` passes with everything that hangs on them; says how many."""
     tenant, now = application.tenant, application.now()
     rows = session.execute(
-        select(PassRow.type_id, PassRow.number, PassRow.status)
+        select(PassRow.type_id, PassRow.number, PassRow.status, PassRow.period_last)
         .where(*to_delete(application))
         .order_by(PassRow.period_last, PassRow.type_id, PassRow.number)
         .limit(CHUNK)
     ).all()
     if not rows:
         return 0
-    keys: list[Key] = [(type_id, number) for type_id, number, _ in rows]
+    keys: list[Key] = [(type_id, number) for type_id, number, *_ in rows]
     serials = _serials(session, tenant, keys)
     _keep_places(session, application, keys)
     for table in (AppleRegistrationRow, GoogleMessageRow):
@@ -154,8 +159,10 @@ def delete_some(session: Session, application: Application) -> int:
         session.execute(
             delete(kind).where(columns.tenant == tenant, tuple_(columns.type_id, columns.number).in_(keys))
         )
+    # With the last day: of later days nothing is missing, which statements go by.
     events = [
-        AuditEvent("delete", subject(type_id, number), {"status": status}) for type_id, number, status in rows
+        AuditEvent("delete", subject(type_id, number), {"status": status, "valid_to": last.isoformat()})
+        for type_id, number, status, last in rows
     ]
     audit.append(session, tenant, events, now, ACTOR)
     return len(keys)

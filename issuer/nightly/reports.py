@@ -48,6 +48,12 @@ class Report:
             }
             session.flush()
 
+    def put(self, session: Session, counts: Mapping[str, int]) -> None:
+        """Set ``counts``, whatever the day's report said of them before; of a part that counts no deeds."""
+        row = self._row(session)
+        row.report = row.report | dict(counts)
+        session.flush()
+
     def end(self) -> None:
         """Note that the part has come to its end."""
         with self.application.writing() as session:
@@ -76,6 +82,18 @@ def newest(session: Session, tenant: str, limit: int) -> list[NightlyRunRow]:
             select(NightlyRunRow)
             .where(NightlyRunRow.tenant == tenant, NightlyRunRow.name != NIGHT)
             .order_by(NightlyRunRow.day.desc(), NightlyRunRow.name)
+            .limit(limit)
+        )
+    )
+
+
+def of_part(session: Session, tenant: str, name: str, limit: int) -> list[NightlyRunRow]:
+    """The newest reports of the part ``name``, newest first; at most ``limit``."""
+    return list(
+        session.scalars(
+            select(NightlyRunRow)
+            .where(NightlyRunRow.tenant == tenant, NightlyRunRow.name == name)
+            .order_by(NightlyRunRow.day.desc())
             .limit(limit)
         )
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -44,6 +44,7 @@ from issuer.models_delivery import (
     WebhookDeliveryRow,
 )
 from issuer.models_desk import CaseLetterRow
+from issuer.models_feedback import AccessibilityFeedbackRow
 from issuer.models_payments import PaymentRow
 from issuer.models_staff import CaseAccessRow, StaffLinkRow, StaffSessionRow
 from issuer.nightly import removals
@@ -66,6 +67,20 @@ _PROOF: Final = timedelta(days=3 * 366)
 _MAIL_FILE: Final = re.compile(r"([0-9]{8}T[0-9]{6})Z-[0-9a-f]{32}\.eml")
 
 Condition = Callable[["Application"], Sequence[ColumnElement[bool]]]
+# Where a row's age stands, in tables that have one of these; the first counts.
+_MOMENTS: Final = (
+    "at", "created_at", "started_at", "sent_at", "added_at", "state_since", "updated_at", "expires_at",
+    "period_last", "day",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """How many rows of a kind would be deleted now, and the day (Europe/Berlin) of the oldest, if rows have one."""
+
+    name: str
+    count: int
+    oldest: date | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +95,15 @@ class Rule:
         """How many rows the rule would delete now."""
         query = select(func.count()).select_from(self.table).where(*self._where(application))
         return session.scalar(query) or 0
+
+    def oldest(self, session: Session, application: Application) -> date | None:
+        """The day of the oldest row that the rule would delete now, if its rows have a time."""
+        columns = self.table.__table__.c
+        name = next((one for one in _MOMENTS if one in columns), None)
+        if name is None:
+            return None
+        found = session.scalar(select(func.min(columns[name])).where(*self._where(application)))
+        return berlin_day(found) if isinstance(found, datetime) else found
 
     def delete_some(self, session: Session, application: Application) -> int:
         """Delete up to `CHUNK` rows; says how many that were."""
@@ -102,6 +126,21 @@ def preview(application: Application, session: Session) -> dict[str, int]:
         "mail_files": len(_old_mail_files(application)),
     }
     return {name: count for name, count in counts.items() if count}
+
+
+def due(application: Application, session: Session) -> list[Due]:
+    """The same with the oldest day of each kind, in the order of deletion."""
+    files = _old_mail_files(application)
+    found = [
+        Due("withdrawn_from_wallets", removals.count_to_withdraw(session, application), None),
+        *(
+            Due(one.name, one.count(session, application), one.oldest(session, application))
+            for one in (*FIRST, *LAST)
+        ),
+        Due("passes", removals.count_to_delete(session, application), removals.oldest(session, application)),
+        Due("mail_files", len(files), _day_of(files[0]) if files else None),
+    ]
+    return [one for one in found if one.count]
 
 
 def run(application: Application, report: Report, engine: Engine | None = None) -> None:
@@ -310,6 +349,11 @@ FIRST: Final[tuple[Rule, ...]] = (
             PaymentRow.updated_at < _before(one, days=one.config.retention.mails),
         ),
     ),
+    Rule(
+        "accessibility_feedback",
+        AccessibilityFeedbackRow,
+        lambda one: (AccessibilityFeedbackRow.created_at < _before(one, days=one.config.retention.feedback),),
+    ),
     Rule("withdrawn_places", WithdrawnPlaceRow, _places_of_old_lists),
     Rule("nightly_runs", NightlyRunRow, lambda one: (NightlyRunRow.day < berlin_day(one.now() - _PROOF),)),
 )
@@ -329,3 +373,7 @@ def _old_mail_files(application: Application) -> list[Path]:
     limit = f"{_before(application, days=application.config.retention.mails).astimezone(UTC):%Y%m%dT%H%M%S}"
     found = ((file, _MAIL_FILE.fullmatch(file.name)) for file in folder.iterdir())
     return sorted(file for file, name in found if name is not None and name[1] < limit)
+
+
+def _day_of(file: Path) -> date:
+    return datetime.strptime(file.name[:8], "%Y%m%d").replace(tzinfo=UTC).date()

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from issuer.background.tasks import Json, Queue, RetryLater, Task
 from issuer.cases import deadlines
 from issuer.models_delivery import NightlyRunRow
-from issuer.nightly import certificates, expiry, reminders, retention
+from issuer.nightly import certificates, chain, expiry, reminders, retention
 from issuer.nightly.reports import NIGHT, Report
 from issuer.payments import reconcile as payments
 from passes.periods import BERLIN, berlin_day
@@ -57,6 +57,7 @@ PARTS: Final = (
         lambda application, report, _: certificates.run(application, report),
     ),
     Part(retention.NAME, retention.preview, retention.run),
+    Part(chain.NAME, chain.preview, lambda application, report, _: chain.run(application, report)),
 )
 
 

@@ -121,9 +121,31 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /office/passes/{type_id}/{number}/letter": _roles(*_DESK),
     "GET /office/passes/{type_id}/{number}/reinstate": _roles(Role.SUPERVISOR),
     "POST /office/passes/{type_id}/{number}/reinstate": _roles(Role.SUPERVISOR),
+    # Statements for the fine office.
+    "GET /office/statements": _roles(
+        Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, menu="OFFICE_MENU_STATEMENTS"
+    ),
+    "POST /office/statements": _roles(Role.CLERK, Role.SUPERVISOR, Role.AUDITOR),
+    "POST /office/statements/file": _roles(Role.CLERK, Role.SUPERVISOR, Role.AUDITOR),
     # Who has looked at what.
     "GET /office/histories": _roles(Role.AUDITOR, menu="OFFICE_MENU_HISTORIES"),
     "GET /office/accesses": _roles(Role.AUDITOR, menu="OFFICE_MENU_ACCESSES"),
+    "POST /office/accesses/person": _roles(Role.AUDITOR),
+    "POST /office/accesses/export": _roles(Role.AUDITOR),
+    "GET /office/audit": _roles(Role.AUDITOR, menu="OFFICE_MENU_AUDIT"),
+    "POST /office/audit/check": _roles(Role.AUDITOR),
+    # Data protection.
+    "GET /office/data-protection": _roles(Role.AUDITOR, Role.ADMIN, menu="OFFICE_MENU_DATA_PROTECTION"),
+    "GET /office/data-protection/record": _roles(Role.AUDITOR, Role.ADMIN),
+    "GET /office/data-protection/record.json": _roles(Role.AUDITOR, Role.ADMIN),
+    "GET /office/data-protection/dpia": _roles(Role.AUDITOR, Role.ADMIN),
+    "GET /office/data-protection/deletions": _roles(Role.AUDITOR, Role.ADMIN),
+    # A seal names a plate: for those who see passes, and for auditors.
+    "GET /office/seal": _roles(Role.CLERK, Role.SUPERVISOR, Role.AUDITOR),
+    "POST /office/seal": _roles(Role.CLERK, Role.SUPERVISOR, Role.AUDITOR),
+    # What people wrote about barriers.
+    "GET /office/barriers": _roles(Role.SUPERVISOR, Role.ADMIN, menu="OFFICE_MENU_BARRIERS"),
+    "POST /office/barriers/done": _roles(Role.SUPERVISOR, Role.ADMIN),
     # Accounts.
     "GET /office/accounts": _roles(Role.ADMIN, menu="OFFICE_MENU_ACCOUNTS"),
     "GET /office/accounts/new": _roles(Role.ADMIN),

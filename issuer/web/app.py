@@ -9,6 +9,7 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException, SerializationException
 
 from issuer import apple_web_service, device_protocol, google_callback, published_lists
+from issuer.accessibility import pages as accessibility
 from issuer.api import description
 from issuer.api import routes as api
 from issuer.application import Application
@@ -59,6 +60,7 @@ def routed() -> Litestar:
         *apple_web_service.HANDLERS,
         *google_callback.HANDLERS,
         *pickup.HANDLERS,
+        *accessibility.HANDLERS,
         *console.HANDLERS,
         *payments.HANDLERS,
         *api.HANDLERS,

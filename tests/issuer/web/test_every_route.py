@@ -152,7 +152,9 @@ def test_too_large_is_seen_without_a_length(service: Service) -> None:
 
 
 def _type_for(route: Route) -> bytes:
-    if route.template.startswith(("/p", "/office")) or route.template.endswith("/oauth/token"):
+    if route.template.startswith(("/p", "/office", "/accessibility")) or route.template.endswith(
+        "/oauth/token"
+    ):
         return b"application/x-www-form-urlencoded"
     return b"text/csv" if route.template.endswith("/imports") else JSON
 

@@ -1,0 +1,1 @@
+"""The accessibility statement, and what people write about barriers."""

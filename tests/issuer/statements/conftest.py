@@ -1,0 +1,6 @@
+from __future__ import annotations
+
+from tests.issuer.api.conftest import http, serve
+from tests.issuer.console.conftest import cheap_hashes
+
+__all__ = ["cheap_hashes", "http", "serve"]
