@@ -31,6 +31,7 @@ from sqlalchemy.orm import Session
 import issuer.models_access
 import issuer.models_cases
 import issuer.models_delivery
+import issuer.models_figures
 import issuer.models_payments
 import issuer.models_rules
 import issuer.models_staff  # noqa: F401 - their tables join the metadata

@@ -137,7 +137,7 @@ def test_a_second_run_does_nothing_and_no_other_city_is_touched(
     others = snapshot(neighbour)
     run_night(application)
     first = snapshot(application)
-    assert count(application, NightlyRunRow) == 6
+    assert count(application, NightlyRunRow) == 7
     run_night(application)
     second = snapshot(application)
     differing = [name for name in first if first[name] != second[name]]
@@ -193,7 +193,16 @@ def test_the_task_runs_in_a_real_engine(city: City, monkeypatch: pytest.MonkeyPa
                 break
             threading.Event().wait(0.05)
         names = column(application, NightlyRunRow.name)
-        names_of_parts = ["cases", "expiry", "nightly", "payments", "reminders", "retention", "warnings"]
+        names_of_parts = [
+            "cases",
+            "expiry",
+            "nightly",
+            "open-data",
+            "payments",
+            "reminders",
+            "retention",
+            "warnings",
+        ]
         assert sorted(names) == names_of_parts
         assert None not in column(application, NightlyRunRow.finished_at)
     finally:
