@@ -43,6 +43,12 @@ def _invited(desk: Desk, session: Session) -> dict[str, object]:
 
 SLOTS: list[Slot] = [
     Slot("OFFICE_SLOT_PASSES", "/office/passes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
+    Slot(
+        "OFFICE_SLOT_FIGURES",
+        "/office/figures",
+        frozenset({Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN}),
+        _always,
+    ),
     Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),
     Slot("OFFICE_SLOT_ACCOUNTS", "/office/accounts", frozenset({Role.ADMIN}), _invited),
 ]

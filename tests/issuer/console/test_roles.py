@@ -20,11 +20,11 @@ from tests.service import PERMIT, City, running_numbers
 SQLITE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 # Who may see what, once more and in other words: a change of the table shows here.
 PAGES_OF = {
-    Role.CLERK: {"/office", "/office/passes"},
-    Role.SUPERVISOR: {"/office", "/office/passes"},
+    Role.CLERK: {"/office", "/office/passes", "/office/figures"},
+    Role.SUPERVISOR: {"/office", "/office/passes", "/office/figures"},
     Role.LIBRARIAN: {"/office"},
-    Role.AUDITOR: {"/office", "/office/accesses"},
-    Role.ADMIN: {"/office", "/office/accounts"},
+    Role.AUDITOR: {"/office", "/office/figures", "/office/accesses"},
+    Role.ADMIN: {"/office", "/office/figures", "/office/accounts"},
 }
 
 
