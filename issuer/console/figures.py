@@ -102,6 +102,7 @@ def _adoption_chart(desk: Desk, found: Adoption) -> Markup:
         say("FIGURES_ADOPTION_CHART", type=name),
         _in_words(rows),
         rows,
+        found.total,
     )
 
 

@@ -21,8 +21,8 @@ _PLOT_TOP: Final = 24
 _AXIS: Final = 28
 # How much of its column a bar fills.
 _FILL: Final = 0.72
-# At a phone's width there is room for a label under every fifth column.
-_NARROW_STEP: Final = 5
+# At a phone's width there is room for a label under every seventh column.
+_NARROW_STEP: Final = 7
 # Tops of the scale whose half is whole as well.
 _STEPS: Final = (2, 4, 6, 8, 10)
 _SCALE_WIDTH: Final = 48
@@ -46,12 +46,13 @@ class Column:
     value: str
 
 
-def rows_chart(name: str, title: str, text: str, rows: Sequence[Row]) -> Markup:
+def rows_chart(name: str, title: str, text: str, rows: Sequence[Row], whole: int = 0) -> Markup:
     """Lying bars, one below the other, each with label and value above it, the parts side by side in their patterns.
 
-    ``name`` is unique on the page; ``title`` and ``text`` say the same in words. The longest bar fills the width.
+    ``name`` is unique on the page; ``title`` and ``text`` say the same in words. The width stands for ``whole``, or
+    for the longest bar where that is more.
     """
-    longest = max((sum(row.parts) for row in rows), default=0)
+    longest = max(whole, *(sum(row.parts) for row in rows)) if rows else 0
     drawn = [_patterns(name)]
     for place, row in enumerate(rows):
         top = place * _ROW
@@ -78,7 +79,7 @@ def columns_chart(
 ) -> Markup:
     """Standing bars in the order of time, beside a scale whose numbers ``written`` writes; the peak has its number.
 
-    Wide screens have a number on every bar and a label below every second one, narrow ones below every fifth.
+    Wide screens have a number on every bar and a label below every second one, narrow ones below every seventh.
     """
     highest = max((one.number for one in columns), default=0)
     top = _nice(highest)
@@ -119,8 +120,8 @@ def _column(place: int, one: Column, of: int, top: int, *, is_peak: bool) -> Mar
         only = (
             "" if on_narrow and on_wide else " chart__label--narrow" if on_narrow else " chart__label--wide"
         )
-        drawn += Markup('<text class="chart__label{}" x="{}%" y="{}" text-anchor="{}">{}</text>').format(
-            only, _number(middle), _PLOT_TOP + _PLOT + 20, _anchor(middle), one.label
+        drawn += Markup('<text class="chart__label{}" x="{}%" y="{}" text-anchor="middle">{}</text>').format(
+            only, _number(middle), _PLOT_TOP + _PLOT + 20, one.label
         )
     return drawn
 
@@ -165,7 +166,7 @@ def _bar(name: str, series: int, x: float, y: float, width: float, height: float
 
 
 def _anchor(middle: float) -> str:
-    """Labels at the edges must not be cut off."""
+    """Numbers at the edges must neither be cut off nor lie on the scale."""
     return "start" if middle < 4 else "end" if middle > 96 else "middle"
 
 

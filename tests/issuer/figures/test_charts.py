@@ -35,6 +35,11 @@ def test_lying_bars_keep_within_the_width_and_their_proportions(values: list[lis
         assert left + wide <= 100.05
 
 
+def test_the_width_can_stand_for_a_whole() -> None:
+    drawn = bars(rows_chart("c", "t", "d", [Row("a", "1", [1]), Row("b", "2", [2])], 4))
+    assert [one.get("width") for one in drawn] == ["25%", "50%"]
+
+
 @given(st.lists(st.integers(0, 10**6), max_size=30))
 def test_standing_bars_keep_within_the_scale(values: list[int]) -> None:
     columns = [Column(f"{n}", value, str(value)) for n, value in enumerate(values)]
