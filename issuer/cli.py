@@ -33,6 +33,7 @@ _MODULES = (
     "issuer.commands.nightly",
     "issuer.commands.letters",
     "issuer.commands.payments",
+    "issuer.commands.figures",
 )
 # Which module holds a command, so that a run loads only that one.
 _HOME = {
@@ -60,6 +61,7 @@ _HOME = {
     "nightly": "issuer.commands.nightly",
     "letters": "issuer.commands.letters",
     "payments": "issuer.commands.payments",
+    "figures": "issuer.commands.figures",
 }
 
 

@@ -78,7 +78,7 @@ def test_every_route_by_every_role_and_by_nobody(
 def test_the_navigation_is_what_the_table_allows() -> None:
     for role, pages in PAGES_OF.items():
         assert {path for path, _ in menu_for({role})} == pages
-    assert len(menu_for(set(Role))) == 4
+    assert len(menu_for(set(Role))) == 5
 
 
 @SQLITE
