@@ -35,6 +35,7 @@ _MODULES = (
     "issuer.commands.payments",
     "issuer.commands.statement",
     "issuer.commands.data_protection",
+    "issuer.commands.figures",
 )
 # Which module holds a command, so that a run loads only that one.
 _HOME = {
@@ -64,6 +65,7 @@ _HOME = {
     "payments": "issuer.commands.payments",
     "statement": "issuer.commands.statement",
     "data-protection": "issuer.commands.data_protection",
+    "figures": "issuer.commands.figures",
 }
 
 

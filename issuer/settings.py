@@ -9,7 +9,7 @@ import unicodedata
 from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from sqlalchemy import bindparam, select
@@ -26,7 +26,7 @@ _KEY_BYTES = 32
 _NO_LONGER_READ = ("clock_tolerance_seconds",)
 _LONGEST = {
     "city_name": 200, "contact": 500, "authority": 300, "court": 300, "data_protection_contact": 500,
-    "accessibility_office": 500,
+    "accessibility_office": 500, "open_data_publisher": 200,
 }  # fmt: skip
 _PAGES: Final = ("imprint_url", "privacy_url")
 _MOST_GAPS, _LONGEST_GAP = 50, 500
@@ -40,6 +40,18 @@ _FORMS = {
     "google_service_account": (
         re.compile(r"[A-Za-z0-9._-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}"),
         "pass@projekt.iam.gserviceaccount.com",
+    ),
+    "open_data_from": (re.compile(r"20[0-9]{2}-(?:0[1-9]|1[0-2])"), "2027-01"),
+    "open_data_contributor": (
+        re.compile(r"https?://(?:www\.)?dcat-ap\.de/def/contributors/[A-Za-z0-9_-]{1,60}"),
+        "http://dcat-ap.de/def/contributors/openNRW",
+    ),
+    "open_data_geocoding": (
+        re.compile(
+            r"http://dcat-ap\.de/def/politicalGeocoding/"
+            r"(?:municipalityKey/[0-9]{8}|regionalKey/[0-9]{12}|districtKey/[0-9]{5})"
+        ),
+        "http://dcat-ap.de/def/politicalGeocoding/municipalityKey/05111000",
     ),
 }
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z][A-Za-z0-9-]{1,62}")
@@ -98,6 +110,17 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     list_expiry_hours: _Hours = 7 * 24
     plate_list_expiry_hours: _Hours = 48
     bundle_ttl_hours: _Hours = 90 * 24
+    # Whether counts of valid permits are published under /open-data, and below which count one is small.
+    open_data: bool = False
+    open_data_threshold: Annotated[int, msgspec.Meta(ge=3, le=1000)] = 10
+    # The first month (2027-01) that is counted, once the register is complete. Empty: the first after its set-up.
+    open_data_from: str = ""
+    open_data_license: Literal["dl-zero-de/2.0", "dl-by-de/2.0"] = "dl-zero-de/2.0"
+    # For the catalogue entry (DCAT-AP.de). Without a name the city's; without contributor and geocoding no entry.
+    open_data_publisher: str = ""
+    open_data_contributor: str = ""
+    open_data_geocoding: str = ""
+    open_data_mail: str = ""
 
     @property
     def list_ttl(self) -> timedelta:
@@ -193,7 +216,7 @@ def checked(settings: Settings) -> Settings:
     Raises IssuerRefusal SETTING_TEXT for a text that is too long, padded, has characters that cannot be printed
     or, as the city's name, is empty; SETTING_BASE_URL for a base URL that is not ``https://host[/path]``
     (a test city may use localhost, also with http); SETTING_IDENTIFIER for what Apple or Google would not give;
-    SETTING_MAIL for an operator's address that is none; SETTING_PAGE for a page's address that is none, SETTING_DAY
+    SETTING_MAIL for a mail address that is none; SETTING_PAGE for a page's address that is none, SETTING_DAY
     for a day that is none.
     """
     texts = {key: unicodedata.normalize("NFC", getattr(settings, key)) for key in _LONGEST}
@@ -207,13 +230,14 @@ def checked(settings: Settings) -> Settings:
         value = getattr(settings, key)
         if value and form.fullmatch(value) is None:
             raise IssuerRefusal("SETTING_IDENTIFIER", key=key, example=example)
-    if settings.operator_mail and _MAIL.fullmatch(settings.operator_mail) is None:
-        raise IssuerRefusal("SETTING_MAIL", key="operator_mail")
     _check_accessibility(settings)
     for key in _PAGES:
         address = getattr(settings, key)
         if address and _PAGE_URL.fullmatch(address) is None:
             raise IssuerRefusal("SETTING_PAGE", key=key)
+    for key in ("operator_mail", "open_data_mail"):
+        if (mail := getattr(settings, key)) and _MAIL.fullmatch(mail) is None:
+            raise IssuerRefusal("SETTING_MAIL", key=key)
     local = settings.test and _LOCAL_URL.fullmatch(settings.base_url)
     if not local and _PUBLIC_URL.fullmatch(settings.base_url) is None:
         raise IssuerRefusal("SETTING_BASE_URL", key="base_url")

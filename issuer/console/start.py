@@ -65,6 +65,12 @@ SLOTS: list[Slot] = [
         frozenset({Role.CLERK, Role.SUPERVISOR, Role.AUDITOR}),
         _always,
     ),
+    Slot(
+        "OFFICE_SLOT_FIGURES",
+        "/office/figures",
+        frozenset({Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN}),
+        _always,
+    ),
     Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),
     Slot("OFFICE_SLOT_BARRIERS", "/office/barriers", frozenset({Role.SUPERVISOR, Role.ADMIN}), _barriers),
     Slot("OFFICE_SLOT_ACCOUNTS", "/office/accounts", frozenset({Role.ADMIN}), _invited),

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from issuer.background.tasks import Json, Queue, RetryLater, Task
 from issuer.cases import deadlines
+from issuer.figures import months
 from issuer.models_delivery import NightlyRunRow
 from issuer.nightly import certificates, chain, expiry, reminders, retention
 from issuer.nightly.reports import NIGHT, Report
@@ -56,6 +57,8 @@ PARTS: Final = (
         certificates.preview,
         lambda application, report, _: certificates.run(application, report),
     ),
+    # Before anything of what it counts is deleted.
+    Part(months.NAME, months.preview, lambda application, report, _: months.run(application, report)),
     Part(retention.NAME, retention.preview, retention.run),
     Part(chain.NAME, chain.preview, lambda application, report, _: chain.run(application, report)),
 )

@@ -62,6 +62,7 @@ _CODE: Final = Permission(stages=frozenset({Stage.CODE}))
 _ENROL: Final = Permission(stages=frozenset({Stage.ENROL}))
 _EVERYBODY: Final = Permission()
 _ON_THE_WAY: Final = Permission(stages=frozenset(Stage))
+_FIGURES: Final = (Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN)
 
 PERMISSIONS: Final[Mapping[str, Permission]] = {
     # The ways in and out.
@@ -127,6 +128,11 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     ),
     "POST /office/statements": _roles(Role.CLERK, Role.SUPERVISOR, Role.AUDITOR),
     "POST /office/statements/file": _roles(Role.CLERK, Role.SUPERVISOR, Role.AUDITOR),
+    # Figures: counts, of no person and of nobody's work.
+    "GET /office/figures": _roles(*_FIGURES, menu="OFFICE_MENU_FIGURES"),
+    "GET /office/figures/adoption.csv": _roles(*_FIGURES),
+    "GET /office/figures/ending.csv": _roles(*_FIGURES),
+    "GET /office/figures/cases.csv": _roles(*_FIGURES),
     # Who has looked at what.
     "GET /office/histories": _roles(Role.AUDITOR, menu="OFFICE_MENU_HISTORIES"),
     "GET /office/accesses": _roles(Role.AUDITOR, menu="OFFICE_MENU_ACCESSES"),

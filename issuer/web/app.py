@@ -14,6 +14,7 @@ from issuer.api import description
 from issuer.api import routes as api
 from issuer.application import Application
 from issuer.console import routes as console
+from issuer.figures import pages as figures
 from issuer.payments import routes as payments
 from issuer.pickup import routes as pickup
 from issuer.web import health, problems, static_files, verifier_app
@@ -63,6 +64,7 @@ def routed() -> Litestar:
         *accessibility.HANDLERS,
         *console.HANDLERS,
         *payments.HANDLERS,
+        *figures.HANDLERS,
         *api.HANDLERS,
     ]
     app = Litestar(

@@ -60,6 +60,7 @@ RULES: Final = (
     Rule("lists", "/lists/", 5.0),
     Rule("lists", "/status/", 5.0),
     Rule("static", "/static/", 5.0),
+    Rule("open-data", "/open-data", 1.0),
     # Enrolling and leases; a city's devices may share one address.
     Rule("device", "/check/", 0.5, _WRITES),
     Rule("check", "/check", 5.0),

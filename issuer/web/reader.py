@@ -58,8 +58,13 @@ def language_of(request: AnyRequest) -> str:
     for told in (request.query_params.get("lang"), request.cookies.get(LANGUAGE_COOKIE)):
         if told in LANGUAGES:
             return str(told)
+    return preferred_language(request.headers.get("accept-language", ""))
+
+
+def preferred_language(accepted: str) -> str:
+    """``de`` or ``en``: what the header Accept-Language prefers; ``de`` if it names neither."""
     preferred: list[tuple[float, int, str]] = []
-    for place, part in enumerate(request.headers.get("accept-language", "")[:_LONGEST_HEADER].split(",")):
+    for place, part in enumerate(accepted[:_LONGEST_HEADER].split(",")):
         tag, _, parameter = part.strip().partition(";")
         weight = re.fullmatch(r"\s*q=([01](?:\.[0-9]{0,3})?)\s*", parameter) if parameter else None
         quality = float(weight.group(1)) if weight else 1.0

@@ -44,8 +44,8 @@ RELAXED: Final[dict[str, dict[str, str]]] = {
         "trusted-types": "stadtpass",
     },
 }
-# What other sites' pages may load: signed public lists, and pictures of passes.
-_SHARED: Final = ("/lists/", "/status/", "/static/types/")
+# What other sites' pages may load: signed public lists, pictures of passes, and open data.
+_SHARED: Final = ("/lists/", "/status/", "/static/types/", "/open-data/")
 # What a page may ask the browser for; nothing, but for the verifier's app.
 _FEATURES: Final = (
     b"accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(),"

@@ -119,8 +119,11 @@ def favicon(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 @get("/robots.txt", sync_to_thread=False, include_in_schema=False)
 def robots() -> Response[str]:
-    """Nothing here belongs into a search engine; Google's robot delivers the callbacks of Google Wallet."""
-    text = "User-agent: Googlebot\nAllow: /google/callback\nDisallow: /\n\nUser-agent: *\nDisallow: /\n"
+    """Nothing here belongs into a search engine but open data; Google's robot delivers Google Wallet's callbacks."""
+    text = (
+        "User-agent: Googlebot\nAllow: /google/callback\nAllow: /open-data\nDisallow: /\n\n"
+        "User-agent: *\nAllow: /open-data\nDisallow: /\n"
+    )
     return Response(text, media_type="text/plain", headers={"cache-control": _FOR_A_WHILE})
 
 

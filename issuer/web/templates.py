@@ -10,7 +10,9 @@ from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 from passes.display import Shown, day_text
 
 # Whose templates there are: ``pickup/start.html`` lies in issuer/pickup/templates/start.html.
-_OWNERS: Final = {name: f"issuer.{name}" for name in ("accessibility", "pickup", "console", "payments")}
+_OWNERS: Final = {
+    name: f"issuer.{name}" for name in ("accessibility", "console", "figures", "payments", "pickup")
+}
 
 
 @lru_cache(maxsize=1)

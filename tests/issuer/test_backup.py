@@ -6,7 +6,7 @@ import io
 import json
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -40,7 +40,7 @@ from keys.envelope import create_key_file
 from keys.errors import KeyRefusal
 from keys.store import KeyFile, Passphrase
 from tests.issuer.publication.app_device import AppDevice
-from tests.service import PERMIT, TENANT, TODAY, City, new_database, running_numbers
+from tests.service import DATABASES, PERMIT, TENANT, TODAY, City, passing_database, running_numbers
 from tests.web_app import create_app
 
 NOW = TODAY.isoformat()
@@ -78,12 +78,19 @@ def key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeyFile:
     return made
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database to restore into."""
-    if request.param == "sqlite":
-        return f"sqlite+pysqlite:///{tmp_path / 'restored.db'}"
-    return new_database(request.getfixturevalue("postgresql"), f"r_{secrets.token_hex(6)}")
+@pytest.fixture
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database to restore into: of the other kind than the city's, if the test names none.
+
+    So every test reads and writes both; that each kind leads to each is for the one test that looks at every row.
+    """
+    others = {"sqlite": "postgresql", "postgresql": "sqlite"}
+    kind = getattr(request, "param", None) or others[request.node.callspec.params["city"]]
+    if kind == "sqlite":
+        yield f"sqlite+pysqlite:///{tmp_path / 'restored.db'}"
+        return
+    with passing_database(request.getfixturevalue("postgresql")) as url:
+        yield url
 
 
 @dataclass
@@ -140,6 +147,7 @@ def content(application: Application) -> dict[str, list[tuple[object, ...]]]:
         return found
 
 
+@pytest.mark.parametrize("target", DATABASES, indirect=True)
 def test_everything_comes_back_on_every_database(city: City, place: Place) -> None:
     before = content(city.open())
     assert run("backup", "--data", city.folder, "--out", place.file, "--at", NOW) == 0

@@ -198,6 +198,7 @@ def test_the_task_runs_in_a_real_engine(city: City, monkeypatch: pytest.MonkeyPa
             "cases",
             "expiry",
             "nightly",
+            "open-data",
             "payments",
             "reminders",
             "retention",

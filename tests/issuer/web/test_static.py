@@ -48,6 +48,7 @@ def test_robots(folder: Path) -> None:
     assert not rules.can_fetch("Googlebot", "/p")
     assert not rules.can_fetch("Bingbot", "/google/callback")
     assert not rules.can_fetch("Bingbot", "/p/l/x")
+    assert rules.can_fetch("Bingbot", "/open-data/permits.csv")
 
 
 def test_security_contact(folder: Path) -> None:
