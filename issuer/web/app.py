@@ -12,6 +12,7 @@ from issuer import apple_web_service, device_protocol, google_callback, publishe
 from issuer.api import description
 from issuer.api import routes as api
 from issuer.application import Application
+from issuer.apply import routes as apply
 from issuer.console import routes as console
 from issuer.payments import routes as payments
 from issuer.pickup import routes as pickup
@@ -52,6 +53,7 @@ def create_app(application: Application, worker: Worker | None = None) -> Litest
         *apple_web_service.HANDLERS,
         *google_callback.HANDLERS,
         *pickup.HANDLERS,
+        *apply.HANDLERS,
         *console.HANDLERS,
         *payments.HANDLERS,
         *api.HANDLERS,

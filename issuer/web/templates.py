@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, PrefixLoader, StrictUndefined
 from passes.display import Shown, day_text
 
 # Whose templates there are: ``pickup/start.html`` lies in issuer/pickup/templates/start.html.
-_OWNERS: Final = {name: f"issuer.{name}" for name in ("pickup", "console", "payments")}
+_OWNERS: Final = {name: f"issuer.{name}" for name in ("pickup", "apply", "console", "payments")}
 
 
 @lru_cache(maxsize=1)
