@@ -56,14 +56,17 @@ def amount(cents: int, language: str) -> str:
 def checks_of(guest: Guest) -> Sequence[Check]:
     """What registers and rules say of the draft as it is.
 
-    Whoever types a name and an address could learn from the answer whether somebody lives there, so it is counted.
+    Whoever types a name and an address could learn from the answer whether somebody lives there, so it is counted
+    how often that changes.
     Raises TooOften; IssuerRefusal KIND_UNKNOWN; PassRefusal for a plate that is none.
     """
     if guest.person is None:
         return []
+    asked = repr((guest.case.id, guest.case.facts, guest.person))
     with guest.application.writing() as session:
-        guest.limit(session, rates.CHECKS_OF_CASE)
-        guest.limit(session, rates.CHECKS_OF_CLIENT, guest.reader.network)
+        if rates.take(session, guest.application, rates.CHECKS_SAME, asked):
+            guest.limit(session, rates.CHECKS_OF_CASE)
+            guest.limit(session, rates.CHECKS_OF_CLIENT, guest.reader.network)
     with guest.application.reading() as session:
         rules = CityCaseRules.of(session, guest.application, guest.case.type_id)
         return rules.checks(guest.case.facts, guest.person, guest.today)

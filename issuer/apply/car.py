@@ -39,8 +39,8 @@ def save_car(request: AnyRequest, data: PageForm) -> Response[Any]:
     if kind is None:
         return guest.reader.go(Page.KIND.path)
     # A permit without a plate is for vehicles that somebody else keeps: an employer, an organisation.
-    keeper = answers.choice("keeper", _KEEPERS, "APPLY_CHOOSE") if kind.plates else "other"
-    residence = answers.choice("residence", _RESIDENCES, "APPLY_CHOOSE")
+    keeper = answers.choice("keeper", _KEEPERS, "APPLY_CHOOSE_KEEPER") if kind.plates else "other"
+    residence = answers.choice("residence", _RESIDENCES, "APPLY_CHOOSE_RESIDENCE")
     if residence == "secondary" and kind.residence == "main":
         answers.wrong("residence", "ELIGIBILITY_SECONDARY_RESIDENCE")
     if answers.errors:

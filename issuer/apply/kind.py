@@ -33,7 +33,7 @@ def save_kind(request: AnyRequest, data: PageForm) -> Response[Any]:
     """Keep the kind; what another kind does not have is forgotten."""
     guest = drafting_guest_of(request, data)
     answers, kinds = Answers.of(data, guest.reader.say, *_FIELDS), _kinds(guest)
-    chosen = answers.choice("permit_kind", tuple(kinds), "APPLY_CHOOSE")
+    chosen = answers.choice("permit_kind", tuple(kinds), "APPLY_CHOOSE_KIND")
     if answers.errors:
         return _page(guest, answers, kinds)
     rules = kinds[chosen]

@@ -46,7 +46,7 @@ def save_person(request: AnyRequest, data: PageForm) -> Response[Any]:
     email = answers.values["email"]
     if email and not is_email(email):
         answers.wrong("email", "APPLY_EMAIL_WRONG")
-    language = answers.choice("language", LANGUAGES, "APPLY_CHOOSE")
+    language = answers.choice("language", LANGUAGES, "APPLY_CHOOSE_LANGUAGE")
     if answers.errors:
         return ask(guest, Page.PERSON, answers, _kind(guest))
 

@@ -109,13 +109,16 @@ def standing_of(session: Session, guest: Guest) -> Shown:
                 title, text = say("APPLY_PASS_NOT_VALID", standing=say(code)), say(f"{code}_TEXT")
                 look, badge = "danger", say(code)
     rules = RULES[case.state]
+    is_back = case.state is CaseState.CHARGED_BACK
+    turn = case.state.value if is_back else rules.turn.value
     return Shown(
         title=title,
         text=text,
         look=look,
         badge=badge,
-        turn=say(f"APPLY_TURN_{rules.turn.value.upper()}"),
-        deadline=day_text(case.deadline, say.language) if case.deadline is not None else "",
+        turn=say(f"APPLY_TURN_{turn.upper()}"),
+        # How soon the office means to settle a chargeback tells the holder nothing.
+        deadline=day_text(case.deadline, say.language) if case.deadline is not None and not is_back else "",
         kind=say(f"APPLY_CASE_{case.kind.value.upper()}"),
         groups=_groups(session, guest, say),
         history=_history(session, guest, say),

@@ -19,6 +19,8 @@ from issuer.cases import evidence, steps
 from issuer.cases.city import CityCaseRules
 from issuer.cases.facts import CaseFacts
 from issuer.cases.rules import Check, CheckOutcome
+from issuer.cases.states import CaseState
+from issuer.cases.store import find
 from issuer.errors import IssuerRefusal
 from issuer.holders import Holder
 from issuer.rules.city_rules import CityRules
@@ -125,6 +127,8 @@ def _refused(guest: Guest, answers: Answers, refusal: Refusal) -> Response[Any]:
         case "CASE_STEP":
             # Handed in a moment ago: by a second click, or in another window.
             return guest.reader.go("/apply/case")
+        case "CASE_MOVED" if _is_handed_in(guest):
+            return guest.reader.go("/apply/case")
         case "CASE_MOVED" | "CASE_INCOMPLETE":
             return guest.reader.go(Page.SUMMARY.path, told="MOVED")
         case "CASE_FEE" | "KIND_UNKNOWN":
@@ -136,6 +140,11 @@ def _refused(guest: Guest, answers: Answers, refusal: Refusal) -> Response[Any]:
         case _:
             answers.errors.setdefault("confirm", refusal.sentence(answers.say.language))
     return _page(guest, answers)
+
+
+def _is_handed_in(guest: Guest) -> bool:
+    with guest.application.reading() as session:
+        return find(session, guest.tenant, guest.case.id).state is not CaseState.DRAFT
 
 
 def _page(guest: Guest, answers: Answers) -> Response[Any]:

@@ -45,7 +45,7 @@ def save_term(request: AnyRequest, data: PageForm) -> Response[Any]:
     kind, fees = _offered(guest)
     if kind is None or guest.person is None:
         return guest.reader.go(Page.KIND.path)
-    months = answers.choice("term_months", tuple(map(str, fees)), "APPLY_CHOOSE")
+    months = answers.choice("term_months", tuple(map(str, fees)), "APPLY_CHOOSE_TERM")
     first = answers.day()
     if first is not None and not guest.today <= first <= guest.today + FARTHEST:
         last = day_text(guest.today + FARTHEST, answers.say.language)

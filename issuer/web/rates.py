@@ -41,8 +41,10 @@ CASES_OF_CLIENT: Final = Rate("case-client", seconds=300, burst=8)
 LINKS_OF_CASE: Final = Rate("link-case", seconds=300, burst=4)
 LINKS_OF_ADDRESS: Final = Rate("link-address", seconds=600, burst=4)
 # How often the registers are asked about a draft, and documents are uploaded to a case.
-CHECKS_OF_CASE: Final = Rate("case-checks", seconds=20, burst=30)
-CHECKS_OF_CLIENT: Final = Rate("client-checks", seconds=10, burst=60)
+CHECKS_OF_CASE: Final = Rate("case-checks", seconds=60, burst=20)
+CHECKS_OF_CLIENT: Final = Rate("client-checks", seconds=30, burst=60)
+# The same question asked again within the hour is the same page looked at again.
+CHECKS_SAME: Final = Rate("case-checks-same", seconds=3600, burst=1)
 UPLOADS_OF_CASE: Final = Rate("case-uploads", seconds=30, burst=16)
 
 
