@@ -18,6 +18,7 @@ from keys.errors import KeyRefusal, Refusal
 from keys.texts import LANGUAGES, texts
 
 KIND: Final = "case"
+CASE_PATH: Final = "/apply/case"
 CHARGED_BACK: Final = "PAYMENT_CHARGED_BACK"
 # Comes again when it has passed. Whatever else is refused stays refused: the money is here, and what it was for is
 # not to be had, so somebody has to give it back.
@@ -63,4 +64,9 @@ def on_charged_back(session: Session, application: Application, ref: str, actor:
     return CHARGED_BACK
 
 
-register(KIND, Listener(on_paid, on_charged_back))
+def next_path(_ref: str) -> str:
+    """Where people go on from the payment's page: to the case of their visit."""
+    return CASE_PATH
+
+
+register(KIND, Listener(on_paid, on_charged_back, next_path))

@@ -109,6 +109,42 @@ def store(
     return identity
 
 
+@dataclass(frozen=True, slots=True)
+class KeptDocument:
+    """What is known of a document without opening it."""
+
+    id: str
+    evidence_type: str
+    media_type: str
+    size: int
+    added_at: datetime
+
+
+def kept_documents(session: Session, tenant: str, case_id: str) -> list[KeptDocument]:
+    """The documents of a case, oldest first."""
+    rows = session.execute(
+        select(
+            CaseEvidenceRow.id,
+            CaseEvidenceRow.evidence_type,
+            CaseEvidenceRow.media_type,
+            CaseEvidenceRow.size,
+            CaseEvidenceRow.added_at,
+        )
+        .where(CaseEvidenceRow.tenant == tenant, CaseEvidenceRow.case_id == case_id)
+        .order_by(CaseEvidenceRow.added_at, CaseEvidenceRow.id)
+    )
+    return [KeptDocument(*row) for row in rows]
+
+
+def remove(session: Session, tenant: str, case_id: str, identity: str) -> None:
+    """Delete a document of a case, in the caller's writing transaction. Raises IssuerRefusal DOCUMENT_UNKNOWN."""
+    row = session.get(CaseEvidenceRow, (tenant, identity))
+    if row is None or row.case_id != case_id:
+        raise IssuerRefusal("DOCUMENT_UNKNOWN")
+    session.delete(row)
+    session.flush()
+
+
 def load(session: Session, application: Application, case_id: str, identity: str) -> Document:
     """The document as it was kept. Raises IssuerRefusal DOCUMENT_UNKNOWN, EVIDENCE_LOST for one that was changed."""
     row = session.get(CaseEvidenceRow, (application.tenant, identity))

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from issuer import lifecycle
 from issuer.application import Application
-from issuer.cases import steps
+from issuer.cases import mails, steps
 from issuer.cases.facts import CaseKind, plates_of
 from issuer.cases.rules import CaseRules
 from issuer.cases.states import CaseState, CaseStep, next_state
@@ -90,6 +90,7 @@ def charged_back(session: Session, application: Application, case_id: str, actor
     """
     row = take(session, application.tenant, case_id, None)
     move(session, row, CaseStep.CHARGE_BACK, actor)
+    mails.tell(session, row, mails.CaseMail.CHARGED_BACK, actor.at)
     if row.pass_number is not None:
         reason = Actor(actor.name, actor.at, _CHARGED_BACK)
         try:

@@ -13,7 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from issuer.cases import mails
 from issuer.cases.facts import CaseFacts, CaseKind, Channel, facts_of, missing, plates_of
+from issuer.cases.mails import CaseMail
 from issuer.cases.rules import CaseRules, Check, CheckOutcome
 from issuer.cases.states import CaseState, CaseStep, next_state
 from issuer.cases.store import (
@@ -43,6 +45,8 @@ REQUESTS: Final = ("residence", "keeper", "registration", "organisation", "excep
 EXCEPTIONS: Final = ("second_car_needed", "care", "work", "car_sharing", "hardship")
 # Those for which the permit may cost nothing: whoever proposes one of them proposes that as well.
 FREE_FOR: Final = ("hardship",)
+# Ends that come about without the holder.
+_TOLD: Final = {CaseStep.ABANDON: CaseMail.ABANDONED, CaseStep.LAPSE: CaseMail.LAPSED}
 _RUNNING: Final = (PassStatus.ACTIVE.value, PassStatus.SUSPENDED.value, PassStatus.PENDING_PAYMENT.value)
 
 
@@ -97,6 +101,7 @@ def submit(session: Session, tenant: str, case_id: str, actor: CaseActor, rules:
         move(session, row, CaseStep.SUBMIT, actor, fee_cents=row.fee_cents, open_checks=open_checks)
     except IntegrityError:
         raise IssuerRefusal("CASE_TWICE") from None
+    mails.tell(session, row, CaseMail.RECEIVED, actor.at)
     return case_of(row)
 
 
@@ -107,6 +112,7 @@ def ask_documents(
     row = take(session, tenant, case_id, actor.version)
     _known(wanted, REQUESTS)
     move(session, row, CaseStep.ASK_DOCUMENTS, actor, wanted=list(wanted))
+    mails.tell(session, row, CaseMail.DOCUMENTS, actor.at)
     return case_of(row)
 
 
@@ -179,6 +185,8 @@ def approve(
         row.fee_cents = 0
     row.decided_by, row.decided_at, row.decision_reason = actor.name, actor.at, row.exception
     move(session, row, CaseStep.APPROVE, actor, fee_cents=row.fee_cents, free=free)
+    if row.state == CaseState.AWAITING_PAYMENT:
+        mails.tell(session, row, CaseMail.PAYMENT, actor.at)
     return case_of(row)
 
 
@@ -210,6 +218,7 @@ def refuse(session: Session, tenant: str, case_id: str, actor: CaseActor, reason
     _known([reason], REFUSALS)
     row.decided_by, row.decided_at, row.decision_reason = actor.name, actor.at, reason
     move(session, row, CaseStep.REFUSE, actor, reason=reason)
+    mails.tell(session, row, CaseMail.REFUSED, actor.at)
     return case_of(row)
 
 
@@ -220,6 +229,8 @@ def end(session: Session, tenant: str, case_id: str, actor: CaseActor, step: Cas
     """
     row = take(session, tenant, case_id, actor.version)
     move(session, row, step, actor)
+    if step in _TOLD:
+        mails.tell(session, row, _TOLD[step], actor.at)
     return case_of(row)
 
 

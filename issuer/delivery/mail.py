@@ -1,4 +1,4 @@
-"""Mails to holders, and to the operator.
+"""Mails to holders, to who asks for something (`issuer.cases.mails`), and to the operator.
 
 A mail is a row that says what about and which pass; whom it goes to, in which language and with which link is found
 when it is sent. It is sent once as far as SMTP lets anybody know: whoever sends claims the row first, and notes the
@@ -8,7 +8,6 @@ result in the transaction right after the server's answer. Where no mail gets th
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, timedelta
@@ -20,8 +19,9 @@ from sqlalchemy.orm import Session
 
 from issuer import letters
 from issuer.background.tasks import Json, Queue, RetryLater, Task
+from issuer.cases import mails as case_mails
 from issuer.counters import MAILS
-from issuer.delivery import mail_texts, smtp
+from issuer.delivery import mail_queue, mail_texts, smtp
 from issuer.delivery.smtp import NotNowError, RefusedError
 from issuer.models import HolderRow, PassRow
 from issuer.models_delivery import MailRow
@@ -33,7 +33,7 @@ from passes.model import PassStatus
 if TYPE_CHECKING:
     from issuer.application import Application
 
-TASK: Final = "mail"
+TASK: Final = mail_queue.TASK
 PICKUP, REMINDER, CHANGED, RESEALED = "pickup", "reminder", "changed", "resealed"
 KINDS: Final = (PICKUP, REMINDER, CHANGED, RESEALED)
 OPERATOR: Final = "operator"
@@ -145,21 +145,7 @@ def _queue(
     number: str,
     params: Mapping[str, Any],
 ) -> None:
-    identity = secrets.token_hex(16)
-    session.add(
-        MailRow(
-            tenant=application.tenant,
-            id=identity,
-            kind=kind,
-            type_id=type_id,
-            number=number,
-            params=dict(params),
-            created_at=application.now(),
-            attempts=0,
-        )
-    )
-    session.flush()
-    application.enqueue(session, TASK, {"id": identity})
+    mail_queue.add(session, application.tenant, kind, (type_id, number), params, application.now())
 
 
 def _is_done(row: MailRow) -> bool:
@@ -182,6 +168,8 @@ def _claimed(application: Application, identity: str) -> _Prepared | None:
         if row.kind == OPERATOR:
             recipient = frame.settings.operator_mail
             message = mail_texts.operator_mail(frame, recipient, _warnings(row)) if recipient else None
+        elif case_mails.is_case_mail(row.kind):
+            recipient, message = case_mails.prepared(session, application, row, frame)
         else:
             recipient, message = _to_holder(session, application, row, frame)
         if message is None:

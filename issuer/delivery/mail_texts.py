@@ -1,7 +1,7 @@
 """What mails say. Plain text only: nothing to load, nothing hidden, and the one link is there to be read.
 
 Neither name nor address of the holder stands in a mail, so nothing of theirs can become a header or a sentence. The
-link is a pick-up link that works once and for an hour: nobody gets into anything with an old mail.
+link works once: one to a pass for an hour, one to a case for as long as a draft is kept.
 """
 
 from __future__ import annotations
@@ -16,12 +16,14 @@ from email.policy import SMTP
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from issuer.cases.access import LINK_LIFETIME as CASE_LINK_LIFETIME
 from issuer.delivery.smtp import RefusedError
 from issuer.pickup.links import LIFETIME
 from issuer.settings import Settings
 from keys.texts import texts
 
 NEW_LINK_PATH: Final = "/p/new"
+APPLY_PATH: Final = "/apply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,26 @@ def holder_mail(
         say("MAIL_TEST") if settings.test else "",
         say(f"{code}_TEXT", **known),
         say("MAIL_LINK", minutes=int(LIFETIME.total_seconds()) // 60, page=settings.base_url + NEW_LINK_PATH),
+        say("MAIL_END", contact=settings.contact or settings.city_name),
+    ]
+    return _message(frame, recipient, say.language, say(f"{code}_SUBJECT", **known), blocks)
+
+
+def case_mail(
+    frame: Frame, kind: str, recipient: str, language: str, link: str, facts: Mapping[str, Any]
+) -> EmailMessage:
+    """A mail of ``kind`` (a `issuer.cases.mails.CaseMail`) to who asks; ``facts``: number, amount, deadline.
+
+    Without a ``link`` the way on is the page where one applies. Raises RefusedError for an address that is none.
+    """
+    say, settings = texts("issuer", language), frame.settings
+    known = {**facts, "city": settings.city_name}
+    code, apply = f"MAIL_{kind.upper()}", settings.base_url + APPLY_PATH
+    closing = say("MAIL_CASE_GO_ON", link=link, days=CASE_LINK_LIFETIME.days, page=f"{apply}/new")
+    blocks = [
+        say("MAIL_CASE_TEST") if settings.test else "",
+        say(f"{code}_TEXT", **known),
+        closing if link else say("MAIL_CASE_AGAIN", page=apply),
         say("MAIL_END", contact=settings.contact or settings.city_name),
     ]
     return _message(frame, recipient, say.language, say(f"{code}_SUBJECT", **known), blocks)

@@ -96,8 +96,13 @@ def _reference(spec: ColumnSpec, text: str) -> str:
     return text
 
 
+def is_email(text: str) -> bool:
+    """Whether ``text`` is a mail address that the register takes."""
+    return len(text) <= _LONGEST_EMAIL and ".." not in text and _EMAIL.fullmatch(text) is not None
+
+
 def _email(spec: ColumnSpec, text: str) -> str:
-    if len(text) > _LONGEST_EMAIL or ".." in text or _EMAIL.fullmatch(text) is None:
+    if not is_email(text):
         raise IssuerRefusal("EMAIL_FORMAT", field=spec.name)
     return text
 

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from issuer import audit
 from issuer.application import Application
 from issuer.audit import AuditEntry
+from issuer.cases.mails import is_case_mail
 from issuer.models import Base, HolderRow, PassRow, PassTermRow, RevisionRow
 from issuer.models_access import LetterCodeRow, PickupLinkRow, VisitRow
 from issuer.models_cases import CaseApplicantRow, CaseEvidenceRow, CaseRow
@@ -123,6 +124,11 @@ def _cases(session: Session, tenant: str, type_id: str, number: str) -> list[Rec
                 "letters": [
                     {"kind": one.kind, "codes": one.codes, "text": one.body, "made_at": _value(one.made_at)}
                     for one in letters
+                ],
+                "mails": [
+                    _plain(one)
+                    for one in session.scalars(select(MailRow).filter_by(tenant=tenant, number=row.number))
+                    if is_case_mail(one.kind)
                 ],
                 "history": [_entry(one) for one in audit.history(session, tenant, f"case/{row.number}")],
             }

@@ -13,6 +13,7 @@ from issuer.accessibility import pages as accessibility
 from issuer.api import description
 from issuer.api import routes as api
 from issuer.application import Application
+from issuer.apply import routes as apply
 from issuer.console import routes as console
 from issuer.figures import pages as figures
 from issuer.payments import routes as payments
@@ -62,6 +63,7 @@ def routed() -> Litestar:
         *google_callback.HANDLERS,
         *pickup.HANDLERS,
         *accessibility.HANDLERS,
+        *apply.HANDLERS,
         *console.HANDLERS,
         *payments.HANDLERS,
         *figures.HANDLERS,

@@ -26,6 +26,8 @@ BODY_LIMITS: Final[tuple[tuple[str, int], ...]] = (
     ("/check", 4 * KIB),
     ("/payments/", 64 * KIB),
     ("/p", 16 * KIB),
+    # One file of evidence, with what its form has around it.
+    ("/apply/documents", 10 * MIB + 64 * KIB),
     ("/api/v1/jobs/imports", 64 * MIB),
     ("/api/", 1 * MIB),
 )

@@ -36,6 +36,16 @@ LINKS_OF_PASS: Final = Rate("link-pass", seconds=600, burst=2)
 LINKS_OF_CLIENT: Final = Rate("link-client", seconds=60, burst=10)
 # Links that one visit makes for the phone in the other hand.
 LINKS_OF_VISIT: Final = Rate("link-visit", seconds=60, burst=5)
+# Applications that one client address begins; links to one case, and mails to one address, whichever case.
+CASES_OF_CLIENT: Final = Rate("case-client", seconds=300, burst=8)
+LINKS_OF_CASE: Final = Rate("link-case", seconds=300, burst=4)
+LINKS_OF_ADDRESS: Final = Rate("link-address", seconds=600, burst=4)
+# How often the registers are asked about a draft, and documents are uploaded to a case.
+CHECKS_OF_CASE: Final = Rate("case-checks", seconds=60, burst=20)
+CHECKS_OF_CLIENT: Final = Rate("client-checks", seconds=30, burst=60)
+# The same question asked again within the hour is the same page looked at again.
+CHECKS_SAME: Final = Rate("case-checks-same", seconds=3600, burst=1)
+UPLOADS_OF_CASE: Final = Rate("case-uploads", seconds=30, burst=16)
 
 
 def take(session: Session, application: Application, rate: Rate, who: str) -> bool:

@@ -23,10 +23,10 @@ from issuer.cases.store import Case, CaseActor
 from issuer.holders import Holder
 from issuer.rules.directory import streets_from_csv
 from issuer.staff.permissions import Role
-from issuer.web.app import create_app
 from tests.issuer.cases.office import ERIKA, HOLDER, WANTED
 from tests.issuer.console.people import Colleague, settle
 from tests.service import PERMIT, City
+from tests.web_app import create_app
 
 STREETS = """street;postal_code;zone_code;number_from;number_to;side
 Pastorswiesenring;40474;BÖ;1;99;

@@ -14,9 +14,9 @@ from issuer.models_staff import StaffAccountRow
 from issuer.nightly.run import run_night
 from issuer.staff.accesses import EXPORT
 from issuer.staff.permissions import Role
-from issuer.web.app import create_app
 from tests.issuer.console.people import settle
 from tests.service import PERMIT, City, running_numbers
+from tests.web_app import create_app
 
 LOG = "/office/accesses"
 

@@ -27,12 +27,12 @@ from issuer.outgoing import google_switched
 from issuer.seal_content import take_apart
 from issuer.settings import load_settings, save_settings
 from issuer.staff.permissions import Role
-from issuer.web.app import create_app
 from keys.texts import texts
 from passes.base45 import decode
 from tests.issuer.api.conftest import new_client
 from tests.issuer.console.people import settle
 from tests.service import PERMIT, TODAY, City, running_numbers
+from tests.web_app import create_app
 
 SQLITE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 ROOT = Path(__file__).parents[3]

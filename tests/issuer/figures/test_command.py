@@ -10,10 +10,10 @@ from litestar.testing import TestClient
 
 from issuer.application import Application
 from issuer.cli import main
-from issuer.web.app import create_app
 from tests.issuer.figures.samples import put_on_apple
 from tests.issuer.figures.test_open_data import CONTRIBUTOR, FILES, PLACE, counted
 from tests.service import City, running_numbers
+from tests.web_app import create_app
 
 SQLITE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 

@@ -24,11 +24,11 @@ from issuer.figures import months
 from issuer.models_figures import OpenDataCountRow
 from issuer.nightly.reports import Report
 from issuer.settings import Settings, checked
-from issuer.web.app import create_app
 from passes.periods import BERLIN, berlin_day
 from tests.issuer.figures.test_months import switch_on
 from tests.issuer.nightly.samples import far_away
 from tests.service import City
+from tests.web_app import create_app
 
 SQLITE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 CONTRIBUTOR = "http://dcat-ap.de/def/contributors/openNRW"

@@ -13,11 +13,11 @@ from issuer.delivery import google_messages, google_objects
 from issuer.delivery.google_messages import MessageKind, queue_message
 from issuer.errors import IssuerRefusal
 from issuer.settings import load_settings, save_settings
-from issuer.web.app import create_app
 from tests.google_server import GoogleServer
 from tests.issuer.google.helpers import ISSUER, deliver, serial_of, step, wallet_row
 from tests.issuer.google.test_callback import callback
 from tests.service import PERMIT, TODAY, City, running_numbers
+from tests.web_app import create_app
 
 
 def offered(application: Application, *, on: bool) -> None:

@@ -79,7 +79,7 @@ class Service:
         """What gets a request as far as it can get."""
         if route.template.startswith("/api/"):
             return [(b"authorization", f"Bearer {self.key}".encode())]
-        if route.template.startswith(("/p/", "/office")):
+        if route.template.startswith(("/p/", "/apply", "/office")):
             return [(b"cookie", self.cookie), (b"host", b"stadtpass.example")]
         return []
 

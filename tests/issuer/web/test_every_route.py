@@ -80,6 +80,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         with TestClient(app, base_url="https://stadtpass.example") as browser:
             opened_pass = browser.post(new_link(application, number), follow_redirects=False)
             assert opened_pass.status_code == 303
+            assert browser.post("/apply", follow_redirects=False).status_code == 303
             person = settle(application, city.clock, "everything", *Role, app=app)
             cookie = "; ".join(
                 f"{one.name}={one.value}" for one in (*browser.cookies.jar, *person.client.cookies.jar)
@@ -152,9 +153,8 @@ def test_too_large_is_seen_without_a_length(service: Service) -> None:
 
 
 def _type_for(route: Route) -> bytes:
-    if route.template.startswith(("/p", "/office", "/accessibility")) or route.template.endswith(
-        "/oauth/token"
-    ):
+    pages = ("/p", "/apply", "/office", "/accessibility")
+    if route.template.startswith(pages) or route.template.endswith("/oauth/token"):
         return b"application/x-www-form-urlencoded"
     return b"text/csv" if route.template.endswith("/imports") else JSON
 
