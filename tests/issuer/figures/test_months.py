@@ -54,12 +54,9 @@ def counts(application: Application, day: date) -> dict[str, int]:
         return {code: one.permits for code, one in count_on(session, application, day).items()}
 
 
-def difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    return {code: after.get(code, 0) - before.get(code, 0) for code in {*before, *after}} | {}
-
-
 def changed(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    return {code: by for code, by in difference(before, after).items() if by}
+    """By how many permits zones differ, of those that do."""
+    return {code: by for code in {*before, *after} if (by := after.get(code, 0) - before.get(code, 0))}
 
 
 def step(
