@@ -213,7 +213,9 @@ def test_library_cards_and_other_cities_do_not_count(far: Application, neighbour
 
 def stored(application: Application) -> dict[str, tuple[int | None, dict[str, int | None]]]:
     with application.reading() as session:
-        months = session.scalars(select(OpenDataMonthRow).filter_by(tenant=application.tenant)).all()
+        months = session.scalars(
+            select(OpenDataMonthRow).filter_by(tenant=application.tenant).order_by(OpenDataMonthRow.month)
+        ).all()
         rows = session.scalars(select(OpenDataCountRow).filter_by(tenant=application.tenant)).all()
         return {
             f"{month.month:%Y-%m}": (
@@ -250,7 +252,9 @@ def test_the_night_stores_a_month_once_and_it_never_changes(
     assert stored(neighbour) == {}
     with far.reading() as session:
         told = session.scalars(
-            select(AuditEntryRow.subject).filter_by(tenant=far.tenant, action="store-open-data")
+            select(AuditEntryRow.subject)
+            .filter_by(tenant=far.tenant, action="store-open-data")
+            .order_by(AuditEntryRow.sequence)
         ).all()
     assert told == ["open-data/2026-12", "open-data/2027-01"]
 
