@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from issuer.application import Application
 from issuer.commands.common import add_data_argument, say, tell, tell_json, tell_table
 from issuer.errors import IssuerRefusal
 from issuer.figures import catalogue, office, open_data, words
+from issuer.figures.office import AGE_BANDS, OPEN_STATES, Adoption, OpenCases, Wave
 from issuer.figures.tables import FigureTable, csv_text
 from issuer.files import write_atomically
 from keys.texts import texts
+from passes.pass_types import PassTypes
 from verifier.cli import Parser, chosen_time
 from verifier.verdict import ExitCode
 
@@ -36,16 +40,11 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def run_show(arguments: argparse.Namespace) -> ExitCode:
     """Show the office's figures as tables."""
-    tables = _tables(arguments)
+    found = _found(arguments)
     if arguments.json:
-        tell_json(
-            {
-                name: [dict(zip(table.columns, row, strict=True)) for row in table.rows]
-                for name, table in tables.items()
-            }
-        )
+        tell_json(_plain(found))
         return ExitCode.GREEN
-    for table in tables.values():
+    for table in found.tables(arguments.lang).values():
         tell(table.caption)
         tell_table(table.columns, [[str(cell) for cell in row] for row in table.rows])
     return ExitCode.GREEN
@@ -58,7 +57,7 @@ def run_export(arguments: argparse.Namespace) -> ExitCode:
     else:
         files = {
             f"{name}.csv": csv_text(table.columns, table.rows, ";").encode("utf-8-sig")
-            for name, table in _tables(arguments).items()
+            for name, table in _found(arguments).tables(arguments.lang).items()
         }
     arguments.out.mkdir(parents=True, exist_ok=True)
     for name, data in files.items():
@@ -70,15 +69,67 @@ def run_export(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.GREEN
 
 
-def _tables(arguments: argparse.Namespace) -> dict[str, FigureTable]:
-    at, words_of = chosen_time(arguments), texts("issuer", arguments.lang)
-    with Application.open(arguments.data, lambda: at) as application, application.reading() as session:
-        adopted = office.adoption(session, application)
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The office's figures, in one state of the register."""
+
+    types: PassTypes
+    adopted: list[Adoption]
+    wave: Wave
+    cases: OpenCases
+
+    def tables(self, language: str) -> dict[str, FigureTable]:
+        """The figures in words, by what their files are called."""
+        told = texts("issuer", language)
         return {
-            "adoption": words.adoption_table(words_of, application.pass_types, adopted),
-            "ending": words.wave_table(words_of, office.wave(session, application)),
-            "cases": words.cases_table(words_of, office.open_cases(session, application)),
+            "adoption": words.adoption_table(told, self.types, self.adopted),
+            "ending": words.wave_table(told, self.wave),
+            "cases": words.cases_table(told, self.cases),
         }
+
+
+def _found(arguments: argparse.Namespace) -> _Found:
+    at = chosen_time(arguments)
+    with Application.open(arguments.data, lambda: at) as application, application.reading() as session:
+        return _Found(
+            application.pass_types,
+            office.adoption(session, application),
+            office.wave(session, application),
+            office.open_cases(session, application),
+        )
+
+
+def _plain(found: _Found) -> dict[str, Any]:
+    """The figures for programs: keys that do not depend on the language."""
+    last_days = [*(str(days) for days in AGE_BANDS), "older"]
+    return {
+        "adoption": [
+            {
+                "type": one.type_id,
+                **{name.value: count for name, count in one.counts.items()},
+                "total": one.total,
+            }
+            for one in found.adopted
+        ],
+        "ending": [
+            {
+                "week": week.isoformat(),
+                "total": found.wave.of_week(week),
+                "zones": {
+                    zone: count for zone in found.wave.zones if (count := found.wave.of_week(week, zone))
+                },
+            }
+            for week in found.wave.weeks
+        ],
+        "cases": [
+            {
+                "state": state.value,
+                "days_up_to": dict(zip(last_days, counts := found.cases.of_state(state), strict=True)),
+                "total": sum(counts),
+            }
+            for state in OPEN_STATES
+        ],
+    }
 
 
 def _open_data(arguments: argparse.Namespace) -> dict[str, bytes]:

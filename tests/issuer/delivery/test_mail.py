@@ -30,6 +30,8 @@ from tests.smtp_server import Fault, SmtpServer, smtp_server
 
 ADDRESS = "erika.mustermann@mail.example"
 PASSWORD = "geheim und lang"
+# What is said to a server and in a mail does not depend on the database; what is stored of it is tested on both.
+SQLITE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 
 
 @pytest.fixture
@@ -191,6 +193,7 @@ def test_a_claim_of_a_dead_worker_runs_out(city: City, server: SmtpServer) -> No
         ("rcpt-ok", "silence 1.5", "smtp-SMTPServerDisconnected"),
     ],
 )
+@SQLITE
 def test_what_may_pass_is_tried_again(
     city: City, server: SmtpServer, stage: str, reply: str, reason: str
 ) -> None:
@@ -228,6 +231,7 @@ def test_what_is_refused_for_good_becomes_a_letter(
         assert ADDRESS not in str(record.__dict__)
 
 
+@SQLITE
 def test_a_server_that_says_goodbye_badly_has_the_mail(city: City, server: SmtpServer) -> None:
     application = city.open()
     identity, _ = queued(application)
@@ -268,6 +272,7 @@ def test_days_of_failing_end_in_a_letter(city: City, server: SmtpServer) -> None
     assert server.mails == []
 
 
+@SQLITE
 def test_a_certificate_of_nobody_we_trust(
     city: City, server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +286,7 @@ def test_a_certificate_of_nobody_we_trust(
 
 
 @pytest.mark.parametrize("implicit", [False, True])
+@SQLITE
 def test_a_certificate_for_another_host(
     city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, implicit: bool
 ) -> None:
@@ -297,6 +303,7 @@ def test_a_certificate_for_another_host(
         assert other.mails == []
 
 
+@SQLITE
 def test_encryption_from_the_first_byte(city: City, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with smtp_server(tmp_path, implicit_tls=True) as other:
         monkeypatch.setenv("STADTPASS_MAIL_HOST", "localhost")
@@ -310,6 +317,7 @@ def test_encryption_from_the_first_byte(city: City, tmp_path: Path, monkeypatch:
         assert other.broken == []
 
 
+@SQLITE
 def test_a_server_without_starttls_gets_nothing(city: City, server: SmtpServer) -> None:
     server.starttls = False
     application = city.open()
@@ -320,6 +328,7 @@ def test_a_server_without_starttls_gets_nothing(city: City, server: SmtpServer) 
     assert server.mails == []
 
 
+@SQLITE
 def test_a_password_that_others_can_read_is_not_used(city: City, server: SmtpServer) -> None:
     (city.folder / "smtp-password").chmod(0o644)
     application = city.open()
@@ -339,6 +348,7 @@ def test_a_password_that_others_can_read_is_not_used(city: City, server: SmtpSer
         "@",
     ],
 )
+@SQLITE
 def test_what_is_no_address_becomes_neither_header_nor_command(
     city: City, server: SmtpServer, address: str
 ) -> None:
@@ -350,6 +360,7 @@ def test_what_is_no_address_becomes_neither_header_nor_command(
     assert links(application) == 0
 
 
+@SQLITE
 def test_names_stand_nowhere_in_a_mail(city: City, server: SmtpServer) -> None:
     application = city.open()
     identity, _ = queued(application, family_name="Mustermann\r\nBcc: c@d.example", given_name="Erika")
@@ -363,6 +374,7 @@ def test_names_stand_nowhere_in_a_mail(city: City, server: SmtpServer) -> None:
 @pytest.mark.parametrize(
     ("language", "found"), [("en", "Hello,"), ("de", "Guten Tag,"), ("tr", "Guten Tag,")]
 )
+@SQLITE
 def test_the_holders_language(city: City, server: SmtpServer, language: str, found: str) -> None:
     application = city.open()
     identity, _ = queued(application, language=language)
@@ -374,6 +386,7 @@ def test_the_holders_language(city: City, server: SmtpServer, language: str, fou
 
 @pytest.mark.parametrize("kind", mail.KINDS)
 @pytest.mark.parametrize("language", ["de", "en"])
+@SQLITE
 def test_every_kind_has_its_words(city: City, server: SmtpServer, kind: str, language: str) -> None:
     application = city.open()
     identity, number = queued(application, kind, language=language)

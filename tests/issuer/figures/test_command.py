@@ -12,7 +12,7 @@ from issuer.application import Application
 from issuer.cli import main
 from tests.issuer.figures.samples import put_on_apple
 from tests.issuer.figures.test_open_data import CONTRIBUTOR, FILES, PLACE, counted
-from tests.service import City, running_numbers
+from tests.service import PERMIT, City, running_numbers
 from tests.web_app import create_app
 
 SQLITE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
@@ -28,9 +28,13 @@ def test_show(city: City, application: Application, capsys: pytest.CaptureFixtur
     assert run(city, "show", "--json", "--lang", "en") == 0
     told = json.loads(capsys.readouterr().out)
     assert list(told) == ["adoption", "ending", "cases"]
-    permits = next(one for one in told["adoption"] if one["Type"] == "Resident parking permit")
-    assert (permits["Apple Wallet only"], permits["Total"]) == (1, len(running_numbers(application)))
+    permits = next(one for one in told["adoption"] if one["type"] == PERMIT)
+    assert (permits["apple"], permits["total"]) == (1, len(running_numbers(application)))
     assert len(told["ending"]) == 26
+    assert told["ending"][0]["week"] == "2026-11-16"
+    assert all(sum(one["zones"].values()) == one["total"] for one in told["ending"])
+    empty = {"7": 0, "14": 0, "28": 0, "older": 0}
+    assert told["cases"][0] == {"state": "submitted", "days_up_to": empty, "total": 0}
     assert run(city, "show", "--lang", "de") == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [

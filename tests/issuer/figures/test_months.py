@@ -54,12 +54,9 @@ def counts(application: Application, day: date) -> dict[str, int]:
         return {code: one.permits for code, one in count_on(session, application, day).items()}
 
 
-def difference(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    return {code: after.get(code, 0) - before.get(code, 0) for code in {*before, *after}} | {}
-
-
 def changed(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
-    return {code: by for code, by in difference(before, after).items() if by}
+    """By how many permits zones differ, of those that do."""
+    return {code: by for code in {*before, *after} if (by := after.get(code, 0) - before.get(code, 0))}
 
 
 def step(
@@ -216,7 +213,9 @@ def test_library_cards_and_other_cities_do_not_count(far: Application, neighbour
 
 def stored(application: Application) -> dict[str, tuple[int | None, dict[str, int | None]]]:
     with application.reading() as session:
-        months = session.scalars(select(OpenDataMonthRow).filter_by(tenant=application.tenant)).all()
+        months = session.scalars(
+            select(OpenDataMonthRow).filter_by(tenant=application.tenant).order_by(OpenDataMonthRow.month)
+        ).all()
         rows = session.scalars(select(OpenDataCountRow).filter_by(tenant=application.tenant)).all()
         return {
             f"{month.month:%Y-%m}": (
@@ -253,7 +252,9 @@ def test_the_night_stores_a_month_once_and_it_never_changes(
     assert stored(neighbour) == {}
     with far.reading() as session:
         told = session.scalars(
-            select(AuditEntryRow.subject).filter_by(tenant=far.tenant, action="store-open-data")
+            select(AuditEntryRow.subject)
+            .filter_by(tenant=far.tenant, action="store-open-data")
+            .order_by(AuditEntryRow.sequence)
         ).all()
     assert told == ["open-data/2026-12", "open-data/2027-01"]
 
