@@ -59,10 +59,14 @@ def content(application: Application, number: str) -> PassContent:
     return found
 
 
-def plates(application: Application, number: str) -> list[str]:
-    held = content(application, number).attributes["plates"]
+def held_plates(application: Application, number: str) -> tuple[RegisteredPlate, ...]:
+    held = content(application, number).attributes.get("plates", ())
     assert isinstance(held, tuple)
-    return [one.plate.canonical for one in held]
+    return held
+
+
+def plates(application: Application, number: str) -> list[str]:
+    return [one.plate.canonical for one in held_plates(application, number)]
 
 
 def revisions(application: Application, number: str) -> list[RevisionRow]:
