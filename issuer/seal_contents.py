@@ -25,7 +25,7 @@ from passes.pass_types import PassType
 from passes.periods import BERLIN
 from passes.seal import BODY, MAX_BYTES, PREFIX, ReadSeal, read_seal
 
-_PER_LINE: Final = 16
+_PER_LINE: Final = 8
 # RFC 8392, and the body's own keys; docs/sp1.md is the place where they are laid down.
 _TIMES: Final = (4, 5, 6)
 _CLAIMS: Final = {4: "EXPIRES", 5: "NOT_BEFORE", 6: "ISSUED_AT", BODY: "BODY"}
@@ -46,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class SealContents:
-    """A seal taken apart: ``lines`` are its bytes in hex, sixteen a line; ``is_signed`` if the signature holds."""
+    """A seal taken apart: ``lines`` are its bytes in hex, eight a line; ``is_signed`` if the signature holds."""
 
     text: str
     size: int

@@ -15,6 +15,8 @@ from issuer.web.reader import AnyRequest
 PATH: Final = "/p/pass/data/rights"
 # What the office has to look at; the audit trail has it, in the pass's own history.
 _REQUESTS: Final = ("correction", "objection", "restriction")
+# What the audit trail calls them.
+ACTIONS: Final = frozenset(f"ask-{one}" for one in _REQUESTS)
 _WRONG: Final = 422
 
 
