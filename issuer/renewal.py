@@ -9,6 +9,7 @@ come. Whatever ends the right, or changes what it says, ends that older seal as 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any, Final
@@ -18,11 +19,14 @@ from sqlalchemy.orm import Session
 from issuer import attributes as stored_attributes
 from issuer.audit import AuditEvent
 from issuer.errors import IssuerRefusal, RegisterRefusal
+from issuer.importing.record import attribute_columns
 from issuer.lifecycle import Actor, NextRevision, running, supersede
 from issuer.outgoing import EventName
 from issuer.register import SealFor, WalletIdentity, subject
-from issuer.tariffs import fees, find_zone
-from passes.model import PassContent
+from issuer.rules.kinds import kind_table
+from issuer.rules.zones import zone_on
+from issuer.tariffs import TariffZone, fees, find_zone, zones
+from passes.model import Attribute, PassContent
 from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
 from passes.zones import Zone
@@ -33,11 +37,32 @@ _ONE_DAY: Final = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Renewal:
-    """The further term in months, and what was paid for it where the city checks fees."""
+    """The further term in months, and what was paid for it where the city checks fees.
+
+    ``applied_on`` is the day (Europe/Berlin) whose fees hold, if it was applied for before today.
+    """
 
     term_months: int
     channel: str | None = None
     fee_cents: int | None = None
+    applied_on: date | None = None
+
+
+def opens_on(
+    session: Session,
+    tenant: str,
+    pass_type: PassType,
+    attributes: Mapping[str, Attribute],
+    last: date,
+    today: date,
+) -> date:
+    """The first day on which a pass that says ``attributes`` and ends on ``last`` can be renewed.
+
+    The permit kind has a number of days for it; whatever has no kind is renewed within `EARLIEST`. Raises
+    IssuerRefusal KIND_RULES for an override that cannot be used.
+    """
+    kind = kind_table(session, tenant, pass_type.id).on(today).get(str(attributes.get("permit_kind")))
+    return last - (EARLIEST if kind is None else timedelta(days=kind.renewal_opens_days))
 
 
 def renew(
@@ -52,23 +77,28 @@ def renew(
 ) -> PassContent:
     """Add a term that starts with the day after the last one (sections 187 (2), 188 (2) and (3) BGB).
 
-    Possible from 60 days before the last day until that day. Raises RegisterRefusal NUMBER_UNKNOWN, the code of
+    Possible from the day that `opens_on` says until the last day. A zone that has been merged into another one until
+    the new term begins is that other one from now on. Raises RegisterRefusal NUMBER_UNKNOWN, the code of
     the state that forbids it, RENEWAL_TOO_EARLY; IssuerRefusal ZONE_UNKNOWN, ZONE_ENDED where the zone does not
     hold on the new term's first day, FEE_MISMATCH; PassRefusal TERM_INVALID, DATE_YEAR.
     """
     row, current = running(session, (tenant, pass_type.id, number), actor.at)
-    opens = row.period_last - EARLIEST
     today = berlin_day(actor.at)
+    before = stored_attributes.decode(pass_type, current.attributes)
+    opens = opens_on(session, tenant, pass_type, before, row.period_last, today)
     if today < opens:
-        raise RegisterRefusal("RENEWAL_TOO_EARLY", number=number, opens=opens.isoformat(), days=EARLIEST.days)
+        days = (row.period_last - opens).days
+        raise RegisterRefusal("RENEWAL_TOO_EARLY", number=number, opens=opens.isoformat(), days=days)
     term = Period.of_months(row.period_last + _ONE_DAY, renewal.term_months)
-    attributes = stored_attributes.decode(pass_type, current.attributes)
+    attributes = dict(before)
     tariff_class = ""
-    for value in attributes.values():
+    for name, value in before.items():
         if isinstance(value, Zone):
-            tariff_class = find_zone(session, tenant, value.code, term.first).on(today).tariff_class
-    _check_fee(session, tenant, tariff_class, renewal, today)
-    before = row.period_last
+            zone = _zone_of_term(session, tenant, value, term.first)
+            tariff_class = zone.on(renewal.applied_on or today).tariff_class
+            attributes[name] = value if zone.zone.code == value.code else zone.zone
+    _check_fee(session, tenant, tariff_class, renewal, renewal.applied_on or today)
+    last = row.period_last
     row.period_last = term.last
     known: dict[str, Any] = {
         "valid_to": term.last.isoformat(),
@@ -76,17 +106,23 @@ def renew(
         "channel": renewal.channel,
         "fee_cents": renewal.fee_cents,
     }
+    columns = attribute_columns(pass_type.spec.register.columns, attributes)
     row.record = row.record | {
-        name: value for name, value in known.items() if name in row.record and value is not None
+        name: value
+        for name, value in {**columns, **known}.items()
+        if name in row.record and (value is not None or name in columns)
     }
+    facts_before, facts_after = stored_attributes.facts(before), stored_attributes.facts(attributes)
+    different = [name for name in facts_after if facts_before.get(name) != facts_after[name]]
     event = AuditEvent(
         "renew",
         subject(pass_type.id, number),
-        {"valid_to": before.isoformat()},
+        {"valid_to": last.isoformat(), **{name: facts_before.get(name) for name in different}},
         {
             "valid_to": term.last.isoformat(),
             "term_months": renewal.term_months,
             "fee_cents": renewal.fee_cents,
+            **{name: facts_after[name] for name in different},
         },
         actor.reason,
     )
@@ -98,6 +134,12 @@ def renew(
         older_stand=True,
     )
     return supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
+
+
+def _zone_of_term(session: Session, tenant: str, zone: Zone, first: date) -> TariffZone:
+    """The zone that the area of ``zone`` belongs to on ``first``: itself, or what it was merged into."""
+    found = zone_on(zones(session, tenant), zone.code, first)
+    return found if found is not None else find_zone(session, tenant, zone.code, first)
 
 
 def _check_fee(session: Session, tenant: str, tariff_class: str, renewal: Renewal, day: date) -> None:

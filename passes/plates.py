@@ -138,6 +138,14 @@ def parse_with_season(text: str) -> tuple[Plate, Season | None]:
     return plate, season
 
 
+def season_behind(text: str) -> Season | None:
+    """The season behind a plate that cannot be read as it stands; None if there is none.
+
+    Raises PassRefusal PLATE_TOO_LONG for a text longer than any plate, and what `Season.parse` raises.
+    """
+    return _split_season(text)[1]
+
+
 def check_season_length(plate: Plate) -> None:
     """Raise PassRefusal PLATE_TOO_LONG unless ``plate`` leaves room for a season: seven characters.
 

@@ -202,7 +202,8 @@ def reissue_pass(
         "renewPass",
         Scope.PASSES_WRITE,
         "Renew a pass",
-        f"Adds a term that starts with the day after the last one, from {EARLIEST.days} days before that day on. "
+        f"Adds a term that starts with the day after the last one, from {EARLIEST.days} days before that day on, or "
+        "as many as the rules of the permit kind have. A zone that has been merged by then is its successor. "
         "Number and right stay; the pass holds without a gap from its first day to the new last day. Prints of the "
         "term before stay good until its last day.",
         RegisterRefusal("RENEWAL_TOO_EARLY", number=NUMBER, opens="2027-10-01", days=EARLIEST.days),
@@ -226,7 +227,7 @@ def renew_pass(
         sealer = application.sealer(session, pass_type)
         renew(session, application.tenant, pass_type, number, renewal, seal_for=sealer, actor=actor)
         # The print of the old term holds until its end: time enough to exchange it.
-        mail.tell_holder(session, application, mail.CHANGED, type_id, number, {})
+        mail.tell_holder(session, application, mail.RENEWED, type_id, number, {})
 
     return _take(request, type_id, number, data, step)
 

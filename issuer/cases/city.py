@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from typing import Final
 
+import msgspec
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -16,18 +18,20 @@ from issuer.cases.states import CaseState
 from issuer.cases.store import person_key
 from issuer.errors import IssuerRefusal
 from issuer.holders import Holder
-from issuer.models import PassRow
+from issuer.models import PassRow, RevisionRow
 from issuer.models_cases import CaseRow
-from issuer.rules.addresses import Address
+from issuer.rules.addresses import Address, StreetUnknown
 from issuer.rules.city_rules import CityRules, load_rules
 from issuer.rules.directory import find_address
 from issuer.rules.eligibility import (
     ApplicationFacts,
+    CheckResult,
     Confirmed,
     Refused,
     Vehicle,
     eligibility,
 )
+from issuer.rules.kinds import Check as RuleCheck
 from issuer.rules.kinds import KindRules
 from issuer.rules.quotes import Quote
 from issuer.rules.sources.protocols import Person
@@ -36,6 +40,18 @@ from passes.periods import BERLIN
 
 _YEAR = timedelta(days=365)
 _HOLDING = (PassStatus.ACTIVE.value, PassStatus.SUSPENDED.value)
+# What a register, or a document, can say of a car.
+_OF_VEHICLES: Final = (RuleCheck.KEEPER, RuleCheck.OTHER_KEEPER, RuleCheck.GERMAN_REGISTRATION)
+
+_NOTHING_AGAINST: Final = ("VEHICLES_AWAY", "VEHICLE_UNKNOWN")
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A pass as the rules of a change look at it: its kind, and the keys of its plates."""
+
+    kind: str
+    plates: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +71,6 @@ class CityCaseRules:
     def checks(self, facts: CaseFacts, person: Holder, day: date) -> Sequence[Check]:
         """What registers and rules say. Raises IssuerRefusal KIND_UNKNOWN, PassRefusal for a plate that is none."""
         if not facts.permit_kind:
-            # A further term of what is held: nothing is asked again unless somebody says that something has changed.
             return []
         begins = facts.first_day or day
         address = Address(person.street, person.house_number, person.postal_code)
@@ -67,13 +82,43 @@ class CityCaseRules:
             running_permits=tuple(self._permits(person, begins)),
         )
         found = eligibility(asked, self._kind(facts, day), self.application.sources, day)
+        return [_check(one) for one in found.results]
+
+    def change_checks(
+        self, type_id: str, number: str, facts: CaseFacts, person: Holder, day: date
+    ) -> Sequence[Check]:
+        """Whose cars the new plates are: where no register says otherwise, the holder's word is enough.
+
+        A car that was registered this morning is in no register's copy of last night, and only so many changes can
+        be made in a year.
+        More plates than the pass has are another kind of permit, and refused. Raises PassRefusal for a plate that is
+        none, IssuerRefusal KIND_RULES.
+        """
+        held = self._held(type_id, number)
+        kind = self.rules.kinds.on(day).get(held.kind)
+        plates = plates_of(facts)
+        if kind is None:
+            return []
+        if len(plates) > len(held.plates):
+            return [Check("plates", CheckOutcome.REFUSED, (), "MORE_PLATES")]
+        asked = ApplicationFacts(
+            person=Person(person.family_name, person.given_name),
+            address=StreetUnknown(),
+            zone_code="",
+            vehicles=tuple(
+                Vehicle(one.plate, facts.keeper != "other")
+                for one in plates
+                if one.plate.key not in held.plates
+            ),
+        )
+        rules = msgspec.structs.replace(
+            kind, checks={name: kind.checks[name] for name in _OF_VEHICLES if name in kind.checks}
+        )
+        found = eligibility(asked, rules, self.application.sources, day)
         return [
-            Check(
-                one.check.value if one.vehicle is None else f"{one.check.value}_{one.vehicle + 1}",
-                _outcome(one),
-                () if isinstance(one, Confirmed | Refused) else one.evidence,
-                one.reason,
-            )
+            Check(_name(one), CheckOutcome.CONFIRMED, (), "KEEPER_BY_WORD")
+            if one.reason in _NOTHING_AGAINST
+            else _check(one)
             for one in found.results
         ]
 
@@ -107,9 +152,21 @@ class CityCaseRules:
             )
             or 0
         )
-        kinds = self.rules.kinds.on(day).values()
-        allowed = max((one.plate_changes_per_year for one in kinds), default=0)
-        return max(0, allowed - changed)
+        kind = self.rules.kinds.on(day).get(self._held(type_id, number).kind)
+        return max(0, (kind.plate_changes_per_year if kind is not None else 0) - changed)
+
+    def _held(self, type_id: str, number: str) -> _Held:
+        """What the pass says today. One that is not there has nothing."""
+        stored = self.session.scalar(
+            select(RevisionRow.attributes).where(
+                RevisionRow.tenant == self.application.tenant,
+                RevisionRow.type_id == type_id,
+                RevisionRow.number == number,
+                RevisionRow.superseded_at.is_(None),
+            )
+        )
+        told = stored or {}
+        return _Held(told.get("permit_kind") or "", frozenset(plate for plate, _ in told.get("plates") or ()))
 
     def _kind(self, facts: CaseFacts, day: date) -> KindRules:
         return self.rules.kind(facts.permit_kind, day)
@@ -125,6 +182,16 @@ class CityCaseRules:
                 PassRow.period_last >= day,
             )
         ).all()
+
+
+def _check(result: CheckResult) -> Check:
+    evidence = () if isinstance(result, Confirmed | Refused) else result.evidence
+    return Check(_name(result), _outcome(result), evidence, result.reason)
+
+
+def _name(result: CheckResult) -> str:
+    name = result.check.value
+    return name if result.vehicle is None else f"{name}_{result.vehicle + 1}"
 
 
 def _outcome(result: object) -> CheckOutcome:

@@ -137,10 +137,13 @@ def _made(session: Session, application: Application, row: CaseRow, actor: CaseA
             session, application.tenant, pass_type, number, changes, seal_for=seal_for, actor=who
         )  # fmt: skip
     else:
-        term = Renewal(case.facts.term_months, case.channel.value, case.fee_cents or None)
+        # The fee is that of the day on which it was asked for, however long the payment took.
+        asked = berlin_day(case.submitted_at) if case.submitted_at is not None else None
+        term = Renewal(case.facts.term_months, case.channel.value, case.fee_cents or None, asked)
         renew(session, application.tenant, pass_type, number, term, seal_for=seal_for, actor=who)
-    # What lies in the car is out of date from now on, and only the holder can exchange it.
-    mail.tell_holder(session, application, mail.CHANGED, row.type_id, number, {})
+    # What lies in the car is out of date from now on, or when the old term ends; only the holder can exchange it.
+    kind = mail.CHANGED if case.kind is CaseKind.CHANGE else mail.RENEWED
+    mail.tell_holder(session, application, kind, row.type_id, number, {})
     return number
 
 

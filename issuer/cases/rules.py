@@ -44,6 +44,12 @@ class CaseRules(Protocol):
         """The eligibility checks for what is asked for, in their order."""
         ...
 
+    def change_checks(
+        self, type_id: str, number: str, facts: CaseFacts, person: Holder, day: date
+    ) -> Sequence[Check]:
+        """What is checked when the plates of the pass ``number`` become those of ``facts``, in their order."""
+        ...
+
     def fee_cents(self, kind: CaseKind, facts: CaseFacts, channel: Channel, day: date) -> int:
         """What it costs. Raises IssuerRefusal for a term or zone that has no price."""
         ...

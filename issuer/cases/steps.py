@@ -7,6 +7,7 @@ An approval never issues anything that has to be paid for: that is `issuer.cases
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 from typing import Final
 
 from sqlalchemy import select
@@ -47,6 +48,10 @@ EXCEPTIONS: Final = ("second_car_needed", "care", "work", "car_sharing", "hardsh
 FREE_FOR: Final = ("hardship",)
 # Ends that come about without the holder.
 _TOLD: Final = {CaseStep.ABANDON: CaseMail.ABANDONED, CaseStep.LAPSE: CaseMail.LAPSED}
+# The check that is left open where the plate has been changed as often as the kind allows.
+JUSTIFICATION: Final = "justification"
+TOO_MANY_CHANGES: Final = "PLATE_CHANGES_USED"
+_CAR_PAPERS: Final = "vehicle_registration"
 _RUNNING: Final = (PassStatus.ACTIVE.value, PassStatus.SUSPENDED.value, PassStatus.PENDING_PAYMENT.value)
 
 
@@ -82,13 +87,16 @@ def submit(session: Session, tenant: str, case_id: str, actor: CaseActor, rules:
     facts, kind, channel = facts_of(row.facts), CaseKind(row.kind), Channel(row.channel)
     person = applicant(session, tenant, case_id)
     lacking = missing(kind, facts)
-    if person is None or not (person.family_name and person.street and person.postal_code):
+    if person is None or not _is_known(person, kind):
         lacking.insert(0, "person")
     if person is None or lacking:
         raise IssuerRefusal("CASE_INCOMPLETE", fields=", ".join(lacking))
     plates_of(facts)
     day = berlin_day(actor.at)
-    checks = [] if kind is CaseKind.CHANGE else list(rules.checks(facts, person, day))
+    if kind is CaseKind.CHANGE:
+        checks = _checks_of_change(row, facts, person, day, rules)
+    else:
+        checks = list(rules.checks(facts, person, day))
     _stop_at_refusals(checks)
     row.checks = [one.stored() for one in checks]
     row.fee_cents = rules.fee_cents(kind, facts, channel, day)
@@ -232,6 +240,24 @@ def end(session: Session, tenant: str, case_id: str, actor: CaseActor, step: Cas
     if step in _TOLD:
         mails.tell(session, row, _TOLD[step], actor.at)
     return case_of(row)
+
+
+def _is_known(person: Holder, kind: CaseKind) -> bool:
+    """Whether a person is named well enough: for a change the pass says who it is, whatever address there is."""
+    return bool(person.family_name) and (
+        kind is CaseKind.CHANGE or bool(person.street and person.postal_code)
+    )
+
+
+def _checks_of_change(
+    row: CaseRow, facts: CaseFacts, person: Holder, day: date, rules: CaseRules
+) -> list[Check]:
+    """The checks of a change of plates; more changes than the kind allows are for a clerk to justify."""
+    number = row.pass_number or ""
+    checks = list(rules.change_checks(row.type_id, number, facts, person, day))
+    if rules.plate_changes_left(row.type_id, number, day) <= 0:
+        checks.append(Check(JUSTIFICATION, CheckOutcome.EVIDENCE, (_CAR_PAPERS,), TOO_MANY_CHANGES))
+    return checks
 
 
 def _stop_at_refusals(checks: Sequence[Check]) -> None:

@@ -28,8 +28,10 @@ from issuer.console import (
     pass_steps,
     passes,
     provider,
+    seals,
     start,
     statements,
+    wishes,
 )
 from issuer.console.desk import ForeignForm, NotAllowed, NotLoggedIn, desk_of, guard, wanted_path
 from issuer.staff.permissions import PREFIX, Stage, check_routes
@@ -122,6 +124,8 @@ HANDLERS: list[ControllerRouterHandler] = [
             *histories.HANDLERS,
             *statements.HANDLERS,
             *figures.HANDLERS,
+            *seals.HANDLERS,
+            *wishes.HANDLERS,
             *accesses.HANDLERS,
             *audit_trail.HANDLERS,
             *data_protection.HANDLERS,

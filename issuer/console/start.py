@@ -71,6 +71,8 @@ SLOTS: list[Slot] = [
         frozenset({Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN}),
         _always,
     ),
+    Slot("OFFICE_SLOT_WISHES", "/office/wishes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
+    Slot("OFFICE_SLOT_SEALS", "/office/seals", frozenset({Role.AUDITOR, Role.SUPERVISOR}), _always),
     Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),
     Slot("OFFICE_SLOT_BARRIERS", "/office/barriers", frozenset({Role.SUPERVISOR, Role.ADMIN}), _barriers),
     Slot("OFFICE_SLOT_ACCOUNTS", "/office/accounts", frozenset({Role.ADMIN}), _invited),

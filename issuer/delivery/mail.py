@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from issuer.application import Application
 
 TASK: Final = mail_queue.TASK
-PICKUP, REMINDER, CHANGED, RESEALED = "pickup", "reminder", "changed", "resealed"
-KINDS: Final = (PICKUP, REMINDER, CHANGED, RESEALED)
+PICKUP, REMINDER, CHANGED, RESEALED, RENEWED = "pickup", "reminder", "changed", "resealed", "renewed"
+KINDS: Final = (PICKUP, REMINDER, CHANGED, RESEALED, RENEWED)
 OPERATOR: Final = "operator"
 # Connection, greeting, encryption, login and mail: so many answers are waited for at most.
 _ANSWERS: Final = 15
@@ -53,8 +53,8 @@ def queue_mail(
     """Queue a mail to the holder of a pass in the caller's writing transaction; False if there is no address.
 
     ``kind`` is ``pickup`` (here is the link to the pass), ``reminder`` (``params``: ``last``, the last day in ISO
-    form), ``changed`` or ``resealed`` (print it again). ``params`` are stored: nothing personal. Raises ValueError
-    for another kind.
+    form), ``changed`` or ``resealed`` (print it again), or ``renewed`` (print it before the old term ends).
+    ``params`` are stored: nothing personal. Raises ValueError for another kind.
     """
     if kind not in KINDS:
         raise ValueError(f"no mail is of the kind {kind}")

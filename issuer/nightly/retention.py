@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from issuer.cases.states import ENDED
 from issuer.database import let_others_write
 from issuer.list_content import KEPT
-from issuer.models import Base, HolderRow, PassRow, StatusListRow, WithdrawnPlaceRow
+from issuer.models import Base, HolderRow, PassRow, RevisionRow, StatusListRow, WithdrawnPlaceRow
 from issuer.models_access import (
     AccessTokenRow,
     DeviceNonceRow,
@@ -41,6 +41,7 @@ from issuer.models_delivery import (
     MailRow,
     NightlyRunRow,
     ReminderRow,
+    WalletPassRow,
     WebhookDeliveryRow,
 )
 from issuer.models_desk import CaseLetterRow
@@ -224,6 +225,30 @@ def _of_cases_ended(
     )
 
 
+def _registrations_cut_off(application: Application) -> Sequence[ColumnElement[bool]]:
+    """Registrations for what was taken out of wallets, or issued anew, longer than a day ago.
+
+    Until then they are how a phone hears that what it has is void.
+    """
+    since = _before(application, days=1)
+    withdrawn = exists().where(
+        WalletPassRow.tenant == AppleRegistrationRow.tenant,
+        WalletPassRow.serial == AppleRegistrationRow.serial,
+        WalletPassRow.withdrawn_at < since,
+    )
+    of_serial = (
+        RevisionRow.tenant == AppleRegistrationRow.tenant,
+        RevisionRow.serial == AppleRegistrationRow.serial,
+    )
+    replaced = and_(
+        exists().where(*of_serial, RevisionRow.superseded_at < since),
+        ~exists().where(
+            *of_serial, or_(RevisionRow.superseded_at.is_(None), RevisionRow.superseded_at >= since)
+        ),
+    )
+    return (or_(withdrawn, replaced),)
+
+
 def _places_of_old_lists(application: Application) -> Sequence[ColumnElement[bool]]:
     """Places in lists that are no longer published: those of half-years that ended longer ago than lists are kept."""
     running = half_year(berlin_day(application.now() - KEPT))
@@ -242,6 +267,7 @@ FIRST: Final[tuple[Rule, ...]] = (
         AppleLogRow,
         lambda one: (AppleLogRow.at < _before(one, days=one.config.retention.logs),),
     ),
+    Rule("apple_registrations", AppleRegistrationRow, _registrations_cut_off),
     Rule("google_nonces", GoogleNonceRow, lambda one: (GoogleNonceRow.expires_at < one.now(),)),
     # Ids of messages keep one from being sent twice, and none is tried for longer than some days.
     Rule(

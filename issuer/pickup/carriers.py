@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from issuer import google_wallet, keyring, wallet_passes
 from issuer.application import Application
 from issuer.background.tasks import RetryLater
+from issuer.pickup import own_cases, plate_change, renewal_pages
 from issuer.pickup.guests import Guest, acting_guest_of, guest_of
 from issuer.pickup.links import Channel, create_link
 from issuer.pickup.visits import note
@@ -28,7 +29,7 @@ from passes.qr import link_png
 
 APPLE_TYPE: Final = "application/vnd.apple.pkpass"
 # What is said once after a redirect; nothing else may be put into the page by its address.
-_DONE: Final = ("dropped", "removed", "allowed")
+_DONE: Final = ("dropped", "removed", "allowed", "plate", "renewed", "given-back")
 # By device, what is offered first; what is not there is left out.
 _ORDER: Final = {
     Device.IPHONE: ("apple", "print", "google", "phone"),
@@ -49,9 +50,18 @@ def show_pass(request: AnyRequest, done: FromQuery[str] = "") -> Response[Any]:
     with guest.application.reading() as session:
         offers = _offers(session, guest)
         wallets = wallets_of(session, guest.application, guest.held)
+        renewal = renewal_pages.offer_for(session, guest)
+        cases = own_cases.under_way(session, guest.application, guest.visit)
     ends = guest.visit.expires_at.astimezone(BERLIN).strftime("%H:%M")
     return guest.page(
-        "pass.html", offers=offers, wallets=wallets, ends=ends, done=done if done in _DONE else ""
+        "pass.html",
+        offers=offers,
+        wallets=wallets,
+        ends=ends,
+        done=done if done in _DONE else "",
+        renewal=renewal,
+        cases=cases,
+        can_change_plate=plate_change.is_offered(guest),
     )
 
 

@@ -85,6 +85,20 @@ def redeem_code(session: Session, application: Application, code: str, last_day:
     return PassKey(row.type_id, row.number, Channel.LETTER)
 
 
+def confirm_code(session: Session, application: Application, type_id: str, number: str, code: str) -> bool:
+    """Whether ``code`` opens this pass now, in a writing transaction; success uses it up as `redeem_code` does."""
+    row = session.get(
+        LetterCodeRow, (application.tenant, application.hash_secret(_PURPOSE, code)), with_for_update=True
+    )
+    if row is None or row.expires_at <= application.now() or row.tries_left <= 0:
+        return False
+    if (row.type_id, row.number) != (type_id, number):
+        return False
+    row.tries_left = 0
+    session.flush()
+    return True
+
+
 def read_code(text: str) -> str:
     """``text`` as people type it, in the characters of the alphabet: ``abcd-efgo-1ilk`` is ``ABCDEFG0111K``.
 

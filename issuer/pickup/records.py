@@ -10,8 +10,9 @@ from typing import Any, Final
 import msgspec
 from litestar import Response, get, post
 
+from issuer.payments.pages import euros
 from issuer.pickup.guests import Guest, acting_guest_of, guest_of, with_visit
-from issuer.pickup.stored_data import Record, deleted_on, stored_data
+from issuer.pickup.stored_data import Record, case_deleted_on, deleted_on, stored_data
 from issuer.pickup.visits import ACTOR, end_visit, note
 from issuer.web.forms import FormData
 from issuer.web.reader import AnyRequest, reader_of
@@ -49,17 +50,19 @@ class Line:
 def show_data(request: AnyRequest) -> Response[Any]:
     """Everything stored about the holder and the pass, in plain words."""
     guest = guest_of(request)
+    return guest.page("data.html", **_in_words(guest, _found(guest)))
+
+
+@get("/p/pass/data.html", sync_to_thread=True)
+def save_page(request: AnyRequest) -> Response[Any]:
+    """The same in words, as a file that needs nothing else to be read."""
+    guest = guest_of(request)
     found = _found(guest)
-    say, language = guest.reader.say, guest.reader.language
-    holder = [(say(f"PICKUP_HOLDER_{name.upper()}"), found["holder"].get(name, "")) for name in _HOLDER]
-    return guest.page(
-        "data.html",
-        holder=[(label, text) for label, text in holder if text],
-        history=_history(found["history"], say, guest.held.pass_type),
-        messages=_messages(found, say),
-        devices=[_moment(one["registered_at"], language) for one in found["apple_registrations"]],
-        revisions=len(found["revisions"]),
-        deleted=day_text(deleted_on(guest.application, guest.held.content.period.last), language),
+    with guest.application.writing() as session:
+        note(session, guest.application, guest.visit.key, "fetch", carrier="data")
+    made = guest.page("data_file.html", **_in_words(guest, found))
+    return guest.reader.file(
+        str(made.content).encode(), "text/html; charset=utf-8", f"{guest.visit.number}.html"
     )
 
 
@@ -93,6 +96,60 @@ def ended(request: AnyRequest) -> Response[Any]:
 def _found(guest: Guest) -> Record:
     with guest.application.reading() as session:
         return stored_data(session, guest.application, guest.visit.type_id, guest.visit.number)
+
+
+def _in_words(guest: Guest, found: Record) -> dict[str, Any]:
+    """What is stored, as the page and the file say it."""
+    say, language = guest.reader.say, guest.reader.language
+    holder = [(say(f"PICKUP_HOLDER_{name.upper()}"), found["holder"].get(name, "")) for name in _HOLDER]
+    return {
+        "holder": [(label, text) for label, text in holder if text],
+        "history": _history(found["history"], say, guest.held.pass_type),
+        "cases": [_case(one, guest) for one in found["cases"]],
+        "payments": [_payment(one, say) for one in found["payments"]],
+        "messages": _messages(found, say),
+        "devices": [_moment(one["registered_at"], language) for one in found["apple_registrations"]],
+        "accesses": [_moment(one["at"], language) for one in found["accesses"]],
+        "revisions": len(found["revisions"]),
+        "deleted": day_text(deleted_on(guest.application, guest.held.content.period.last), language),
+        "made": _moment(found["made_at"], language),
+    }
+
+
+def _case(case: Record, guest: Guest) -> dict[str, Any]:
+    """One case: what was asked for, how it stands, which documents are kept, and when it will be deleted."""
+    say = guest.reader.say
+    rows = [
+        (say("HOLDER_CASE_STATE"), say(f"HOLDER_CASE_STATE_{case['state'].upper()}")),
+        (say("HOLDER_CASE_BEGUN"), _moment(case["created_at"], say.language)),
+    ]
+    asked = case["applicant"]
+    if asked:
+        name = " ".join(filter(None, (asked["given_name"], asked["family_name"])))
+        address = f"{asked['street']} {asked['house_number']}, {asked['postal_code']} {asked['city']}"
+        rows.append((say("HOLDER_CASE_APPLICANT"), ", ".join(filter(None, (name, address, asked["email"])))))
+    plates = [one["plate"] for one in case["facts"].get("plates", ())]
+    if plates:
+        rows.append((say("HOLDER_CASE_PLATES"), ", ".join(plates)))
+    if case["evidence"]:
+        kinds = [_moment(one["added_at"], say.language) for one in case["evidence"]]
+        rows.append((say("HOLDER_CASE_DOCUMENTS"), "; ".join(kinds)))
+    until = case_deleted_on(guest.application, case)
+    if until is not None:
+        rows.append((say("HOLDER_CASE_DELETED"), day_text(until, say.language)))
+    title = say(
+        "HOLDER_CASE_TITLE", kind=say(f"HOLDER_CASE_KIND_{case['kind'].upper()}"), number=case["number"]
+    )
+    return {"title": title, "facts": rows, "history": _history(case["history"], say, guest.held.pass_type)}
+
+
+def _payment(payment: Record, say: Texts) -> Line:
+    text = say(
+        "HOLDER_PAYMENT",
+        amount=euros(payment["amount_cents"]),
+        state=say(f"HOLDER_PAYMENT_{payment['state'].upper()}"),
+    )
+    return Line(_moment(payment["created_at"], say.language), text, by_holder=True)
 
 
 def _history(entries: Iterable[Record], say: Texts, pass_type: PassType) -> list[Line]:
@@ -145,4 +202,4 @@ def _moment(text: str, language: str) -> str:
     return f"{day}, {at:%H:%M} Uhr" if language == "de" else f"{day}, {at:%H:%M}"
 
 
-HANDLERS: Final = [show_data, save_data, end, ended]
+HANDLERS: Final = [show_data, save_page, save_data, end, ended]

@@ -8,7 +8,18 @@ from litestar import Response, Router
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
-from issuer.pickup import carriers, entry, records, wallets
+from issuer.pickup import (
+    carriers,
+    entry,
+    give_back,
+    own_cases,
+    own_data,
+    plate_change,
+    records,
+    renewal_pages,
+    seal_page,
+    wallets,
+)
 from issuer.pickup.guests import ForeignForm, NoVisit, with_visit
 from issuer.web import problems
 from issuer.web.forms import LONGEST_BODY
@@ -63,7 +74,18 @@ EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
 HANDLERS: list[ControllerRouterHandler] = [
     Router(
         "/",
-        route_handlers=[*entry.HANDLERS, *carriers.HANDLERS, *wallets.HANDLERS, *records.HANDLERS],
+        route_handlers=[
+            *entry.HANDLERS,
+            *carriers.HANDLERS,
+            *wallets.HANDLERS,
+            *records.HANDLERS,
+            *plate_change.HANDLERS,
+            *renewal_pages.HANDLERS,
+            *own_cases.HANDLERS,
+            *own_data.HANDLERS,
+            *seal_page.HANDLERS,
+            *give_back.HANDLERS,
+        ],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=LONGEST_BODY,
         include_in_schema=False,

@@ -18,6 +18,7 @@ from issuer import audit
 from issuer.application import Application
 from issuer.audit import AuditEntry
 from issuer.cases.mails import is_case_mail
+from issuer.cases.states import ENDED, CaseState
 from issuer.models import Base, HolderRow, PassRow, PassTermRow, RevisionRow
 from issuer.models_access import LetterCodeRow, PickupLinkRow, VisitRow
 from issuer.models_cases import CaseApplicantRow, CaseEvidenceRow, CaseRow
@@ -32,9 +33,11 @@ from issuer.models_delivery import (
     WebhookDeliveryRow,
 )
 from issuer.models_desk import CaseLetterRow
+from issuer.models_staff import CaseAccessRow
 from issuer.payments.service import payments_of
 from issuer.pickup.visits import ACTOR
 from issuer.register import subject
+from passes.periods import berlin_day
 
 Record = dict[str, Any]
 
@@ -60,6 +63,14 @@ _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
 def deleted_on(application: Application, period_last: date) -> date:
     """The day (Europe/Berlin) on which the night's run deletes a pass that ends on ``period_last``."""
     return period_last + timedelta(days=application.config.retention.passes_after_end)
+
+
+def case_deleted_on(application: Application, case: Record) -> date | None:
+    """The day (Europe/Berlin) on which the night deletes a case as `stored_data` tells it; None while it is open."""
+    if CaseState(case["state"]) not in ENDED:
+        return None
+    ended = berlin_day(datetime.fromisoformat(case["state_since"]))
+    return ended + timedelta(days=application.config.retention.cases)
 
 
 def stored_data(session: Session, application: Application, type_id: str, number: str) -> Record:
@@ -89,6 +100,9 @@ def stored_data(session: Session, application: Application, type_id: str, number
     )
     found["google_messages"] = [_plain(one) for one in session.scalars(messages)]
     found["webhook_deliveries"] = _deliveries(session, tenant, type_id, number)
+    about = [subject(type_id, number)]
+    about += [f"case/{one[name]}" for one in found["cases"] for name in ("number", "id")]
+    found["accesses"] = _accesses(session, tenant, about)
     found["history"] = [_entry(one) for one in audit.history(session, tenant, subject(type_id, number))]
     found["secrets"] = (
         "Links, letter codes, visits and the phone's token are stored as keyed hashes or as tokens that only "
@@ -152,6 +166,16 @@ def _payments(session: Session, tenant: str, about: str, cases: Iterable[Record]
         }
         for one in found
     ]
+
+
+def _accesses(session: Session, tenant: str, about: Sequence[str]) -> list[Record]:
+    """When somebody of the city has looked at the pass or at a case; who it was is not the holder's data."""
+    rows = session.scalars(
+        select(CaseAccessRow)
+        .where(CaseAccessRow.tenant == tenant, CaseAccessRow.subject.in_(about))
+        .order_by(CaseAccessRow.at, CaseAccessRow.id)
+    )
+    return [{"at": _value(one.at), "about": one.subject, "kind": one.kind} for one in rows]
 
 
 def _registrations(session: Session, tenant: str, serials: Iterable[str]) -> Sequence[Record]:

@@ -133,6 +133,9 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /office/figures/adoption.csv": _roles(*_FIGURES),
     "GET /office/figures/ending.csv": _roles(*_FIGURES),
     "GET /office/figures/cases.csv": _roles(*_FIGURES),
+    "GET /office/wishes": _roles(Role.CLERK, Role.SUPERVISOR),
+    # What a code says, for whoever watches over data.
+    "GET /office/seals": _roles(Role.AUDITOR, Role.SUPERVISOR),
     # Who has looked at what.
     "GET /office/histories": _roles(Role.AUDITOR, menu="OFFICE_MENU_HISTORIES"),
     "GET /office/accesses": _roles(Role.AUDITOR, menu="OFFICE_MENU_ACCESSES"),

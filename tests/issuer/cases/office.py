@@ -38,6 +38,11 @@ class SetRules:
     def checks(self, facts: CaseFacts, person: Holder, day: date) -> Sequence[Check]:
         return self.found
 
+    def change_checks(
+        self, type_id: str, number: str, facts: CaseFacts, person: Holder, day: date
+    ) -> Sequence[Check]:
+        return []
+
     def fee_cents(self, kind: CaseKind, facts: CaseFacts, channel: Channel, day: date) -> int:
         return 0 if kind is CaseKind.CHANGE else self.cents
 
