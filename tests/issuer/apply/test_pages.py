@@ -105,7 +105,10 @@ def test_the_zone_is_that_of_the_first_day(applicant: Applicant) -> None:
     assert "Meldebescheinigung" in page
     answer = applicant.send("/apply/term", term_months="12", day="1", month="12", year="2026")
     assert "Hier gibt es kein Bewohnerparkgebiet" in told(answer)
-    assert "B" in applicant.get("/apply/summary").text
+    assert applicant.case().facts.first_day == date(2026, 12, 15)
+    # Another address and back: whatever is chosen last, the zone is that of the first day.
+    assert address(applicant, "Gartenweg", "3", "40474") == "HO"
+    assert address(applicant, "Neue Gasse", "1") == "NEU"
     assert applicant.case().facts.first_day == date(2026, 12, 15)
 
 
