@@ -95,7 +95,9 @@ def _told(guest: Guest, answers: Answers) -> tuple[ZoneAnswer | None, KindRules 
         if answers.errors:
             return None, kind
         asked = Address(street, number, values["postal_code"])
-        return answer_for(session, guest.tenant, rules, asked, guest.today), kind
+        # Whoever has chosen a first day and then another address gets the zone of that day.
+        begins = max(guest.case.facts.first_day or guest.today, guest.today)
+        return answer_for(session, guest.tenant, rules, asked, begins, guest.today), kind
 
 
 def _at(person: Holder, found: ZoneFound, guest: Guest) -> Holder:

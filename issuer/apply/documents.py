@@ -15,9 +15,10 @@ from issuer import audit
 from issuer.apply.answers import Answers, line_of
 from issuer.apply.asking import ask, checks_of, kind_of, rules_of
 from issuer.apply.forms import LONGEST_UPLOAD, PageForm, UploadForm
-from issuer.apply.guests import Guest, NoDraft, acting_guest_of, guest_of
+from issuer.apply.guests import ACTOR, Guest, NoDraft, acting_guest_of, guest_of
 from issuer.apply.journey import Page
 from issuer.apply.problems import not_text
+from issuer.audit import AuditEvent
 from issuer.cases import evidence, steps
 from issuer.cases.evidence import KeptDocument
 from issuer.cases.evidence_process import LARGEST_FILE
@@ -119,14 +120,14 @@ def remove(request: AnyRequest, data: PageForm) -> Response[Any]:
     """Take a document away that has not been handed in yet; one that is gone already is no fault."""
     guest = _guest(acting_guest_of(request, data))
     identity = line_of(data, "document")
-    if any(one.id == identity and _is_removable(guest, one) for one in _there(guest)):
-        with guest.application.writing() as session:
-            guest.check(session)
-            try:
-                evidence.remove(session, guest.tenant, guest.case.id, identity)
-            except IssuerRefusal as refusal:
-                if refusal.code != "DOCUMENT_UNKNOWN":
-                    raise
+    with guest.application.writing() as session:
+        guest.check(session)
+        there = evidence.kept_documents(session, guest.tenant, guest.case.id)
+        found = next((one for one in there if one.id == identity), None)
+        is_open = take(session, guest.tenant, guest.case.id, None).state == guest.case.state
+        if found is not None and is_open and _is_removable(guest, found):
+            evidence.remove(session, guest.tenant, guest.case.id, identity)
+            _note(session, guest, "case_evidence_remove", found.evidence_type)
     return guest.reader.go(Page.DOCUMENTS.path, told="REMOVED")
 
 
@@ -177,6 +178,12 @@ def _keep(guest: Guest, evidence_type: str, content: bytes) -> None:
             raise NoDraft
         now = guest.application.now()
         evidence.store(session, guest.application, guest.case.id, evidence_type, document, now)
+        _note(session, guest, "case_evidence_add", evidence_type)
+
+
+def _note(session: Session, guest: Guest, action: str, evidence_type: str) -> None:
+    event = AuditEvent(action, guest.case.subject, after={"type": evidence_type})
+    audit.append(session, guest.tenant, [event], guest.application.now(), ACTOR)
 
 
 def _needs(guest: Guest) -> tuple[list[Need], CityRules, KindRules | None]:

@@ -12,7 +12,7 @@ from issuer.apply.asking import ask, changing_of, go_on, kind_of, rules_of
 from issuer.apply.forms import PageForm
 from issuer.apply.guests import Guest, drafting_guest_of
 from issuer.apply.journey import Page
-from issuer.cases import mails, store
+from issuer.cases import access, mails, store
 from issuer.cases.facts import CaseFacts
 from issuer.holders import Holder
 from issuer.importing.columns import is_email
@@ -59,6 +59,8 @@ def save_person(request: AnyRequest, data: PageForm) -> Response[Any]:
     with guest.application.writing() as session:
         guest.check(session)
         saved = guest.save_in(session, change)
+        if had is not None and had.email and had.email != email:
+            access.end_links(session, guest.application, saved.id)
         limits = ((rates.LINKS_OF_CASE, saved.id), (rates.LINKS_OF_ADDRESS, email.casefold()))
         if is_new and all(rates.take(session, guest.application, one, who) for one, who in limits):
             row = store.take(session, guest.tenant, saved.id, None)

@@ -20,8 +20,9 @@ def problem(
     reader: Reader, status: int, code: str, *, retry_after: int = 0, **values: object
 ) -> Response[Any]:
     """A page that says why something did not work; ``code`` names its title and, with ``_TEXT``, its text."""
+    # A script of ours puts the answer into a part of its page.
     made = reader.shown(
-        "apply/problem.html",
+        "apply/problem_part.html" if reader.is_partial else "apply/problem.html",
         status=status,
         title=reader.say(f"APPLY_{code}"),
         text=reader.say(f"APPLY_{code}_TEXT", **values),

@@ -97,30 +97,31 @@ class ZoneAnswer:
         return said
 
 
-def answer_for(session: Session, tenant: str, rules: CityRules, address: Address, today: date) -> ZoneAnswer:
-    """The zone of ``address`` today, or on the first later day within reach on which it has one."""
-    now = find_address(session, tenant, address, today, rules.zones)
+def answer_for(
+    session: Session, tenant: str, rules: CityRules, address: Address, begins: date, today: date
+) -> ZoneAnswer:
+    """The zone of ``address`` on the day on which the permit begins, or on the first later one within reach."""
+    now = find_address(session, tenant, address, begins, rules.zones)
     if isinstance(now, NoZoneHere | NumberUnknown):
-        for day in _days_ahead(session, tenant, rules, today):
+        for day in _days_ahead(session, tenant, rules, begins, today + FARTHEST):
             later = find_address(session, tenant, address, day, rules.zones)
             if isinstance(later, ZoneFound):
                 return ZoneAnswer(later, day)
     return ZoneAnswer(now)
 
 
-def _days_ahead(session: Session, tenant: str, rules: CityRules, today: date) -> list[date]:
-    """The days within reach on which something begins: a zone, or an entry of the directory."""
-    last = today + FARTHEST
+def _days_ahead(session: Session, tenant: str, rules: CityRules, after: date, last: date) -> list[date]:
+    """The days up to ``last`` on which something begins: a zone, or an entry of the directory."""
     of_zones = {one.valid_from for one in rules.zones.values() if one.valid_from is not None}
     of_streets = session.scalars(
         select(StreetEntryRow.valid_from)
         .where(
             StreetEntryRow.tenant == tenant,
-            StreetEntryRow.valid_from > today,
+            StreetEntryRow.valid_from > after,
             StreetEntryRow.valid_from <= last,
         )
         .distinct()
         .limit(_MOST_DAYS)
     )
     days = of_zones | {one for one in of_streets if one is not None}
-    return sorted(one for one in days if today < one <= last)[:_MOST_DAYS]
+    return sorted(one for one in days if after < one <= last)[:_MOST_DAYS]

@@ -107,6 +107,12 @@ def end_visit(session: Session, application: Application, visit: CaseVisit) -> N
     )
 
 
+def end_links(session: Session, application: Application, case_id: str) -> None:
+    """End every link to a case, in a writing transaction: they may have gone to an address that was mistyped."""
+    mine = (CaseLinkRow.tenant == application.tenant, CaseLinkRow.case_id == case_id)
+    session.execute(delete(CaseLinkRow).where(*mine))
+
+
 def end_visits(session: Session, application: Application, case_id: str) -> None:
     """End every visit and link of a case: nothing opens it any more but a fresh link."""
     for table in (CaseVisitRow, CaseLinkRow):

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from issuer.apply.forms import LONGEST_UPLOAD
 from issuer.cli import build_parser
 from issuer.configuration import Config
 from issuer.web.limits import LARGEST_BODY, MIB
@@ -110,6 +111,8 @@ def test_nginx_takes_the_example(tmp_path: Path) -> None:
 
 def test_nginx_lets_through_what_the_service_takes() -> None:
     assert f"client_max_body_size {LARGEST_BODY // MIB}m;" in NGINX
+    evidence = NGINX.partition("location = /apply/documents {")[2].partition("}")[0]
+    assert f"client_max_body_size {-(-LONGEST_UPLOAD // MIB)}m;" in evidence
     # The caller must not be able to add to it.
     assert "X-Forwarded-For $remote_addr" in NGINX
     assert "$proxy_add_x_forwarded_for" not in NGINX

@@ -12,6 +12,7 @@ from issuer.cases import steps
 from issuer.cases.access import VISIT_LIFETIME
 from issuer.cases.states import CaseState
 from issuer.models_cases import CaseRow
+from issuer.payments.provider import TransactionStatus
 from tests.issuer.apply.applicant import HOST, NAME, Applicant, Other, link_in, told
 from tests.service import TENANT, City
 
@@ -40,6 +41,27 @@ def test_without_a_visit_nothing_opens(applicant: Applicant, other: Other) -> No
     applicant.begin()
     other.wait(seconds=VISIT_LIFETIME.total_seconds() + 1)
     assert applicant.get("/apply/address").status_code == 403
+
+
+def test_a_part_of_a_page_gets_no_page_in_it(applicant: Applicant) -> None:
+    answer = applicant.client.post("/apply/address/zone", headers={"hx-request": "true"})
+    assert (answer.status_code, "<html" in answer.text) == (403, False)
+    assert "Ihr Besuch ist zu Ende" in answer.text
+
+
+def test_a_link_to_a_mistyped_address_opens_nothing_once_that_is_put_right(
+    applicant: Applicant, other: Other
+) -> None:
+    applicant.begin()
+    applicant.send("/apply/address", street="Börsenwiesenweg 31", postal_code="40470")
+    applicant.send("/apply/person", **{**NAME, "email": "djordje@example.com"})
+    (wrong,) = other.delivered()
+    applicant.send("/apply/person", **NAME)
+    (right,) = other.delivered()
+    stranger = applicant.another()
+    assert stranger.client.post(link_in(wrong)).status_code == 410
+    assert right["To"] == NAME["email"]
+    stranger.goes("/apply/case", stranger.client.post(link_in(right)))
 
 
 def test_only_forms_of_this_visit_count(applicant: Applicant) -> None:
@@ -175,6 +197,33 @@ def test_who_has_one_already_is_told_so(applicant: Applicant, other: Other, city
     assert first.number not in told(answer)
     other.do(steps.refuse, first, "no_proof")
     second.goes("/apply/case", second.submit())
+
+
+def test_who_holds_one_reads_it_before_and_after_sending(applicant: Applicant, other: Other) -> None:
+    case = applicant.applied()
+    other.approve(case)
+    applicant.send("/apply/case/pay", "/apply/case")
+    other.pays(case, TransactionStatus.PAYED)
+    number = applicant.case().pass_number or "-"
+    second = applicant.another()
+    second.fill_in()
+    page = second.get("/apply/summary")
+    sent = second.submit()
+    assert sent.status_code == 422
+    for one in (page, sent):
+        assert "jede Person kann nur einen haben" in told(one)
+        # Whoever types a name must not learn which permit that person has.
+        assert number not in one.text
+
+
+def test_a_link_holds_for_thirty_days(applicant: Applicant, other: Other) -> None:
+    applicant.applied()
+    path = link_in(other.delivered()[-1])
+    other.wait(days=29, hours=23)
+    assert applicant.get(path).status_code == 200
+    other.wait(hours=2)
+    assert applicant.get(path).status_code == 410
+    assert applicant.client.post(path).status_code == 410
 
 
 @pytest.mark.parametrize("path", ["/apply/address", "/apply/summary", "/apply/term"])
