@@ -90,7 +90,7 @@ def case_page(
         deadline="" if case.state in ENDED else words.deadline_text(case.deadline, today, say),
         is_overdue=case.state not in ENDED and case.deadline is not None and case.deadline < today,
         facts=words.fact_lines(case, say, kind),
-        history=words.history_lines(entries, say, names),
+        history=words.history_lines(entries, say, names, rules.rules),
         steps={one.value for one in RULES[case.state].steps},
         actions=_actions(desk, case, payments),
         exceptions=options({one: say(f"DESK_EXCEPTION_{one.upper()}") for one in steps.EXCEPTIONS}),

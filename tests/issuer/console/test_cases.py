@@ -122,7 +122,7 @@ def test_from_the_check_to_the_money_at_the_counter_and_back(office: PermitOffic
     clerk, lead = office.clerk, office.lead
     refused = office.send(clerk, case.id, "approve")
     assert refused.status_code == 409
-    assert "noch Nachweise zu prüfen" in refused.text
+    assert "noch Nachweise zu prüfen: Wohnung im Gebiet, Halter des Fahrzeugs, Fahrzeug 1." in refused.text
     wrong = office.send(clerk, case.id, "accept", check="residence", evidence="fleet_list")
     assert wrong.status_code == 409
     office.checked(case)
