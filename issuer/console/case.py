@@ -62,8 +62,10 @@ def case_page(
         entries = audit.history(session, application.tenant, case.subject)
         names = words.staff_names(session, application)
         payments = payments_of(session, application.tenant, KIND, case.id)
+        person = applicant(session, application.tenant, case_id)
+        letters = letters_of(session, application.tenant, case) if person is not None else []
         values: dict[str, Any] = {
-            "asks": words.person_lines(applicant(session, application.tenant, case_id), say),
+            "asks": words.person_lines(person, say),
             "checks": words.shown_checks(case.checks, say, rules.rules),
             "documents": _documents(session, desk, case, rules),
             "payments": [_payment(desk, one) for one in payments],
@@ -73,7 +75,7 @@ def case_page(
                     "label": say(f"DESK_LETTER_{one.kind.name}"),
                     "at": moment(one.made_at, language) if one.made_at else "",
                 }
-                for one in letters_of(session, application.tenant, case)
+                for one in letters
             ],
             "is_special": case.exception is not None or rules.is_exception(case.facts, today),
         }
@@ -90,7 +92,7 @@ def case_page(
         deadline="" if case.state in ENDED else words.deadline_text(case.deadline, today, say),
         is_overdue=case.state not in ENDED and case.deadline is not None and case.deadline < today,
         facts=words.fact_lines(case, say, kind),
-        history=words.history_lines(entries, say, names),
+        history=words.history_lines(entries, say, names, rules.rules),
         steps={one.value for one in RULES[case.state].steps},
         actions=_actions(desk, case, payments),
         exceptions=options({one: say(f"DESK_EXCEPTION_{one.upper()}") for one in steps.EXCEPTIONS}),

@@ -18,6 +18,7 @@ from issuer.holders import Holder
 from issuer.payments.pages import euros
 from issuer.rules.city_rules import CityRules
 from issuer.staff.accounts import accounts, staff_actor
+from keys.errors import Refusal
 from keys.texts import Texts
 from passes.display import day_text
 
@@ -145,15 +146,39 @@ def actor_label(actor: str, say: Texts, names: Mapping[str, str]) -> str:
     return say("DESK_BY_NIGHT") if actor == "nightly" else actor
 
 
+def refusal_sentence(say: Texts, refusal: Refusal) -> str:
+    """Why a step was not taken, with the codes in it in words."""
+    told = dict(refusal.params)
+    if refusal.code == "CASE_OPEN":
+        told["checks"] = ", ".join(check_label(say, one) for one in str(told["checks"]).split(", "))
+    elif refusal.code == "CASE_STEP":
+        told["state"] = label(say, "DESK_STATE_", str(told["state"]))
+    elif refusal.code == "CASE_REFUSED":
+        told |= {
+            "check": check_label(say, str(told["check"])),
+            "reason": label(say, "ELIGIBILITY_", str(told["reason"])),
+        }
+    elif refusal.code == "CASE_REASON":
+        return say("DESK_REASON_MISSING")
+    elif refusal.code in ("CASE_CHECK", "EVIDENCE_TYPE"):
+        told["check"] = check_label(say, str(told["check"]))
+    else:
+        return refusal.sentence(say.language)
+    return say(refusal.code, **told)
+
+
 def history_lines(
-    entries: Sequence[AuditEntry], say: Texts, names: Mapping[str, str]
+    entries: Sequence[AuditEntry],
+    say: Texts,
+    names: Mapping[str, str],
+    rules: CityRules | None = None,
 ) -> list[dict[str, Any]]:
-    """The case's entries in the audit trail, newest first, in words."""
+    """The case's entries in the audit trail, newest first, in words; ``rules`` know what evidence is called."""
     lines = []
     for entry in reversed(entries):
         after = entry.after or {}
         details = [
-            say(f"DESK_DETAIL_{name.upper()}", value=_words(say, name, after[name]))
+            say(f"DESK_DETAIL_{name.upper()}", value=_words(say, name, after[name], rules))
             for name in ("state", "wanted", "exception", "check", "evidence", "pass", "fee_cents")
             if after.get(name) not in (None, "", [])
         ]
@@ -185,7 +210,9 @@ def deadline_text(deadline: date | None, today: date, say: Texts) -> str:
     return say(code, day=day_text(deadline, say.language))
 
 
-def _words(say: Texts, name: str, value: object) -> str:
+def _words(say: Texts, name: str, value: object, rules: CityRules | None) -> str:
+    if name == "evidence" and rules is not None:
+        return evidence_label(rules, str(value), say.language)
     if name == "fee_cents" and isinstance(value, int):
         return euros(value)
     if name == "check":

@@ -158,7 +158,7 @@ def hand_in(request: AnyRequest, case_id: FromPath[str], data: FormData) -> Resp
         draft = None if refusal.code == "CASE_UNKNOWN" else _draft(desk, case_id)
         if draft is None:
             return desk.go(f"/office/cases/{case_id}")
-        return _evidence_page(desk, draft, fault=refusal.sentence(desk.reader.language))
+        return _evidence_page(desk, draft, fault=words.refusal_sentence(desk.reader.say, refusal))
     if case.state in (CaseState.AWAITING_PAYMENT, CaseState.ISSUED):
         return desk.go(f"{PATH}/{case_id}/finish")
     return desk.go(f"/office/cases/{case_id}")

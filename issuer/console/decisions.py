@@ -234,7 +234,7 @@ def _stopped(desk: Desk, case_id: str, data: Mapping[str, Any], refusal: Refusal
         raise refusal
     if refusal.code == "CASE_MOVED":
         return _moved_page(desk, case_id, data)
-    sentence = refusal.sentence(desk.reader.language)
+    sentence = words.refusal_sentence(desk.reader.say, refusal)
     return case_page(desk, case_id, refusal=sentence, status=_CONFLICT)
 
 

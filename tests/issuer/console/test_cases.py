@@ -8,12 +8,19 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from PIL import Image
+from sqlalchemy import select
 
 from issuer.application import Application
-from issuer.cases import evidence
+from issuer.cases import case_payments, evidence
 from issuer.cases.states import CaseState
+from issuer.models_desk import CaseLetterRow
+from issuer.nightly.retention import FIRST
+from issuer.payments.provider import PaymentInformation, TransactionStatus
+from issuer.payments.service import Event, Source, payments_of, take_event
+from issuer.settings import LegalRemedy, load_settings, save_settings
 from issuer.staff.accounts import set_roles
 from issuer.staff.permissions import Role
 from tests.issuer.cases.office import ERIKA
@@ -122,7 +129,7 @@ def test_from_the_check_to_the_money_at_the_counter_and_back(office: PermitOffic
     clerk, lead = office.clerk, office.lead
     refused = office.send(clerk, case.id, "approve")
     assert refused.status_code == 409
-    assert "noch Nachweise zu prüfen" in refused.text
+    assert "noch Nachweise zu prüfen: Wohnung im Gebiet, Halter des Fahrzeugs, Fahrzeug 1." in refused.text
     wrong = office.send(clerk, case.id, "accept", check="residence", evidence="fleet_list")
     assert wrong.status_code == 409
     office.checked(case)
@@ -306,3 +313,73 @@ def test_documents_are_asked_for_and_a_refusal_says_how_to_contest_it(office: Pe
         assert part in text, part
     for missing in ("approval", "refusal", "x" * 22):
         assert clerk.client.get(f"{base}/letters/{missing}").status_code == 404
+
+
+@SQLITE
+def test_a_decision_says_where_it_can_be_contested_or_is_not_printed(office: PermitOffice) -> None:
+    case = office.submitted(replace(ERIKA, family_name="Brown", language="en"))
+    office.checked(case)
+    office.send(office.clerk, case.id, "approve")
+    path = f"/office/cases/{case.id}/letters/approval"
+    text = pdf_text(office.clerk.client.get(path))
+    for part in ("We have approved", "25,00 €", "until 20 December 2026", "objection"):
+        assert part in text, part
+
+    def settings(**values: object) -> None:
+        with office.application.writing() as session:
+            tenant = office.application.tenant
+            save_settings(session, tenant, msgspec.structs.replace(load_settings(session, tenant), **values))
+
+    settings(legal_remedy=LegalRemedy.ACTION)
+    answer = office.clerk.client.get(path)
+    assert (answer.status_code, "„court“" in answer.text) == (409, True)
+    settings(court="Verwaltungsgericht Musterstadt, Gerichtsweg 2, 40000 Musterstadt")
+    text = pdf_text(office.clerk.client.get(path))
+    assert "Gerichtsweg 2" in text
+    assert "(Klage)" in text
+    settings(authority="")
+    assert office.clerk.client.get(path).status_code == 409
+
+
+@SQLITE
+def test_a_clerks_words_go_with_the_name(office: PermitOffice) -> None:
+    case = office.submitted()
+    page = office.clerk.client.get(f"/office/cases/{case.id}/refuse?code=no_proof&chosen=1")
+    form = {**hidden(page), "code": "no_proof", "text": "Frau Muster hat nichts vorgelegt, trotz Frist."}
+    assert office.clerk.client.post(f"/office/cases/{case.id}/refuse", data=form).status_code == 303
+    days = office.application.config.retention.applicants
+    office.city.clock.forward(days=days + 1)
+    with office.application.writing() as session:
+        for rule in FIRST:
+            if rule.name in ("case_letters", "case_applicants"):
+                assert rule.count(session, office.application) == 1, rule.name
+                rule.delete_some(session, office.application)
+    office.clerk.log_in()
+    page = office.page(office.clerk, case.id)
+    assert "nach Ablauf der Frist gelöscht" in page.text
+    assert "/letters/" not in page.text
+    assert office.clerk.client.get(f"/office/cases/{case.id}/letters/acknowledgement").status_code == 409
+    with office.application.reading() as session:
+        assert session.scalars(select(CaseLetterRow)).all() == []
+
+
+@SQLITE
+def test_money_at_the_counter_closes_what_was_begun_online(office: PermitOffice) -> None:
+    case = office.submitted()
+    office.checked(case)
+    office.send(office.clerk, case.id, "approve")
+    application = office.application
+    with application.writing() as session:
+        begun = case_payments.begin_for_case(session, application, office.case(case.id), actor="holder")
+    assert office.send(office.clerk, case.id, "pay", receipt="1").status_code == 303
+    with application.reading() as session:
+        states = [one.state for one in payments_of(session, application.tenant, "case", case.id)]
+    assert sorted(states) == ["cancelled", "paid"]
+    # Whoever pays online all the same has paid twice: a clerk gives it back, and nothing is issued for it.
+    told = PaymentInformation(TransactionStatus.PAYED, begun.amount_cents)
+    event = Event(begun.provider, "1", begun.id, TransactionStatus.PAYED, Source.QUERY, told)
+    with application.writing() as session:
+        take_event(session, application, event)
+    page = office.page(office.clerk, case.id)
+    assert "Bitte erstatten" in page.text
+    assert office.state(case.id) is CaseState.ISSUED

@@ -138,3 +138,18 @@ def test_ways_to_a_pass(office: PermitOffice) -> None:
     assert clerk.client.get(path + "/steps/explode").status_code == 404
     token = form_token(clerk.client.get("/office/account"))
     assert clerk.client.post(path + "/steps/explode", data={"form_token": token}).status_code == 404
+
+
+@pytest.mark.parametrize("city", ["sqlite"], indirect=True)
+def test_whoever_has_another_permit_by_now_gets_no_second_one(office: PermitOffice) -> None:
+    number, other = running_numbers(office.application)[:2]
+    path = f"/office/passes/{PERMIT}/{number}"
+    office.clerk.send(path + "/steps/revoke", reason="misuse")
+    tenant = office.application.tenant
+    with office.application.writing() as session:
+        held = session.get_one(PassRow, (tenant, PERMIT, number)).holder_ref
+        session.get_one(PassRow, (tenant, PERMIT, other)).holder_ref = held
+    answer = office.lead.send(path + "/reinstate", note="Verwechselt")
+    assert answer.status_code == 409
+    assert other in answer.text
+    assert (status(office, number), seals(office, number)) == (PassStatus.REVOKED, [Status.INVALID])

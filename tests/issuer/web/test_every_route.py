@@ -23,6 +23,8 @@ from litestar.testing import TestClient
 
 from issuer.api.clients import KEY, add_client
 from issuer.api.scopes import Scope
+from issuer.cases.facts import CaseKind, Channel
+from issuer.cases.store import CaseActor, begin
 from issuer.staff.permissions import Role
 from issuer.web.limits import body_limit
 from issuer.workspace import CONFIG
@@ -85,12 +87,16 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             cookie = "; ".join(
                 f"{one.name}={one.value}" for one in (*browser.cookies.jar, *person.client.cookies.jar)
             ).encode()
+        with application.writing() as session:
+            by = CaseActor("test", application.now())
+            case = begin(session, application.tenant, CaseKind.NEW, PERMIT, Channel.COUNTER, by)
         values = {
             "name": "permit.pdf", "type_id": PERMIT, "number": number, "device": "d1", "token": "a" * 43,
             "kind": "pass.example.stadtpass.demo", "serial": "0" * 32, "path": "x", "provider": "demo",
             "payment_id": "0" * 22, "transaction_id": "0" * 32,
             **dict.fromkeys(("job_id", "webhook_id", "delivery_id", "device_id"), "0" * 32),
-            "account_id": "0" * 22,
+            "account_id": "0" * 22, "case_id": case.id, "document_id": "0" * 22, "letter": "acknowledgement",
+            "step": "revoke",
         }  # fmt: skip
         routes = _routes(app, values)
         # A status list has a number of its own.
