@@ -91,7 +91,7 @@ def test_every_page(
         page.fill("#day", "20.11.2026")
         page.fill("#time", "11:00")
         page.locator("main form button[type=submit]").click()
-        expect(page.get_by_role("heading", level=2).first).to_contain_text(number)
+        expect(page.get_by_role("heading", level=2).nth(1)).to_contain_text(number)
         look("statement")
         with page.expect_download() as loading:
             page.locator("main form button[type=submit]").first.click()
