@@ -23,6 +23,7 @@ from issuer.register import subject
 from issuer.seal_content import SealParts, take_apart
 from issuer.web.forms import Form, FormData
 from issuer.web.reader import AnyRequest
+from keys.texts import Texts
 from passes.display import day_text
 from passes.errors import PassRefusal
 from passes.seal import MAX_TEXT
@@ -78,16 +79,15 @@ def dpia_file(request: AnyRequest) -> Response[Any]:
 def show_deletions(request: AnyRequest) -> Response[Any]:
     """What the night would delete, and what past nights have."""
     desk = desk_of(request)
-    application, language = desk.application, desk.reader.language
+    application, say, language = desk.application, desk.reader.say, desk.reader.language
     with application.reading() as session:
         due = coming(session, application)
         past = proofs(session, application.tenant, _NIGHTS)
-    say = desk.reader.say
     return desk.under(_CRUMB).page(
         "deletions.html",
         due=[
             {
-                "what": one.name,
+                "what": _kind(one.name, say),
                 "count": one.count,
                 "oldest": day_text(one.oldest, language) if one.oldest else "–",
             }
@@ -99,7 +99,7 @@ def show_deletions(request: AnyRequest) -> Response[Any]:
                 "ended": moment(one.finished_at, language)
                 if one.finished_at
                 else say("OFFICE_DELETIONS_RUNNING"),
-                "counts": sorted(one.counts.items()),
+                "counts": sorted((_kind(name, say), count) for name, count in one.counts.items()),
             }
             for one in past
         ],
@@ -167,6 +167,12 @@ def _seal_of_pass(desk: Desk, number: str) -> str:
         return ""
     desk.note_access(subject(row.type_id, number.upper()))
     return row.seal or ""
+
+
+def _kind(name: str, say: Texts) -> str:
+    """A kind of deletion in words; another part's, that has none, by its name."""
+    code = f"DELETION_{name.upper()}"
+    return say(code) if code in say else name
 
 
 def _google(desk: Desk, session: Session) -> str:

@@ -13,6 +13,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from typing import Final, Literal
 
 import msgspec
@@ -28,6 +29,8 @@ TYP: Final = "stadtpass-statement+jws"
 MEDIA_TYPE: Final = "application/jose"
 MAX_BYTES: Final = 256 * 1024
 _LARGEST_PDF: Final = 16 * 1024 * 1024
+# Ours have some dozens; each costs a try to unpack.
+_MOST_STREAMS: Final = 2000
 _COMPACT: Final = re.compile(rb"[A-Za-z0-9_-]{1,400}\.[A-Za-z0-9_-]{1,262144}\.[A-Za-z0-9_-]{86}")
 _STREAM: Final = re.compile(rb"stream\r?\n")
 
@@ -187,7 +190,7 @@ def _in_pdf(data: bytes) -> bytes:
 
 def _attached(data: bytes) -> Iterator[bytes]:
     """The streams of a PDF that have the form of a statement; nothing else of the file is interpreted."""
-    for place in _STREAM.finditer(data):
+    for place in islice(_STREAM.finditer(data), _MOST_STREAMS):
         rest = data[place.end() : place.end() + MAX_BYTES]
         plain = rest[: max(rest.find(b"endstream"), 0)].strip()
         if _COMPACT.fullmatch(plain):

@@ -148,12 +148,14 @@ def test_measures_are_those_that_are_really_on(
 
 def test_every_text_is_there_in_both_languages() -> None:
     german, english = texts("issuer", "de").sentences, texts("issuer", "en").sentences
-    for prefix in ("RECORD_", "STATEMENT_", "SEAL_", "ACCESS_", "OFFICE_", "BARRIER_"):
+    for prefix in ("RECORD_", "STATEMENT_", "SEAL_", "ACCESS_", "OFFICE_", "BARRIER_", "DELETION_"):
         ours = {code for code in german if code.startswith(prefix)}
         assert ours == {code for code in english if code.startswith(prefix)}, prefix
     for stored in PERSONAL.values():
         assert f"RECORD_PERIOD_{stored.period.upper()}" in german
     assert {f"RECORD_PERIOD_{one.upper()}" for one in FIXED} <= german.keys()
+    for rule in (*retention.FIRST, *retention.LAST):
+        assert f"DELETION_{rule.name.upper()}" in german, rule.name
 
 
 @SQLITE
@@ -205,7 +207,7 @@ def test_preview_and_proof_of_a_deletion(
     app = create_app(application)
     auditor = settle(application, city.clock, "otto", Role.AUDITOR, app=app)
     page = auditor.client.get("/office/data-protection/deletions")
-    assert f"passes: {len(ended)}" in page.text
+    assert f"Ausweise: {len(ended)}" in page.text
     with neighbour.reading() as session:
         assert {one.name for one in coming(session, neighbour)} >= {"passes"}
 

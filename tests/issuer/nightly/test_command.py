@@ -26,12 +26,15 @@ def test_what_the_preview_says_is_what_the_run_does(
     preview = run(city, capsys, "--preview")["parts"]
     assert snapshot(application) == before
     done = run(city, capsys, "--run")["parts"]
+    # The chain is checked, not changed: of that there is nothing to preview.
+    assert done.pop("audit")["entries"] > 10
     filled = {name: counts for name, counts in preview.items() if counts}
     assert {name: counts for name, counts in done.items() if counts} == filled
     assert filled["expiry"]["expired"] > 10
     assert filled["retention"]["passes"] > 1
     assert not any(run(city, capsys, "--run")["parts"].values())
     proof = {one["part"]: one["counts"] for one in run(city, capsys, "--report")}
+    assert proof.pop("audit")["broken_at"] == 0
     assert {name: counts for name, counts in proof.items() if counts} == filled
 
 
