@@ -31,6 +31,7 @@ from sqlalchemy.orm import Session
 import issuer.models_access
 import issuer.models_cases
 import issuer.models_delivery
+import issuer.models_imports
 import issuer.models_payments
 import issuer.models_rules
 import issuer.models_staff  # noqa: F401 - their tables join the metadata
@@ -58,6 +59,7 @@ LEFT_OUT: Final = frozenset(
         "visits",
         "case_links",
         "case_visits",
+        "import_holders",
         "published_lists",
         "publications",
         "workers",

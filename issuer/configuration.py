@@ -233,6 +233,8 @@ class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     cases: _Days = 366
     # The log of who looked at which pass or case.
     accesses: _Days = 366
+    # That a register was imported, by whom and with which counts; what was found in it goes with the jobs.
+    imports: _Days = 366
     # Payments for which money came; the others go with the mails.
     payments: _Days = 3650
 

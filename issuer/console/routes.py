@@ -9,7 +9,18 @@ from litestar.exceptions import HTTPException
 from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler
 
-from issuer.console import accesses, accounts, entry, first_visit, own_account, passes, provider, start
+from issuer.console import (
+    accesses,
+    accounts,
+    entry,
+    first_visit,
+    import_steps,
+    imports,
+    own_account,
+    passes,
+    provider,
+    start,
+)
 from issuer.console.desk import ForeignForm, NotAllowed, NotLoggedIn, desk_of, guard, wanted_path
 from issuer.staff.permissions import PREFIX, Stage, check_routes
 from issuer.web import problems
@@ -92,6 +103,8 @@ HANDLERS: list[ControllerRouterHandler] = [
             *own_account.HANDLERS,
             *start.HANDLERS,
             *passes.HANDLERS,
+            *imports.HANDLERS,
+            *import_steps.HANDLERS,
             *accesses.HANDLERS,
             *accounts.HANDLERS,
         ],

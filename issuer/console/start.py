@@ -10,6 +10,7 @@ from litestar import Response, get
 from sqlalchemy.orm import Session
 
 from issuer.console.desk import Desk, desk_of
+from issuer.importing import runs
 from issuer.staff.accounts import State, accounts
 from issuer.staff.permissions import Role
 from issuer.web.reader import AnyRequest
@@ -41,8 +42,14 @@ def _invited(desk: Desk, session: Session) -> dict[str, object]:
     }
 
 
+def _imports(desk: Desk, session: Session) -> dict[str, object] | None:
+    waiting = runs.waiting(session, desk.application)
+    return {"count": waiting} if waiting else None
+
+
 SLOTS: list[Slot] = [
     Slot("OFFICE_SLOT_PASSES", "/office/passes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
+    Slot("OFFICE_SLOT_IMPORTS", "/office/imports", frozenset({Role.SUPERVISOR}), _imports),
     Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),
     Slot("OFFICE_SLOT_ACCOUNTS", "/office/accounts", frozenset({Role.ADMIN}), _invited),
 ]

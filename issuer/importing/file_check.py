@@ -38,7 +38,7 @@ CREATE TABLE members (number TEXT PRIMARY KEY, category TEXT, birth_date TEXT) W
 
 
 class RowIndex:
-    """`EarlierRows` on the disk: in the new file ``path``, which `close` removes, or where SQLite keeps such files."""
+    """`EarlierRows` on the disk: in the new file ``path``, which `close` removes, or where SQLite has its own."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path

@@ -29,11 +29,11 @@ def report_text(findings: Iterable[Finding], language: str = "de") -> str:
         row = "" if one.row is None else str(one.row)
         line = "" if one.line is None else str(one.line)
         texts = (one.field or "", one.severity.value, one.code, one.sentence(language))
-        lines.append(";".join((row, line, *map(_cell, texts))))
+        lines.append(";".join((row, line, *map(cell, texts))))
     return "\n".join(lines) + "\n"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """``text`` as one cell: on one line, quoted if it must be, and never a formula (OWASP, CSV injection)."""
     shown = "".join(
         character if character.isprintable() or character == " " else "\N{REPLACEMENT CHARACTER}"

@@ -5,6 +5,7 @@ from alembic import context
 import issuer.models_access
 import issuer.models_cases
 import issuer.models_delivery
+import issuer.models_imports
 import issuer.models_payments
 import issuer.models_rules
 import issuer.models_staff  # noqa: F401 - their tables join the metadata

@@ -30,6 +30,7 @@ from issuer.models_delivery import (
     WalletPassRow,
     WebhookDeliveryRow,
 )
+from issuer.models_imports import ImportPassRow
 from issuer.payments.service import payments_of
 from issuer.pickup.visits import ACTOR
 from issuer.register import subject
@@ -52,6 +53,7 @@ _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
     "pickup_links": PickupLinkRow,
     "letter_codes": LetterCodeRow,
     "visits": VisitRow,
+    "import_passes": ImportPassRow,
 }
 
 

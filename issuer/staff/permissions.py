@@ -84,6 +84,16 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     # Passes.
     "GET /office/passes": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_PASSES"),
     "GET /office/passes/{type_id}/{number}": _roles(Role.CLERK, Role.SUPERVISOR),
+    # Imports of old registers.
+    "GET /office/imports": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_IMPORTS"),
+    "GET /office/imports/new": _roles(Role.SUPERVISOR),
+    "POST /office/imports/upload": _roles(Role.SUPERVISOR),
+    "GET /office/imports/{run_id}": _roles(Role.CLERK, Role.SUPERVISOR),
+    "GET /office/imports/{run_id}/problems.csv": _roles(Role.CLERK, Role.SUPERVISOR),
+    "POST /office/imports/{run_id}/confirm": _roles(Role.SUPERVISOR),
+    "POST /office/imports/{run_id}/cancel": _roles(Role.SUPERVISOR),
+    "GET /office/imports/{run_id}/undo": _roles(Role.SUPERVISOR),
+    "POST /office/imports/{run_id}/undo": _roles(Role.SUPERVISOR),
     # Who has looked at what.
     "GET /office/accesses": _roles(Role.AUDITOR, menu="OFFICE_MENU_ACCESSES"),
     # Accounts.

@@ -26,6 +26,7 @@ BODY_LIMITS: Final[tuple[tuple[str, int], ...]] = (
     ("/check", 4 * KIB),
     ("/payments/", 64 * KIB),
     ("/p", 16 * KIB),
+    ("/office/imports/upload", 64 * MIB),
     ("/api/v1/jobs/imports", 64 * MIB),
     ("/api/", 1 * MIB),
 )
