@@ -242,10 +242,11 @@ def _facts(desk: Desk, row: ImportRunRow, names: dict[str, str]) -> list[tuple[s
     if row.undo_at is not None:
         facts.append((say("OFFICE_IMPORT_UNDONE"), when(row.undo_at, row.undo_by)))
     counts = _counts(desk, row)
-    facts += [
-        (say(f"OFFICE_IMPORT_COUNT_{name.upper()}"), counts[name])
-        for name in ("total", "fresh", "same", "differing", "refused")
-    ]
+    if row.state != State.CHECKING:
+        facts += [
+            (say(f"OFFICE_IMPORT_COUNT_{name.upper()}"), counts[name])
+            for name in ("total", "fresh", "same", "differing", "refused")
+        ]
     if row.confirmed_at is not None:
         facts.append((say("OFFICE_IMPORT_COUNT_MADE"), counts["made"]))
     if row.undo_at is not None:
