@@ -119,7 +119,7 @@ def undo(request: AnyRequest, run_id: FromPath[str], data: FormData) -> Response
             )
     except IssuerRefusal as refusal:
         return _stands_in_the_way(desk, run_id, refusal)
-    return desk.go(f"/office/imports/{run_id}", done="undoing")
+    return desk.go(f"/office/imports/{run_id}")
 
 
 def _begin(request: AnyRequest, received: Received, run_id: str) -> Response[Any]:

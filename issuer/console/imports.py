@@ -39,7 +39,12 @@ _KINDS: Final = {
     State.REFUSED: "danger",
     State.FAILED: "danger",
 }
-_DONE: Final = ("confirmed", "cancelled", "undoing", "uploaded")
+# What has come to its end, by what the page was called with: a reload later says nothing that is no longer so.
+_DONE: Final = {
+    "uploaded": State.CHECKED,
+    "confirmed": State.IMPORTED,
+    "cancelled": State.CANCELLED,
+}
 
 
 @get("/office/imports", sync_to_thread=True)
@@ -64,7 +69,7 @@ def show_import(request: AnyRequest, run_id: FromPath[str]) -> Response[Any]:
         run_id,
         code=request.query_params.get("code", ""),
         page=request.query_params.get("page", ""),
-        done=done if done in _DONE else "",
+        done=done,
     )
 
 
@@ -137,7 +142,7 @@ def import_page(
         total_text=amount(desk, total),
         number=number,
         pages=pages,
-        done=say(f"OFFICE_IMPORT_DONE_{done.upper()}") if done else "",
+        done=say(f"OFFICE_IMPORT_DONE_{done.upper()}") if _DONE.get(done) == row.state else "",
         refusal=refusal,
     )
 

@@ -131,10 +131,13 @@ def _touched_rows(row: ImportRunRow, only: Sequence[int] | None = None) -> Selec
     queries = [
         select(ImportPassRow.row).where(
             *mine,
-            AuditEntryRow.tenant == ImportPassRow.tenant,
-            AuditEntryRow.subject == name,
-            AuditEntryRow.sequence > row.audit_from,
-            AuditEntryRow.action.not_in(_NOT_TOUCHING),
+            # A subquery, and a sum that no index fits: each pass is to be looked up by its name, not in all entries.
+            exists().where(
+                AuditEntryRow.tenant == ImportPassRow.tenant,
+                AuditEntryRow.subject == name,
+                AuditEntryRow.sequence + 0 > row.audit_from,
+                AuditEntryRow.action.not_in(_NOT_TOUCHING),
+            ),
         ),
         select(ImportPassRow.row).where(
             *mine,

@@ -138,7 +138,7 @@ def test_a_register_is_checked_confirmed_and_taken_in_once(city: City, chief: Co
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     page = chief.client.get(path)
-    assert "30 Ausweise übernehmen" in page.text
+    assert "Neue Zeilen übernehmen: 30" in page.text
     assert "nichts beanstandet" in page.text
     clerk = settle(application, city.clock, "sachbearbeitung", Role.CLERK)
     assert "30" in clerk.client.get(path).text
@@ -160,7 +160,7 @@ def test_a_register_is_checked_confirmed_and_taken_in_once(city: City, chief: Co
     page = chief.client.get(again)
     assert "nichts Neues" in page.text
     assert "Diese Datei kennen wir" in page.text
-    assert "übernehmen</span>" not in page.text
+    assert "Neue Zeilen übernehmen" not in page.text
     assert step(chief, again, "confirm").status_code == 409
     assert step(chief, again, "cancel").status_code == 303
     assert register(application) == after
@@ -175,7 +175,7 @@ def test_a_register_is_checked_confirmed_and_taken_in_once(city: City, chief: Co
         assert entered.count(f"staff:{chief.account_id}") == 30
         assert audit.verify(session, application.tenant).fault is None
     listed = chief.client.get(LIST).text
-    assert "30 Zeilen: 30 neu" in listed
+    assert "Zeilen: 30. Neu 30" in listed
     assert "Rückgängig bis 21.11.2026" in listed
 
 
@@ -334,7 +334,7 @@ def test_cancelled_between_pieces_it_leaves_what_it_has_made(
     def cancel_after_the_second() -> None:
         pieces.append(1)
         if len(pieces) == 2:
-            assert "20 von 30 Zeilen" in chief.client.get(path).text
+            assert "20 von 30" in chief.client.get(path).text
             answer = step(chief, path, "cancel")
             assert answer.status_code == 303, answer.text
 
@@ -381,8 +381,8 @@ def test_undoing_leaves_the_register_as_it_was(city: City, chief: Colleague) -> 
             )
         }
     page = chief.client.get(f"{path}/undo")
-    assert "Entfernt werden 20 Ausweise" in page.text
-    assert "schon in Gebrauch" not in page.text
+    assert "die entfernt werden: 20." in page.text
+    assert "Schon in Gebrauch" not in page.text
     assert step(chief, path, "undo").status_code == 303
     work(chief, path)
     run = run_of(chief, path)
@@ -437,7 +437,7 @@ def test_what_is_in_use_stays_or_is_revoked(chief: Colleague, choice: str) -> No
         lifecycle.suspend(session, application.tenant, PERMIT, suspended, actor=actor)
         create_link(session, application, PERMIT, written, "mail")
     page = chief.client.get(f"{path}/undo")
-    assert "2 Ausweise sind schon in Gebrauch" in page.text
+    assert "Schon in Gebrauch: 2" in page.text
     assert suspended in page.text
     assert free not in page.text
     assert step(chief, path, "undo", touched=choice).status_code == 303

@@ -89,7 +89,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             "kind": "pass.example.stadtpass.demo", "serial": "0" * 32, "path": "x", "provider": "demo",
             "payment_id": "0" * 22, "transaction_id": "0" * 32,
             **dict.fromkeys(("job_id", "webhook_id", "delivery_id", "device_id"), "0" * 32),
-            "account_id": "0" * 22,
+            "account_id": "0" * 22, "run_id": "0" * 22,
         }  # fmt: skip
         routes = _routes(app, values)
         # A status list has a number of its own.
