@@ -114,7 +114,7 @@ def test_an_interrupted_import_is_the_same_as_any_other(
         worker.until(State.CHECKED, lambda row: row.total, kills=1)
         with application.writing() as session:
             runs.confirm(session, application, worker.run_id, actor="test")
-        worker.until(State.IMPORTED, lambda row: row.made, kills=3)
+        worker.until(State.IMPORTED, lambda row: row.made, kills=2)
         run = worker.run()
         assert register(application) == register(neighbour)
         with neighbour.reading() as session:
@@ -142,7 +142,7 @@ def test_an_interrupted_import_is_the_same_as_any_other(
         worker.until(State.UNDONE, lambda row: row.removed, kills=1)
     finally:
         worker.kill()
-    assert worker.kills == 5
+    assert worker.kills == 4
     assert register(application) == before
     assert len(register(neighbour)) == len(before) + 139
     with application.reading() as session:

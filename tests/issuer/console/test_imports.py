@@ -179,6 +179,7 @@ def test_a_register_is_checked_confirmed_and_taken_in_once(city: City, chief: Co
     assert "Rückgängig bis 21.11.2026" in listed
 
 
+@SQLITE
 def test_every_bad_row_has_its_code_in_the_table(chief: Colleague) -> None:
     for name, type_id in (("permits_bad.csv", PERMIT), ("library_bad.csv", CARD)):
         valid = (SAMPLES / name.replace("bad", "valid")).read_bytes()
@@ -322,6 +323,7 @@ def test_one_import_works_at_a_time(chief: Colleague, neighbour: Application) ->
         assert session.scalar(select(func.count()).where(ImportRunRow.tenant == neighbour.tenant)) == 0
 
 
+@SQLITE
 def test_cancelled_between_pieces_it_leaves_what_it_has_made(
     chief: Colleague, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,7 +417,9 @@ def test_undoing_leaves_the_register_as_it_was(city: City, chief: Colleague) -> 
     assert chief.client.get(f"{again}/undo").status_code == 409
 
 
-@pytest.mark.parametrize("choice", ["keep", "revoke"])
+@pytest.mark.parametrize(
+    ("city", "choice"), [("sqlite", "keep"), ("postgresql", "revoke")], indirect=["city"]
+)
 def test_what_is_in_use_stays_or_is_revoked(chief: Colleague, choice: str) -> None:
     application = chief.application
     path = taken_in(chief, fresh_rows(12))
@@ -458,6 +462,7 @@ def test_what_is_in_use_stays_or_is_revoked(chief: Colleague, choice: str) -> No
     assert run_of(chief, again).fresh == 10
 
 
+@SQLITE
 def test_nobody_confirms_and_the_file_is_gone(city: City, chief: Colleague) -> None:
     application = chief.application
     path = checked(chief, fresh_rows(2))
