@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +16,10 @@ from sqlalchemy import func, select
 
 from issuer import audit, lifecycle
 from issuer.application import Application
+from issuer.carriers import Carrier
 from issuer.importing import file_check, run_work, runs
-from issuer.importing.run_work import run_expiry, run_task
+from issuer.importing.run_work import give_up, run_expiry, run_task
+from issuer.issue import IssueRequest, issue
 from issuer.lifecycle import Actor
 from issuer.models import AuditEntryRow, HolderRow, PassRow, RevisionRow, WithdrawnPlaceRow
 from issuer.models_imports import ImportFindingRow, ImportHolderRow, ImportPassRow, ImportRunRow
@@ -486,8 +490,6 @@ def test_what_is_kept_of_imports_goes_by_its_time(city: City, chief: Colleague) 
     path = taken_in(chief, data)
     orphan = runs.file_of(application, "orphan")
     orphan.write_bytes(b"x")
-    import os
-
     os.utime(orphan, (0, 0))
 
     def night() -> None:
@@ -522,3 +524,72 @@ def test_progress_comes_alone_and_then_the_whole_page(chief: Colleague) -> None:
     assert part.headers["hx-refresh"] == "true"
     assert chief.client.get(f"{LIST}/no-such-import").status_code == 404
     assert chief.client.get(f"{LIST}/no-such-import/problems.csv").status_code == 404
+
+
+@SQLITE
+def test_two_workers_with_one_import_enter_each_row_once(
+    chief: Colleague, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them only seemed to be dead: the one that came later goes on, the other one stops."""
+    monkeypatch.setattr(file_check, "ROWS_AT_ONCE", 10)
+    path = checked(chief, fresh_rows(30))
+    step(chief, path, "confirm")
+    pieces = []
+
+    def another_comes() -> None:
+        pieces.append(1)
+        if len(pieces) == 1:
+            work(chief, path)
+
+    monkeypatch.setattr(run_work, "let_others_write", another_comes)
+    work(chief, path)
+    run = run_of(chief, path)
+    assert (run.state, run.made, run.done) == ("imported", 30, 30)
+    assert count(chief, ImportPassRow) == 30
+    assert list(runs.folder_of(chief.application).iterdir()) == []
+
+
+@SQLITE
+def test_what_others_enter_in_between_is_seen(
+    chief: Colleague, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    application, data = chief.application, fresh_rows(12)
+    path = checked(chief, data)
+    step(chief, path, "confirm")
+    lines = data.decode().splitlines()
+    cells = lines[5].split(";")
+    cells[lines[0].split(";").index("family_name")] = "Anderswie"
+    others = tmp_path / "others.csv"
+    others.write_text("\n".join([lines[0], lines[2], ";".join(cells)]))
+    enter = run_work._enter_piece
+
+    def others_come_first(*arguments: Any) -> bool:
+        monkeypatch.setattr(run_work, "_enter_piece", enter)
+        at = application.now()
+        request = IssueRequest(PERMIT, others, tmp_path / "out", at, "test", carriers=(Carrier.SEAL,))
+        assert issue(application.workspace, request).accepted == 2
+        return enter(*arguments)
+
+    monkeypatch.setattr(run_work, "_enter_piece", others_come_first)
+    work(chief, path)
+    run = run_of(chief, path)
+    assert (run.state, run.made, run.done) == ("imported", 10, 12)
+    assert [(one["row"], one["code"]) for one in problems(chief, path)] == [("5", "DUPLICATE_ID")]
+
+
+@SQLITE
+def test_without_its_file_or_after_a_day_of_trouble_an_import_ends(chief: Colleague) -> None:
+    application = chief.application
+    path = checked(chief, fresh_rows(3))
+    run_id = path.rpartition("/")[2]
+    step(chief, path, "confirm")
+    runs.file_of(application, run_id).unlink()
+    work(chief, path)
+    assert run_of(chief, path).state == "failed"
+    assert [one["code"] for one in problems(chief, path)] == ["IMPORT_FILE_GONE"]
+    path = str(upload(chief, fresh_rows(3)).headers["location"]).partition("?")[0]
+    give_up(application, {"id": path.rpartition("/")[2]})
+    assert run_of(chief, path).state == "failed"
+    assert [one["code"] for one in problems(chief, path)] == ["IMPORT_GIVEN_UP"]
+    assert list(runs.folder_of(application).iterdir()) == []
+    assert step(chief, path, "undo").status_code == 409
