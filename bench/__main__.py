@@ -17,6 +17,7 @@ def main() -> int:
         ("Apple passes", "bench.apple"),
         ("Seals and verdicts", "bench.seal"),
         ("issue, the whole command", "bench.issue"),
+        ("An import in the console", "bench.imports"),
         ("The service", "bench.service"),
         ("From a change to the lists", "bench.lists"),
         ("Pushes to phones", "bench.push"),

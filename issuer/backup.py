@@ -34,6 +34,7 @@ import issuer.models_delivery
 import issuer.models_desk
 import issuer.models_feedback
 import issuer.models_figures
+import issuer.models_imports
 import issuer.models_payments
 import issuer.models_rules
 import issuer.models_staff  # noqa: F401 - their tables join the metadata
@@ -61,6 +62,7 @@ LEFT_OUT: Final = frozenset(
         "visits",
         "case_links",
         "case_visits",
+        "import_holders",
         "published_lists",
         "publications",
         "workers",

@@ -235,6 +235,8 @@ class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     accesses: _Days = 366
     # What people wrote about barriers.
     feedback: _Days = 183
+    # That a register was imported, by whom and with which counts; what was found in it goes with the jobs.
+    imports: _Days = 366
     # Payments for which money came; the others go with the mails.
     payments: _Days = 3650
 

@@ -8,7 +8,7 @@ are recognised, and whatever carrier of theirs is missing in the output folder i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +20,8 @@ from issuer.carriers import ALL_CARRIERS, Carrier, Found, files_in, found_in
 from issuer.database import reading, writing
 from issuer.files import remove_leftovers
 from issuer.importing.check_file import AcceptedRow, CheckedFile, check_rows
-from issuer.importing.findings import Finding, Severity
+from issuer.importing.file_check import FileCheck, RowIndex
+from issuer.importing.findings import FileRefused, Finding, Severity
 from issuer.importing.rows import RowFile, read_rows
 from issuer.production import Failure, Production, carrier_maker
 from issuer.register import insert_passes, load_contents
@@ -93,6 +94,8 @@ def issue(workspace: Workspace, request: IssueRequest, progress: Progress = _qui
     Raises FileRefused where nothing of the file can be used, PassRefusal for an unknown type, IssuerRefusal
     for carriers without keys; each before anything has entered the register.
     """
+    if request.dry_run:
+        return _checked(workspace, request)
     tenant = workspace.tenant
     pass_type = workspace.pass_types[request.type_id]
     rows = read_rows(request.file, pass_type, request.encoding)
@@ -108,8 +111,6 @@ def issue(workspace: Workspace, request: IssueRequest, progress: Progress = _qui
         carriers=carriers,
         left_out=left_out,
     )
-    if request.dry_run:
-        return result
     request.out.mkdir(parents=True, exist_ok=True)
     remove_leftovers(request.out)
     with workspace.keys() as manager:
@@ -119,6 +120,30 @@ def issue(workspace: Workspace, request: IssueRequest, progress: Progress = _qui
             sealer = sealer_for(session, tenant, pass_type, manager, request.at)
         run = _Run(workspace, request, pass_type, carriers, sealer, result, _rows_by_number(rows, pass_type))
         run.execute(checked, progress)
+    return result
+
+
+def _checked(workspace: Workspace, request: IssueRequest) -> IssueResult:
+    """What a run would find; the file is gone through piece by piece, whatever its size."""
+    tenant, pass_type = workspace.tenant, workspace.pass_types[request.type_id]
+    with reading(workspace.engine) as session:
+        carriers, left_out = usable_carriers(session, tenant, request.carriers)
+    result = IssueResult(carriers=carriers, left_out=left_out)
+    try:
+        file = request.file.open("rb")
+    except OSError as fault:
+        raise FileRefused("FILE_UNREADABLE", file=request.file) from fault
+    with file, closing(RowIndex()) as index:
+        check = FileCheck(
+            lambda: reading(workspace.engine), tenant, pass_type, file, request.encoding, request.at, index
+        )
+        for rows in check.chunks():
+            checked = check.check(rows)
+            result.accepted += len(checked.accepted)
+            result.unchanged += len(checked.unchanged)
+            result.refused += checked.refused
+            result.findings += checked.findings
+            result.fees_checked = checked.fees_checked
     return result
 
 

@@ -23,6 +23,7 @@ from issuer.lifecycle import Actor
 from issuer.models import PassRow, RevisionRow, SequenceRow, StatusListRow, WithdrawnPlaceRow
 from issuer.models_access import ApiClientRow, JobRow, VerifierDeviceRow
 from issuer.models_delivery import WalletPassRow, WebhookEndpointRow
+from issuer.models_imports import ImportRunRow
 from issuer.models_staff import StaffAccountRow
 from issuer.restored_log import LoggedRevocation
 from issuer.sequences import next_sequence
@@ -127,7 +128,8 @@ def _replay(run: _Run, revoked: Sequence[LoggedRevocation]) -> None:
             if one.kid is not None:
                 _revoke_key(run, one.kid)
             else:
-                if not _is_known(run, one.place):
+                is_meant = not one.seal_only or _has_seal(run, one)
+                if is_meant and not _is_known(run, one.place):
                     _revoke_pass(run, one.type_id, one.number)
                 if one.place is not None:
                     _withdraw(run, one.place, Status.INVALID, one.type_id)
@@ -144,6 +146,12 @@ def _revoke_key(run: _Run, kid: str) -> None:
             after = key_lifecycle.revoke(record, run.at)
             keyring.transition(run.session, record, after, run.at, run.actor, _REASON)
             run.done.keys += 1
+
+
+def _has_seal(run: _Run, one: LoggedRevocation) -> bool:
+    """Whether the pass is the one whose seal was withdrawn, and not a later one with its number."""
+    revision = _revision_at(run, one.place) if one.place is not None else None
+    return revision is not None and (revision.type_id, revision.number) == (one.type_id, one.number)
 
 
 def _revoke_pass(run: _Run, type_id: str, number: str) -> None:
@@ -319,6 +327,19 @@ def _end_jobs(run: _Run) -> None:
         select(JobRow).where(JobRow.tenant == run.tenant, JobRow.state.in_(("queued", "running")))
     ):
         job.state, job.finished_at = "failed", run.at
+    # The file of an import is in no backup either. What it has made can be undone.
+    session.execute(
+        update(ImportRunRow)
+        .where(
+            ImportRunRow.tenant == run.tenant, ImportRunRow.state.in_(("checking", "importing", "undoing"))
+        )
+        .values(state="failed", ended_at=run.at)
+    )
+    session.execute(
+        update(ImportRunRow)
+        .where(ImportRunRow.tenant == run.tenant, ImportRunRow.state == "checked")
+        .values(state="expired", ended_at=run.at)
+    )
     session.flush()
 
 

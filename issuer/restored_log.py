@@ -19,7 +19,8 @@ _BEGIN: Final = b'{"at": '
 class LoggedRevocation:
     """Line ``line`` of ``file``: the key ``kid`` (hexadecimal), or the pass ``type_id``/``number``.
 
-    ``place`` is the list number and index of one seal of the pass, None if it had none.
+    ``place`` is the list number and index of one seal of the pass, None if it had none. ``seal_only``: the number may
+    have come to another pass since, so only a pass that has this very seal is meant.
     """
 
     file: Path
@@ -28,6 +29,7 @@ class LoggedRevocation:
     type_id: str
     number: str
     place: tuple[int, int] | None
+    seal_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ def entries_of(file: Path, data: bytes, tenant: str) -> Iterator[LoggedRevocatio
             entry = json.loads(line)
             if entry["tenant"] != tenant:
                 continue
-            kid, name, place = entry.get("key"), entry.get("pass"), entry.get("place")
+            kid, place = entry.get("key"), entry.get("place")
+            name = entry.get("pass") or entry.get("seal")
             type_id, _, number = (name or "").partition("/")
             if place is not None:
                 place = int(place[0]), int(place[1])
@@ -73,7 +76,8 @@ def entries_of(file: Path, data: bytes, tenant: str) -> Iterator[LoggedRevocatio
                 raise ValueError
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             raise IssuerRefusal("RESTORE_LOG_UNREADABLE", file=file, line=n) from None
-        yield LoggedRevocation(file, n, None if kid is None else str(kid), type_id, number, place)
+        seal_only = "seal" in entry
+        yield LoggedRevocation(file, n, None if kid is None else str(kid), type_id, number, place, seal_only)
 
 
 def lacks_lines_of(log: bytes, older: bytes) -> bool:

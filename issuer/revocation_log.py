@@ -46,6 +46,16 @@ class RevocationLog:
             at,
         )
 
+    def seals(self, tenant: str, withdrawn: Sequence[RevokedPass], at: datetime) -> None:
+        """Note that these seals are withdrawn; their numbers may have come to other passes since."""
+        self._append(
+            [
+                {"tenant": tenant, "seal": f"{one.type_id}/{one.number}", "place": one.place}
+                for one in withdrawn
+            ],
+            at,
+        )
+
     def key(self, record: KeyRecord, at: datetime, reason: str) -> None:
         """Note that a key is revoked."""
         self._append([{"tenant": record.tenant, "key": record.kid.hex(), "reason": reason}], at)

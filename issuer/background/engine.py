@@ -140,6 +140,7 @@ class Engine:
             Queue.MAIL: 2,
             Queue.JOBS: 1,
             Queue.PAYMENTS: 4,
+            Queue.IMPORTS: 1,
         }
         for queue, width in widths.items():
             DBOS.register_queue(

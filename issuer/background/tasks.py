@@ -30,6 +30,7 @@ class Queue(StrEnum):
     WEBHOOKS = "webhooks"
     JOBS = "jobs"
     PAYMENTS = "payments"
+    IMPORTS = "imports"
 
 
 class RetryLater(Exception):
@@ -59,6 +60,7 @@ def all_tasks() -> Mapping[str, Task]:
     """Every task of the service by its name."""
     from issuer.api import jobs  # noqa: PLC0415 - tasks import what may enqueue tasks
     from issuer.delivery import apple_push, google_objects, mail, webhooks  # noqa: PLC0415
+    from issuer.importing import run_work as imports  # noqa: PLC0415
     from issuer.nightly import run as nightly  # noqa: PLC0415
     from issuer.payments import reconcile  # noqa: PLC0415
 
@@ -70,5 +72,6 @@ def all_tasks() -> Mapping[str, Task]:
         *jobs.TASKS,
         *nightly.TASKS,
         *reconcile.TASKS,
+        *imports.TASKS,
     )
     return {task.name: task for task in tasks}

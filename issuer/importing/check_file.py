@@ -1,4 +1,8 @@
-"""Checking a whole file against the register: which rows are new, unchanged, or wrong, and why."""
+"""Checking a file against the register: which rows are new, unchanged, or wrong, and why.
+
+A large file is checked piece by piece (`issuer.importing.file_check`); what a row must know of the rows of earlier
+pieces is asked of `EarlierRows`.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import hmac
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -30,6 +34,7 @@ from passes.periods import Period, berlin_day
 
 _CHUNK: Final = 500
 _REF_BYTES: Final = 12
+_NAME_BYTES: Final = 12
 _LEGACY_IDENTITY: Final = (
     "family_name", "given_name", "doctoral_degree", "street", "house_number", "postal_code", "city",
 )  # fmt: skip
@@ -66,20 +71,68 @@ class CheckedFile:
     fees_checked: bool
 
 
+class EarlierRows(Protocol):
+    """What rows say to each other across the pieces of a file. Names stand here as keyed digests."""
+
+    def first_rows(self, numbers: Sequence[str]) -> dict[str, int]:
+        """In which row each of ``numbers`` stood first, as far as it did."""
+
+    def cards(self, texts: Sequence[str]) -> dict[str, str]:
+        """The number of the row that was the first to claim each of the card numbers ``texts``."""
+
+    def names(self, refs: Sequence[str]) -> dict[str, str]:
+        """The digest of the name that each of the holders ``refs`` had first."""
+
+    def members(self, numbers: Sequence[str]) -> dict[str, Member]:
+        """Those of ``numbers`` that are members in any row of the file, also in later ones."""
+
+    def keep(
+        self, first_rows: Mapping[str, int], cards: Mapping[str, str], names: Mapping[str, str], /
+    ) -> None:
+        """Remember these for the pieces that follow; of what is there already, the first stays."""
+
+
+class _None:
+    """A file in one piece has no earlier rows."""
+
+    def first_rows(self, _numbers: Sequence[str]) -> dict[str, int]:
+        return {}
+
+    def cards(self, _texts: Sequence[str]) -> dict[str, str]:
+        return {}
+
+    def names(self, _refs: Sequence[str]) -> dict[str, str]:
+        return {}
+
+    def members(self, _numbers: Sequence[str]) -> dict[str, Member]:
+        return {}
+
+    def keep(self, *_remembered: object) -> None:
+        return
+
+
 def check_rows(
-    session: Session, tenant: str, pass_type: PassType, file: RowFile, at: datetime
+    session: Session,
+    tenant: str,
+    pass_type: PassType,
+    file: RowFile,
+    at: datetime,
+    earlier: EarlierRows | None = None,
 ) -> CheckedFile:
     """Check all rows of ``file`` as of the aware time ``at``; nothing is written.
 
-    Raises IssuerRefusal TENANT_UNKNOWN, CHECK_UNKNOWN for a check that the type names and nobody has.
+    Where ``file`` is a piece of a larger one, ``earlier`` knows the pieces before. Raises IssuerRefusal
+    TENANT_UNKNOWN, CHECK_UNKNOWN for a check that the type names and nobody has.
     """
     checks = _checks_of(pass_type)
+    before: EarlierRows = earlier if earlier is not None else _None()
     normaliser = Normaliser()
     rows = [normalised(source, file, pass_type, normaliser) for source in file.rows]
     numbers = [row.number for row in rows if row.number]
-    around = _surroundings(session, tenant, pass_type, rows, at)
+    around = _surroundings(session, tenant, pass_type, rows, at, before)
     stored = _stored(session, tenant, pass_type.id, numbers)
-    judge = _Judge(around, checks, stored, record_key(session, tenant), SealCheck(pass_type, at))
+    key, first_rows = record_key(session, tenant), before.first_rows(numbers)
+    judge = _Judge(around, checks, stored, key, SealCheck(pass_type, at), first_rows)
     accepted: list[AcceptedRow] = []
     unchanged: list[str] = []
     for row in rows:
@@ -88,7 +141,8 @@ def check_rows(
             accepted.append(outcome)
         elif outcome is not None:
             unchanged.append(outcome)
-    _compare_holders(session, tenant, accepted, {row.source.row: row for row in rows})
+    names = _compare_holders(session, tenant, accepted, {row.source.row: row for row in rows}, key, before)
+    before.keep(first_rows, around.cards, names)
     findings = [*file.findings, *(finding for row in rows for finding in row.findings)]
     return CheckedFile(
         accepted=tuple(accepted),
@@ -117,13 +171,14 @@ class _Judge:
         stored: Mapping[str, Mapping[str, RecordValue]],
         key: bytes,
         seals: SealCheck,
+        first_rows: dict[str, int],
     ) -> None:
         self._around = around
         self._checks = checks
         self._stored = stored
         self._key = key
         self._seals = seals
-        self._first_row: dict[str, int] = {}
+        self._first_row = first_rows
         self._type = around.pass_type
         self._columns = around.pass_type.spec.register.columns
         self._number_column = around.pass_type.spec.register.number_column
@@ -211,7 +266,12 @@ def _holder_ref(row: RowUnderCheck, type_id: str, key: bytes) -> str:
 
 
 def _surroundings(
-    session: Session, tenant: str, pass_type: PassType, rows: Sequence[RowUnderCheck], at: datetime
+    session: Session,
+    tenant: str,
+    pass_type: PassType,
+    rows: Sequence[RowUnderCheck],
+    at: datetime,
+    before: EarlierRows,
 ) -> Surroundings:
     guardians = {row.text("guardian_member_id") for row in rows} - {""}
     members = _members(session, tenant, pass_type.id, guardians)
@@ -220,7 +280,10 @@ def _surroundings(
         for row in rows
         if row.number in guardians
     }
-    cards = _cards(session, tenant, pass_type.id, {row.card.text for row in rows if row.card is not None})
+    members |= before.members(sorted(guardians))
+    texts = sorted({row.card.text for row in rows if row.card is not None})
+    # Whoever has a card in the register has it, whatever a row claims.
+    cards = before.cards(texts) | _cards(session, tenant, pass_type.id, texts)
     return Surroundings(
         pass_type, berlin_day(at), zones(session, tenant), fees(session, tenant), cards, members
     )
@@ -241,10 +304,10 @@ def _stored(
     return found
 
 
-def _cards(session: Session, tenant: str, type_id: str, texts: Iterable[str]) -> dict[str, str]:
+def _cards(session: Session, tenant: str, type_id: str, texts: Sequence[str]) -> dict[str, str]:
     """Who has which card number."""
     found: dict[str, str] = {}
-    for chunk in chunks(sorted(texts), _CHUNK):
+    for chunk in chunks(texts, _CHUNK):
         rows = session.execute(
             select(PassRow.card_key, PassRow.number).where(
                 PassRow.tenant == tenant, PassRow.type_id == type_id, PassRow.card_key.in_(chunk)
@@ -271,18 +334,32 @@ def _members(session: Session, tenant: str, type_id: str, numbers: Iterable[str]
 
 
 def _compare_holders(
-    session: Session, tenant: str, accepted: Sequence[AcceptedRow], rows: Mapping[int, RowUnderCheck]
-) -> None:
-    """Warn where a row gives a holder another name than the register: the reference may be a wrong one."""
-    names: dict[str, tuple[str, str]] = {}
-    for chunk in chunks(sorted({one.holder.ref for one in accepted}), _CHUNK):
+    session: Session,
+    tenant: str,
+    accepted: Sequence[AcceptedRow],
+    rows: Mapping[int, RowUnderCheck],
+    key: bytes,
+    before: EarlierRows,
+) -> dict[str, str]:
+    """Warn where a row gives a holder another name than the register: the reference may be a wrong one.
+
+    Returns the digest of each holder's name, as it stood first.
+    """
+    refs = sorted({one.holder.ref for one in accepted})
+    names = before.names(refs)
+    for chunk in chunks(refs, _CHUNK):
         found = session.execute(
             select(HolderRow.ref, HolderRow.family_name, HolderRow.given_name).where(
                 HolderRow.tenant == tenant, HolderRow.ref.in_(chunk)
             )
         )
-        names.update({ref: (family, given) for ref, family, given in found})
+        names.update({ref: _name_digest(key, family, given) for ref, family, given in found})
     for one in accepted:
-        name = (one.holder.family_name, one.holder.given_name)
+        name = _name_digest(key, one.holder.family_name, one.holder.given_name)
         if names.setdefault(one.holder.ref, name) != name:
             rows[one.row].warn("holder_ref", "HOLDER_DIFFERS", ref=one.holder.ref)
+    return names
+
+
+def _name_digest(key: bytes, family_name: str, given_name: str) -> str:
+    return hmac.digest(key, f"name\x1f{family_name}\x1f{given_name}".encode(), "sha256")[:_NAME_BYTES].hex()

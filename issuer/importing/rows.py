@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from issuer.errors import IssuerRefusal
-from issuer.importing.csv_file import Table, parse_table, read_table
+from issuer.importing.csv_file import Record, parse_table, read_table, stream_table
 from issuer.importing.findings import FileRefused, Finding, Severity
 from issuer.importing.legacy import GERMAN_PERMIT_REGISTER, LegacyLayout
 from passes.pass_types import PassType
@@ -53,17 +53,35 @@ def read_rows(path: Path, pass_type: PassType, encoding: str | None = None) -> R
     Raises FileRefused as `csv_file.read_table` does, and COLUMN_MISSING, DUPLICATE_COLUMN; IssuerRefusal
     LEGACY_UNKNOWN for a layout that the type names and nobody has.
     """
-    return _rows(read_table(path, encoding), pass_type)
+    table = read_table(path, encoding)
+    return _whole(_layout(table.header, table.records, pass_type))
 
 
 def parse_rows(data: bytes, pass_type: PassType, encoding: str | None = None) -> RowFile:
     """As `read_rows`, for the bytes of a file."""
-    return _rows(parse_table(data, encoding), pass_type)
+    table = parse_table(data, encoding)
+    return _whole(_layout(table.header, table.records, pass_type))
 
 
-def _rows(table: Table, pass_type: PassType) -> RowFile:
-    header = [unicodedata.normalize("NFC", cell.strip()) for cell in table.header.cells]
-    line = table.header.line
+def stream_rows(
+    file: BinaryIO, pass_type: PassType, encoding: str | None = None
+) -> tuple[RowFile, Iterator[SourceRow]]:
+    """The file without its rows, and the rows one after the other; ``file`` stays the caller's to close.
+
+    Raises as `read_rows`, for a row that cannot be read when its turn comes (`csv_file.stream_table`).
+    """
+    return _layout(*stream_table(file, encoding), pass_type)
+
+
+def _whole(layout: tuple[RowFile, Iterator[SourceRow]]) -> RowFile:
+    return replace(layout[0], rows=tuple(layout[1]))
+
+
+def _layout(
+    head: Record, records: Iterable[Record], pass_type: PassType
+) -> tuple[RowFile, Iterator[SourceRow]]:
+    header = [unicodedata.normalize("NFC", cell.strip()) for cell in head.cells]
+    line = head.line
     named = [name for name in header if name]
     repeated = sorted({name for name in named if named.count(name) > 1})
     if repeated:
@@ -74,34 +92,36 @@ def _rows(table: Table, pass_type: PassType) -> RowFile:
         raise IssuerRefusal("LEGACY_UNKNOWN", type=pass_type.id, layout=legacy, known=known)
     layout = _LAYOUTS[legacy] if legacy is not None else None
     if layout is not None and layout.number_header in named:
-        return _legacy_rows(table, header, pass_type, layout)
-    return _own_rows(table, header, pass_type)
-
-
-def _own_rows(table: Table, header: list[str], pass_type: PassType) -> RowFile:
+        _require(header, layout.required, line)
+        shown = layout.columns(frozenset(header))
+        findings = _unknown(header, layout.headers, line)
+        file = RowFile(pass_type.id, tuple(shown), shown, (), findings, legacy=True)
+        return file, _legacy_rows(records, header, layout)
     specs = pass_type.spec.register.columns
-    known = {spec.name for spec in specs}
-    _require(header, [spec.name for spec in specs if spec.required], table.header.line)
-    places = [(place, name) for place, name in enumerate(header) if name in known]
-    rows: list[SourceRow] = []
-    for number, record in enumerate(table.records, start=1):
-        if len(record.cells) != len(header):
-            rows.append(_wrong_count(number, record.line, len(record.cells), len(header)))
+    known_names = {spec.name for spec in specs}
+    _require(header, [spec.name for spec in specs if spec.required], line)
+    places = [(place, name) for place, name in enumerate(header) if name in known_names]
+    columns = tuple(name for _, name in places)
+    findings = _unknown(header, known_names, line)
+    file = RowFile(pass_type.id, columns, {name: name for name in columns}, (), findings)
+    return file, _own_rows(records, len(header), places)
+
+
+def _own_rows(
+    records: Iterable[Record], width: int, places: Sequence[tuple[int, str]]
+) -> Iterator[SourceRow]:
+    for number, record in enumerate(records, start=1):
+        if len(record.cells) != width:
+            yield _wrong_count(number, record.line, len(record.cells), width)
             continue
         cells = record.cells
-        rows.append(SourceRow(number, record.line, {name: cells[place] for place, name in places}))
-    columns = tuple(name for _, name in places)
-    shown = {name: name for name in columns}
-    return RowFile(pass_type.id, columns, shown, rows, _unknown(header, known, table.header.line))
+        yield SourceRow(number, record.line, {name: cells[place] for place, name in places})
 
 
-def _legacy_rows(table: Table, header: list[str], pass_type: PassType, layout: LegacyLayout) -> RowFile:
-    _require(header, layout.required, table.header.line)
-    shown = layout.columns(frozenset(header))
-    rows: list[SourceRow] = []
-    for number, record in enumerate(table.records, start=1):
+def _legacy_rows(records: Iterable[Record], header: list[str], layout: LegacyLayout) -> Iterator[SourceRow]:
+    for number, record in enumerate(records, start=1):
         if len(record.cells) != len(header):
-            rows.append(_wrong_count(number, record.line, len(record.cells), len(header)))
+            yield _wrong_count(number, record.line, len(record.cells), len(header))
             continue
         mapped = layout.translate(dict(zip(header, record.cells, strict=True)))
         findings = tuple(
@@ -111,9 +131,7 @@ def _legacy_rows(table: Table, header: list[str], pass_type: PassType, layout: L
             for fault in mapped.faults
         )
         failed = frozenset(fault.column for fault in mapped.faults)
-        rows.append(SourceRow(number, record.line, mapped.values, findings, failed))
-    findings = _unknown(header, layout.headers, table.header.line)
-    return RowFile(pass_type.id, tuple(shown), shown, rows, findings, legacy=True)
+        yield SourceRow(number, record.line, mapped.values, findings, failed)
 
 
 def _require(header: list[str], needed: Sequence[str], line: int) -> None:

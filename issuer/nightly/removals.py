@@ -26,6 +26,7 @@ from issuer.models_delivery import (
     ReminderRow,
     WalletPassRow,
 )
+from issuer.models_imports import ImportPassRow
 from issuer.register import subject
 from issuer.status_allocation import chunks
 from passes.periods import berlin_day
@@ -48,6 +49,7 @@ _OF_PASS: Final[tuple[type[Base], ...]] = (
     LetterCodeRow,
     VisitRow,
     WalletPassRow,
+    ImportPassRow,
     RevisionRow,
     PassRow,
 )

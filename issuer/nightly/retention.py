@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from issuer.cases.states import ENDED
 from issuer.database import let_others_write
+from issuer.importing import runs
 from issuer.list_content import KEPT
 from issuer.models import Base, HolderRow, PassRow, RevisionRow, StatusListRow, WithdrawnPlaceRow
 from issuer.models_access import (
@@ -46,6 +47,7 @@ from issuer.models_delivery import (
 )
 from issuer.models_desk import CaseLetterRow
 from issuer.models_feedback import AccessibilityFeedbackRow
+from issuer.models_imports import ImportFindingRow, ImportHolderRow, ImportPassRow, ImportRunRow
 from issuer.models_payments import PaymentRow
 from issuer.models_staff import CaseAccessRow, StaffLinkRow, StaffSessionRow
 from issuer.nightly import removals
@@ -125,6 +127,7 @@ def preview(application: Application, session: Session) -> dict[str, int]:
         "passes": removals.count_to_delete(session, application),
         **{rule.name: rule.count(session, application) for rule in (*FIRST, *LAST)},
         "mail_files": len(_old_mail_files(application)),
+        "import_files": len(runs.stale_files(application)),
     }
     return {name: count for name, count in counts.items() if count}
 
@@ -155,14 +158,16 @@ def run(application: Application, report: Report, engine: Engine | None = None) 
     old = _old_mail_files(application)
     for file in old:
         file.unlink(missing_ok=True)
+    import_files = runs.expire(application)
     pruned = 0
     if engine is not None:
         # The engine goes by the real clock, whatever clock the service was given.
         limit = datetime.now(UTC) - timedelta(days=application.config.retention.finished_work)
         pruned = engine.prune(limit)
-    if old or pruned:
+    if old or pruned or import_files:
         with application.writing() as session:
-            report.add(session, {"mail_files": len(old), "finished_work": pruned})
+            counts = {"mail_files": len(old), "finished_work": pruned, "import_files": import_files}
+            report.add(session, counts)
 
 
 def _repeat(
@@ -247,6 +252,18 @@ def _registrations_cut_off(application: Application) -> Sequence[ColumnElement[b
         ),
     )
     return (or_(withdrawn, replaced),)
+
+
+def _of_imports_ended(
+    table: type[ImportFindingRow] | type[ImportPassRow] | type[ImportHolderRow], since: datetime
+) -> ColumnElement[bool]:
+    """What hangs on an import that ended before ``since`` and is not being undone."""
+    return exists().where(
+        ImportRunRow.tenant == table.tenant,
+        ImportRunRow.id == table.run_id,
+        ImportRunRow.state.not_in(runs.AT_WORK),
+        ImportRunRow.ended_at < since,
+    )
 
 
 def _places_of_old_lists(application: Application) -> Sequence[ColumnElement[bool]]:
@@ -355,6 +372,30 @@ FIRST: Final[tuple[Rule, ...]] = (
         lambda one: (
             CaseRow.state.in_(sorted(ENDED)),
             CaseRow.state_since < _before(one, days=one.config.retention.cases),
+        ),
+    ),
+    # Once an import cannot be undone any more, nobody needs to know what it made or wrote over.
+    Rule(
+        "import_holders",
+        ImportHolderRow,
+        lambda one: (_of_imports_ended(ImportHolderRow, one.now() - runs.UNDO),),
+    ),
+    Rule(
+        "import_passes",
+        ImportPassRow,
+        lambda one: (_of_imports_ended(ImportPassRow, one.now() - runs.UNDO),),
+    ),
+    Rule(
+        "import_findings",
+        ImportFindingRow,
+        lambda one: (_of_imports_ended(ImportFindingRow, _before(one, days=one.config.retention.jobs)),),
+    ),
+    Rule(
+        "import_runs",
+        ImportRunRow,
+        lambda one: (
+            ImportRunRow.state.not_in(runs.AT_WORK),
+            ImportRunRow.ended_at < _before(one, days=one.config.retention.imports),
         ),
     ),
     Rule(

@@ -33,6 +33,7 @@ from issuer.models_delivery import (
     WebhookDeliveryRow,
 )
 from issuer.models_desk import CaseLetterRow
+from issuer.models_imports import ImportPassRow
 from issuer.models_staff import CaseAccessRow
 from issuer.payments.service import payments_of
 from issuer.pickup.visits import ACTOR
@@ -57,6 +58,7 @@ _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
     "pickup_links": PickupLinkRow,
     "letter_codes": LetterCodeRow,
     "visits": VisitRow,
+    "import_passes": ImportPassRow,
 }
 
 

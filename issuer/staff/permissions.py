@@ -136,6 +136,16 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /office/wishes": _roles(Role.CLERK, Role.SUPERVISOR),
     # What a code says, for whoever watches over data.
     "GET /office/seals": _roles(Role.AUDITOR, Role.SUPERVISOR),
+    # Imports of old registers.
+    "GET /office/imports": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_IMPORTS"),
+    "GET /office/imports/new": _roles(Role.SUPERVISOR),
+    "POST /office/imports/upload": _roles(Role.SUPERVISOR),
+    "GET /office/imports/{run_id}": _roles(Role.CLERK, Role.SUPERVISOR),
+    "GET /office/imports/{run_id}/problems.csv": _roles(Role.CLERK, Role.SUPERVISOR),
+    "POST /office/imports/{run_id}/confirm": _roles(Role.SUPERVISOR),
+    "POST /office/imports/{run_id}/cancel": _roles(Role.SUPERVISOR),
+    "GET /office/imports/{run_id}/undo": _roles(Role.SUPERVISOR),
+    "POST /office/imports/{run_id}/undo": _roles(Role.SUPERVISOR),
     # Who has looked at what.
     "GET /office/histories": _roles(Role.AUDITOR, menu="OFFICE_MENU_HISTORIES"),
     "GET /office/accesses": _roles(Role.AUDITOR, menu="OFFICE_MENU_ACCESSES"),

@@ -28,6 +28,7 @@ BODY_LIMITS: Final[tuple[tuple[str, int], ...]] = (
     ("/p", 16 * KIB),
     # One file of evidence, with what its form has around it.
     ("/apply/documents", 10 * MIB + 64 * KIB),
+    ("/office/imports/upload", 64 * MIB),
     ("/api/v1/jobs/imports", 64 * MIB),
     ("/api/", 1 * MIB),
 )

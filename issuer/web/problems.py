@@ -45,6 +45,7 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
         (
             "NUMBER_UNKNOWN",
             "TYPE_UNKNOWN",
+            "IMPORT_UNKNOWN",
             "WEBHOOK_UNKNOWN",
             "DELIVERY_UNKNOWN",
             "DEVICE_UNKNOWN",

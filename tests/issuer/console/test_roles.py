@@ -25,6 +25,7 @@ ROLES_OF = {
     "/office/cases": {Role.CLERK, Role.SUPERVISOR},
     "/office/counter": {Role.CLERK, Role.SUPERVISOR},
     "/office/passes": {Role.CLERK, Role.SUPERVISOR},
+    "/office/imports": {Role.CLERK, Role.SUPERVISOR},
     "/office/statements": {Role.CLERK, Role.SUPERVISOR, Role.AUDITOR},
     "/office/figures": {Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
     "/office/barriers": {Role.SUPERVISOR, Role.ADMIN},
@@ -38,7 +39,13 @@ ROLES_OF = {
 
 def _path(template: str, number: str) -> str:
     values = {"token": "x" * 22, "type_id": PERMIT, "number": number, "account_id": "x" * 22}
-    values |= {"case_id": "x" * 22, "document_id": "x" * 22, "letter": "refusal", "step": "revoke"}
+    values |= {
+        "case_id": "x" * 22,
+        "document_id": "x" * 22,
+        "letter": "refusal",
+        "step": "revoke",
+        "run_id": "x" * 22,
+    }
     return re.sub(r"{(\w+)}", lambda one: values[one[1]], template)
 
 
