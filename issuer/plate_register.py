@@ -18,7 +18,9 @@ from sqlalchemy.orm import Session
 
 from issuer.models import AuditEntryRow, PassRow, PassTermRow, RevisionRow
 from issuer.register import subject
+from issuer.rules.zones import area_of
 from issuer.search_terms import PLATE
+from issuer.tariffs import zones
 from passes.model import PassStatus
 from passes.periods import berlin_day
 from passes.plates import LONGEST, Plate
@@ -56,14 +58,15 @@ def find_plate(session: Session, tenant: str, plate: Plate, zone: str | None, at
     """What the register says of ``plate`` at the aware time ``at``, in ``zone`` or (None) in any.
 
     A permit counts on all its days in Europe/Berlin, also those before it was entered. A plate that was taken off
-    a permit counts until the change.
+    a permit counts until the change. A permit of a zone that was merged by then holds in all of the successor.
     """
+    area = None if zone is None else _area(session, tenant, zone, berlin_day(at))
     found: dict[str, list[PlateFinding]] = {}
     for row, revisions in _with_plate(session, tenant, plate, at):
         revision = _in_force(revisions, at)
         for key, season in revision.attributes.get("plates") or ():
             if _same_but_suffix(key, plate):
-                one = _finding(session, row, revision, Season.parse(season) if season else None, zone, at)
+                one = _finding(session, row, revision, Season.parse(season) if season else None, area, at)
                 found.setdefault(key, []).append(one)
     order = list(Finding)
     own = [one for one in found.get(plate.key, ()) if one.finding is not Finding.NOT_LISTED]
@@ -131,7 +134,7 @@ def _finding(
     row: PassRow,
     revision: RevisionRow,
     season: Season | None,
-    zone: str | None,
+    area: Sequence[str] | None,
     at: datetime,
 ) -> PlateFinding:
     status, day = _status_at(session, row, at), berlin_day(at)
@@ -149,11 +152,17 @@ def _finding(
     if day < row.period_first:
         return PlateFinding(Finding.NOT_YET_VALID)
     stored: Any = revision.attributes.get("zone")
-    if zone is not None and not (stored and same_zone(zone, stored[0])):
+    if area is not None and not (stored and any(same_zone(one, stored[0]) for one in area)):
         return PlateFinding(Finding.OTHER_ZONE)
     if season is not None and not season.contains(day):
         return PlateFinding(Finding.OUT_OF_SEASON)
     return PlateFinding(Finding.VALID, row.period_last)
+
+
+def _area(session: Session, tenant: str, zone: str, day: date) -> tuple[str, ...]:
+    known = zones(session, tenant)
+    code = next((one for one in known if same_zone(zone, one)), zone)
+    return area_of(known, code, day)
 
 
 def _status_at(session: Session, row: PassRow, at: datetime) -> PassStatus:

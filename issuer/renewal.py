@@ -5,6 +5,11 @@ first day to the new last one. It must not begin with the new term: phones show 
 warden who scans it before the old term has ended would see NOT_YET_VALID. The seal of the old term is not
 superseded but good until its own last day, since paper behind a windscreen is exchanged only when the new print has
 come. Whatever ends the right, or changes what it says, ends that older seal as well (`issuer.lifecycle`).
+
+Where the zone is merged by the first day of the new term, the right goes on in the successor, at its fee. The pass
+is moved there once the merge has happened. Before that it keeps its zone: it must be right where the car stands
+today, it holds in the successor anyway (`issuer.rules.zones.area_of`), and a merge that is undone in time leaves no
+pass behind in a zone that is not its own.
 """
 
 from __future__ import annotations
@@ -18,15 +23,20 @@ from sqlalchemy.orm import Session
 from issuer import attributes as stored_attributes
 from issuer.audit import AuditEvent
 from issuer.errors import IssuerRefusal, RegisterRefusal
+from issuer.importing.record import attribute_columns
 from issuer.lifecycle import Actor, NextRevision, running, supersede
+from issuer.models import PassRow
 from issuer.outgoing import EventName
 from issuer.register import SealFor, WalletIdentity, subject
-from issuer.tariffs import fees, find_zone
+from issuer.rules.kinds import kind_table
+from issuer.rules.zones import zone_on
+from issuer.tariffs import fees, known_codes, zones
 from passes.model import PassContent
 from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
 from passes.zones import Zone
 
+# For passes without a permit kind; the others have theirs in the city's table (`issuer.rules.kinds`).
 EARLIEST: Final = timedelta(days=60)
 _ONE_DAY: Final = timedelta(days=1)
 
@@ -52,25 +62,30 @@ def renew(
 ) -> PassContent:
     """Add a term that starts with the day after the last one (sections 187 (2), 188 (2) and (3) BGB).
 
-    Possible from 60 days before the last day until that day. Raises RegisterRefusal NUMBER_UNKNOWN, the code of
-    the state that forbids it, RENEWAL_TOO_EARLY; IssuerRefusal ZONE_UNKNOWN, ZONE_ENDED where the zone does not
-    hold on the new term's first day, FEE_MISMATCH; PassRefusal TERM_INVALID, DATE_YEAR.
+    Possible until the last day, from as many days before it as the permit kind says (`opens_before`). Raises
+    RegisterRefusal NUMBER_UNKNOWN, the code of the state that forbids it, RENEWAL_TOO_EARLY; IssuerRefusal
+    ZONE_UNKNOWN, ZONE_ENDED where neither the zone nor one that it was merged into holds on the new term's first day,
+    FEE_MISMATCH; PassRefusal TERM_INVALID, DATE_YEAR.
     """
     row, current = running(session, (tenant, pass_type.id, number), actor.at)
-    opens = row.period_last - EARLIEST
     today = berlin_day(actor.at)
+    ahead = opens_before(session, row, today)
+    opens = row.period_last - ahead
     if today < opens:
-        raise RegisterRefusal("RENEWAL_TOO_EARLY", number=number, opens=opens.isoformat(), days=EARLIEST.days)
+        raise RegisterRefusal("RENEWAL_TOO_EARLY", number=number, opens=opens.isoformat(), days=ahead.days)
     term = Period.of_months(row.period_last + _ONE_DAY, renewal.term_months)
-    attributes = stored_attributes.decode(pass_type, current.attributes)
-    tariff_class = ""
-    for value in attributes.values():
+    attributes = dict(stored_attributes.decode(pass_type, current.attributes))
+    tariff_class, moved = "", dict[str, tuple[str, str]]()
+    for name, value in attributes.items():
         if isinstance(value, Zone):
-            tariff_class = find_zone(session, tenant, value.code, term.first).on(today).tariff_class
+            zone, tariff_class = _zone_of_term(session, tenant, value, term.first, today)
+            if zone.code != value.code:
+                attributes[name], moved[name] = zone, (value.code, zone.code)
     _check_fee(session, tenant, tariff_class, renewal, today)
     before = row.period_last
     row.period_last = term.last
     known: dict[str, Any] = {
+        **(attribute_columns(pass_type.spec.register.columns, attributes) if moved else {}),
         "valid_to": term.last.isoformat(),
         "term_months": renewal.term_months,
         "channel": renewal.channel,
@@ -82,8 +97,9 @@ def renew(
     event = AuditEvent(
         "renew",
         subject(pass_type.id, number),
-        {"valid_to": before.isoformat()},
+        {"valid_to": before.isoformat(), **{name: old for name, (old, _) in moved.items()}},
         {
+            **{name: new for name, (_, new) in moved.items()},
             "valid_to": term.last.isoformat(),
             "term_months": renewal.term_months,
             "fee_cents": renewal.fee_cents,
@@ -98,6 +114,28 @@ def renew(
         older_stand=True,
     )
     return supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
+
+
+def opens_before(session: Session, row: PassRow, day: date) -> timedelta:
+    """How long before its last day the pass can be renewed, by the rules of its kind on ``day``."""
+    kinds = kind_table(session, row.tenant, row.type_id).on(day)
+    kind = kinds.get(str(row.record.get("permit_kind")))
+    return EARLIEST if kind is None else timedelta(days=kind.renewal_opens_days)
+
+
+def _zone_of_term(session: Session, tenant: str, zone: Zone, first: date, today: date) -> tuple[Zone, str]:
+    """The zone that the pass has from ``today`` on, and the class on that day of the zone it has on ``first``."""
+    known, code = zones(session, tenant), zone.code
+    found, now = zone_on(known, code, first), zone_on(known, code, today)
+    if found is None:
+        raise IssuerRefusal(
+            "ZONE_ENDED" if code in known else "ZONE_UNKNOWN",
+            zone=code,
+            day=first.isoformat(),
+            known=known_codes(known, first),
+        )
+    shown = zone if now is None else now.zone
+    return shown, known[found.zone.code].on(today).tariff_class
 
 
 def _check_fee(session: Session, tenant: str, tariff_class: str, renewal: Renewal, day: date) -> None:
