@@ -170,8 +170,8 @@ def test_a_renewal_before_the_merge_holds_on_both_sides_of_it(city: City, applic
 
 def test_the_fee_is_the_successors(city: City, application: Application) -> None:
     number, _ = in_zone(application, "LW")
-    make(application, ZoneChange("LW", DAY, merged_into="EG"))
-    make(application, FeeChange("C", "online", 12, DAY - timedelta(days=1), 3600))
+    make(application, ZoneChange("LW", DAY, merged_into="BÖ"))
+    make(application, FeeChange("A", "online", 12, DAY - timedelta(days=1), 3600))
     ending(application, number, DAY + timedelta(days=10))
     city.clock.at = noon(BEFORE)
     with pytest.raises(IssuerRefusal, match="FEE_MISMATCH"):
