@@ -9,7 +9,22 @@ from litestar.exceptions import HTTPException
 from litestar.routes import HTTPRoute
 from litestar.types import ControllerRouterHandler
 
-from issuer.console import accesses, accounts, entry, first_visit, own_account, passes, provider, start
+from issuer.console import (
+    accesses,
+    accounts,
+    devices,
+    entry,
+    fees,
+    first_visit,
+    keys,
+    own_account,
+    passes,
+    provider,
+    rule_pages,
+    start,
+    streets,
+    zones,
+)
 from issuer.console.desk import ForeignForm, NotAllowed, NotLoggedIn, desk_of, guard, wanted_path
 from issuer.staff.permissions import PREFIX, Stage, check_routes
 from issuer.web import problems
@@ -92,6 +107,12 @@ HANDLERS: list[ControllerRouterHandler] = [
             *own_account.HANDLERS,
             *start.HANDLERS,
             *passes.HANDLERS,
+            *zones.HANDLERS,
+            *fees.HANDLERS,
+            *streets.HANDLERS,
+            *rule_pages.HANDLERS,
+            *devices.HANDLERS,
+            *keys.HANDLERS,
             *accesses.HANDLERS,
             *accounts.HANDLERS,
         ],

@@ -84,6 +84,29 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     # Passes.
     "GET /office/passes": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_PASSES"),
     "GET /office/passes/{type_id}/{number}": _roles(Role.CLERK, Role.SUPERVISOR),
+    # Zones, fees and the other rules: who decides looks, and the supervisor changes.
+    "GET /office/zones": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_ZONES"),
+    "GET /office/zones/{zone}": _roles(Role.CLERK, Role.SUPERVISOR),
+    "GET /office/zones/{zone}/change": _roles(Role.SUPERVISOR),
+    "GET /office/new-zone": _roles(Role.SUPERVISOR),
+    "POST /office/zones": _roles(Role.SUPERVISOR),
+    "GET /office/fees": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_FEES"),
+    "GET /office/fees/change": _roles(Role.SUPERVISOR),
+    "POST /office/fees": _roles(Role.SUPERVISOR),
+    "GET /office/streets": _roles(Role.CLERK, Role.SUPERVISOR),
+    "GET /office/kinds": _roles(Role.CLERK, Role.SUPERVISOR),
+    "POST /office/rules/undo": _roles(Role.SUPERVISOR),
+    # Devices of wardens and librarians.
+    "GET /office/devices": _roles(Role.SUPERVISOR, Role.ADMIN, menu="OFFICE_MENU_DEVICES"),
+    "GET /office/devices/new": _roles(Role.SUPERVISOR, Role.ADMIN),
+    "POST /office/devices/new": _roles(Role.SUPERVISOR, Role.ADMIN),
+    "GET /office/devices/{device_id}": _roles(Role.SUPERVISOR, Role.ADMIN),
+    "POST /office/devices/{device_id}/confirm": _roles(Role.SUPERVISOR, Role.ADMIN),
+    "POST /office/devices/{device_id}/name": _roles(Role.SUPERVISOR, Role.ADMIN),
+    "POST /office/devices/{device_id}/lock": _roles(Role.SUPERVISOR, Role.ADMIN),
+    "POST /office/devices/{device_id}/unlock": _roles(Role.SUPERVISOR, Role.ADMIN),
+    # Keys and certificates, to look at.
+    "GET /office/keys": _roles(Role.ADMIN, menu="OFFICE_MENU_KEYS"),
     # Who has looked at what.
     "GET /office/accesses": _roles(Role.AUDITOR, menu="OFFICE_MENU_ACCESSES"),
     # Accounts.
