@@ -32,6 +32,7 @@ import issuer.models_access
 import issuer.models_cases
 import issuer.models_delivery
 import issuer.models_payments
+import issuer.models_print
 import issuer.models_rules
 import issuer.models_staff  # noqa: F401 - their tables join the metadata
 from issuer.backup_file import BackupWriter
@@ -54,6 +55,8 @@ LEFT_OUT: Final = frozenset(
     {
         "access_tokens",
         "letter_codes",
+        # Codes of letters stand in them, which are gone as well.
+        "print_files",
         "pickup_links",
         "visits",
         "case_links",

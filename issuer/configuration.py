@@ -233,6 +233,9 @@ class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     cases: _Days = 366
     # The log of who looked at which pass or case.
     accesses: _Days = 366
+    # PDFs of print runs, which hold names and codes; and the runs with their lists.
+    print_files: _Days = 7
+    print_runs: _Days = 90
     # Payments for which money came; the others go with the mails.
     payments: _Days = 3650
 

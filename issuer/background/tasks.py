@@ -61,6 +61,7 @@ def all_tasks() -> Mapping[str, Task]:
     from issuer.delivery import apple_push, google_objects, mail, webhooks  # noqa: PLC0415
     from issuer.nightly import run as nightly  # noqa: PLC0415
     from issuer.payments import reconcile  # noqa: PLC0415
+    from issuer.printing import making  # noqa: PLC0415
 
     tasks = (
         *apple_push.TASKS,
@@ -70,5 +71,6 @@ def all_tasks() -> Mapping[str, Task]:
         *jobs.TASKS,
         *nightly.TASKS,
         *reconcile.TASKS,
+        *making.TASKS,
     )
     return {task.name: task for task in tasks}

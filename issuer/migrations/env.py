@@ -6,6 +6,7 @@ import issuer.models_access
 import issuer.models_cases
 import issuer.models_delivery
 import issuer.models_payments
+import issuer.models_print
 import issuer.models_rules
 import issuer.models_staff  # noqa: F401 - their tables join the metadata
 from issuer.models import Base

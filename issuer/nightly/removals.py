@@ -26,6 +26,7 @@ from issuer.models_delivery import (
     ReminderRow,
     WalletPassRow,
 )
+from issuer.models_print import PrintItemRow
 from issuer.register import subject
 from issuer.status_allocation import chunks
 from passes.periods import berlin_day
@@ -43,6 +44,7 @@ _OF_PASS: Final[tuple[type[Base], ...]] = (
     PassTermRow,
     MailRow,
     LetterRow,
+    PrintItemRow,
     ReminderRow,
     PickupLinkRow,
     LetterCodeRow,

@@ -44,6 +44,7 @@ from issuer.models_delivery import (
     WebhookDeliveryRow,
 )
 from issuer.models_payments import PaymentRow
+from issuer.models_print import PrintFileRow, PrintRunRow
 from issuer.models_staff import CaseAccessRow, StaffLinkRow, StaffSessionRow
 from issuer.nightly import removals
 from issuer.nightly.reports import Report
@@ -184,6 +185,14 @@ def _of_cases_ended(
     )
 
 
+def _of_runs_before(since: datetime) -> ColumnElement[bool]:
+    return exists().where(
+        PrintRunRow.tenant == PrintFileRow.tenant,
+        PrintRunRow.id == PrintFileRow.run_id,
+        PrintRunRow.created_at < since,
+    )
+
+
 def _places_of_old_lists(application: Application) -> Sequence[ColumnElement[bool]]:
     """Places in lists that are no longer published: those of half-years that ended longer ago than lists are kept."""
     running = half_year(berlin_day(application.now() - KEPT))
@@ -302,6 +311,17 @@ FIRST: Final[tuple[Rule, ...]] = (
             PaymentRow.state.not_in(("created", "pending")),
             PaymentRow.updated_at < _before(one, days=one.config.retention.mails),
         ),
+    ),
+    Rule(
+        "print_files",
+        PrintFileRow,
+        lambda one: (_of_runs_before(_before(one, days=one.config.retention.print_files)),),
+    ),
+    # With what is in them.
+    Rule(
+        "print_runs",
+        PrintRunRow,
+        lambda one: (PrintRunRow.created_at < _before(one, days=one.config.retention.print_runs),),
     ),
     Rule("withdrawn_places", WithdrawnPlaceRow, _places_of_old_lists),
     Rule("nightly_runs", NightlyRunRow, lambda one: (NightlyRunRow.day < berlin_day(one.now() - _PROOF),)),

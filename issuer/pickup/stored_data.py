@@ -30,6 +30,7 @@ from issuer.models_delivery import (
     WalletPassRow,
     WebhookDeliveryRow,
 )
+from issuer.models_print import PrintItemRow
 from issuer.payments.service import payments_of
 from issuer.pickup.visits import ACTOR
 from issuer.register import subject
@@ -48,6 +49,7 @@ _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
     "wallet_passes": WalletPassRow,
     "mails": MailRow,
     "letters": LetterRow,
+    "print_items": PrintItemRow,
     "reminders": ReminderRow,
     "pickup_links": PickupLinkRow,
     "letter_codes": LetterCodeRow,

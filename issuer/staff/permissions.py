@@ -96,6 +96,14 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /office/streets": _roles(Role.CLERK, Role.SUPERVISOR),
     "GET /office/kinds": _roles(Role.CLERK, Role.SUPERVISOR),
     "POST /office/rules/undo": _roles(Role.SUPERVISOR),
+    # Print runs.
+    "GET /office/print": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_PRINT"),
+    "POST /office/print": _roles(Role.CLERK, Role.SUPERVISOR),
+    "GET /office/print/{run_id}": _roles(Role.CLERK, Role.SUPERVISOR),
+    "GET /office/print/{run_id}/file": _roles(Role.CLERK, Role.SUPERVISOR),
+    "POST /office/print/{run_id}/spoil": _roles(Role.CLERK, Role.SUPERVISOR),
+    "POST /office/print/{run_id}/again": _roles(Role.CLERK, Role.SUPERVISOR),
+    "POST /office/print/{run_id}/posted": _roles(Role.CLERK, Role.SUPERVISOR),
     # Devices of wardens and librarians.
     "GET /office/devices": _roles(Role.SUPERVISOR, Role.ADMIN, menu="OFFICE_MENU_DEVICES"),
     "GET /office/devices/new": _roles(Role.SUPERVISOR, Role.ADMIN),

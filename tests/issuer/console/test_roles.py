@@ -20,8 +20,15 @@ from tests.service import PERMIT, City, running_numbers
 SQLITE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 # Who may see what, once more and in other words: a change of the table shows here.
 PAGES_OF = {
-    Role.CLERK: {"/office", "/office/passes", "/office/zones", "/office/fees"},
-    Role.SUPERVISOR: {"/office", "/office/passes", "/office/zones", "/office/fees", "/office/devices"},
+    Role.CLERK: {"/office", "/office/passes", "/office/zones", "/office/fees", "/office/print"},
+    Role.SUPERVISOR: {
+        "/office",
+        "/office/passes",
+        "/office/zones",
+        "/office/fees",
+        "/office/print",
+        "/office/devices",
+    },
     Role.LIBRARIAN: {"/office"},
     Role.AUDITOR: {"/office", "/office/accesses"},
     Role.ADMIN: {"/office", "/office/devices", "/office/keys", "/office/accounts"},
@@ -36,6 +43,7 @@ def _path(template: str, number: str) -> str:
         "account_id": "x" * 22,
         "zone": "MÜ",
         "device_id": "0" * 32,
+        "run_id": "0" * 32,
     }
     return re.sub(r"{(\w+)}", lambda one: values[one[1]], template)
 
@@ -85,7 +93,7 @@ def test_every_route_by_every_role_and_by_nobody(
 def test_the_navigation_is_what_the_table_allows() -> None:
     for role, pages in PAGES_OF.items():
         assert {path for path, _ in menu_for({role})} == pages
-    assert len(menu_for(set(Role))) == 8
+    assert len(menu_for(set(Role))) == 9
 
 
 @SQLITE
