@@ -198,7 +198,7 @@ def _run_page(
     except IssuerRefusal as refusal:
         return _refused(desk, refusal)
     is_letters = run.kind == Kind.LETTERS.value
-    return desk.under(_LIST).page(
+    made = desk.under(_LIST).page(
         "print_progress.html" if desk.reader.is_partial else "print_run.html",
         status=WRONG if faults else 200,
         run=_described(desk, run),
@@ -216,6 +216,10 @@ def _run_page(
         values=values or {"first": "", "last": ""},
         done=done if done in _DONE else "",
     )
+    if desk.reader.is_partial and run.state not in (runs.QUEUED, runs.RUNNING):
+        # What can be done with it stands around the part that was asked for.
+        made.headers["HX-Refresh"] = "true"
+    return made
 
 
 def _item(desk: Desk, application: Application, one: PrintItemRow) -> dict[str, Any]:

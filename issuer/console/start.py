@@ -10,6 +10,7 @@ from litestar import Response, get
 from sqlalchemy.orm import Session
 
 from issuer.console.desk import Desk, desk_of
+from issuer.nightly import certificates
 from issuer.staff.accounts import State, accounts
 from issuer.staff.permissions import Role
 from issuer.web.reader import AnyRequest
@@ -41,8 +42,15 @@ def _invited(desk: Desk, session: Session) -> dict[str, object]:
     }
 
 
+def _ending(desk: Desk, _: Session) -> dict[str, object] | None:
+    """Nothing where no key or certificate ends soon: then there is nothing to do."""
+    found = certificates.warnings(desk.application)
+    return {"count": len(found), "days": min(one.days_left for one in found)} if found else None
+
+
 SLOTS: list[Slot] = [
     Slot("OFFICE_SLOT_PASSES", "/office/passes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
+    Slot("OFFICE_SLOT_ENDING", "/office/keys", frozenset({Role.ADMIN}), _ending),
     Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),
     Slot("OFFICE_SLOT_ACCOUNTS", "/office/accounts", frozenset({Role.ADMIN}), _invited),
 ]

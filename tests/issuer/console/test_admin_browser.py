@@ -132,7 +132,7 @@ def _print(page: Page, site: Site, office: str, look: object) -> None:
         [run_id] = runs.outstanding(session, application.tenant)
     making.run_task(application, {"id": run_id})
     # The page asks again by itself.
-    expect(page.locator("#progress a")).to_be_visible(timeout=20_000)
+    expect(page.locator("#first")).to_be_visible(timeout=20_000)
     look("print-done")
 
 

@@ -115,6 +115,7 @@ def test_keys_are_shown_and_nothing_else(city: City, application: Application, a
     page = admin.client.get("/office/keys")
     assert page.status_code == 200
     assert "In den nächsten 60 Tagen endet nichts" in page.text
+    assert "Bald zu Ende" not in admin.client.get("/office").text
     for said in (
         "Siegel der Ausweise",
         "signiert Ausweise für Apple Wallet",
@@ -130,6 +131,7 @@ def test_keys_are_shown_and_nothing_else(city: City, application: Application, a
     city.clock.at = seal.not_after
     city.clock.forward(days=-20, hours=-1)
     admin.log_in()
+    assert "Bald zu Ende:" in admin.client.get("/office").text
     late = admin.client.get("/office/keys")
     assert "stadtpass keys add seal" in late.text
     assert "noch 20 Tage" in late.text

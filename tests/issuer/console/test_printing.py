@@ -82,10 +82,12 @@ def test_from_the_choice_to_the_printer(
     part = clerk.client.get(path, headers={"hx-request": "true"})
     assert "<html" not in part.text
     assert "every 3s" in part.text
+    assert "hx-refresh" not in part.headers
     assert clerk.client.get(f"{path}/file").status_code == 409
     make(application, run_id)
     make(application, run_id)
     assert "Gemacht: 3" in clerk.client.get(path).text
+    assert clerk.client.get(path, headers={"hx-request": "true"}).headers["hx-refresh"] == "true"
     file = clerk.client.get(f"{path}/file")
     assert file.headers["content-type"] == "application/pdf"
     assert "attachment" in file.headers["content-disposition"]

@@ -88,7 +88,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             "name": "permit.pdf", "type_id": PERMIT, "number": number, "device": "d1", "token": "a" * 43,
             "kind": "pass.example.stadtpass.demo", "serial": "0" * 32, "path": "x", "provider": "demo",
             "payment_id": "0" * 22, "transaction_id": "0" * 32,
-            **dict.fromkeys(("job_id", "webhook_id", "delivery_id", "device_id"), "0" * 32),
+            **dict.fromkeys(("job_id", "webhook_id", "delivery_id", "device_id", "run_id"), "0" * 32), "zone": "MÜ",
             "account_id": "0" * 22,
         }  # fmt: skip
         routes = _routes(app, values)
