@@ -126,13 +126,14 @@ def _chunk(application: Application, of_run: PrintRunRow, items: Sequence[PrintI
     """Make some sheets, then note them with their piece of the file and the codes on them, all or nothing."""
     made: list[bytes] = []
     codes: dict[tuple[str, str], str] = {}
-    outcome: dict[int, str] = {}
+    outcome: dict[int, tuple[str, int]] = {}
     for one in items:
         try:
-            made.append(_sheet(application, of_run, one, codes))
-            outcome[one.position] = ""
+            sheet, n = _sheet(application, of_run, one, codes)
+            made.append(sheet)
+            outcome[one.position] = ("", n)
         except _FaultyItemError as fault:
-            outcome[one.position] = fault.code
+            outcome[one.position] = (fault.code, one.n)
     run_id, part = items[0].run_id, items[0].position
     sealed = _sealed(application, run_id, _joined(made)) if made else None
     with application.writing() as session:
@@ -145,7 +146,7 @@ def _chunk(application: Application, of_run: PrintRunRow, items: Sequence[PrintI
             if row.state != "waiting":
                 # Another worker was here: its sheets are in the file.
                 return
-            code = outcome[one.position]
+            code, row.n = outcome[one.position]
             row.state, row.code = ("faulty", code) if code else ("made", "")
             if not code:
                 events.append(AuditEvent("print", subject(one.type_id, one.number)))
@@ -160,8 +161,11 @@ def _chunk(application: Application, of_run: PrintRunRow, items: Sequence[PrintI
 
 def _sheet(
     application: Application, of_run: PrintRunRow, item: PrintItemRow, codes: dict[tuple[str, str], str]
-) -> bytes:
-    """The PDF of one item; a letter's code goes into ``codes``. Raises _FaultyItemError."""
+) -> tuple[bytes, int]:
+    """The PDF of one item, and which revision it shows; a letter's code goes into ``codes``.
+
+    Raises _FaultyItemError.
+    """
     tenant = application.tenant
     with application.reading() as session:
         there = session.get(PassRow, (tenant, item.type_id, item.number))
@@ -173,8 +177,9 @@ def _sheet(
         try:
             if row is None:
                 pass_type = application.pass_types[item.type_id]
-                content = show(session, tenant, pass_type, item.number).content
-                return _set(pass_type, content, settings.city(tenant))
+                view = show(session, tenant, pass_type, item.number)
+                # It may have changed since the run was begun.
+                return _set(pass_type, view.content, settings.city(tenant)), view.revisions[-1].n
             # Two letters to one holder carry one code: the second must not make the first worthless.
             key = (item.type_id, item.number)
             made = letters.pass_letters(application, settings, [(row, there, holder)], codes.get(key))
@@ -183,7 +188,7 @@ def _sheet(
         except Refusal as refusal:
             raise _FaultyItemError(refusal.code) from refusal
     codes[item.type_id, item.number] = made.code
-    return made.files[row.id]
+    return made.files[row.id], item.n
 
 
 def _letter(

@@ -8,10 +8,11 @@ import pypdfium2
 import pytest
 from sqlalchemy import select, update
 
-from issuer import letters
+from issuer import letters, lifecycle
 from issuer.application import Application
 from issuer.background.tasks import RetryLater
 from issuer.delivery import mail
+from issuer.lifecycle import Actor, Changes
 from issuer.models import HolderRow, PassRow
 from issuer.models_print import PrintFileRow, PrintItemRow, PrintRunRow
 from issuer.nightly import retention
@@ -19,7 +20,9 @@ from issuer.nightly.reports import Report
 from issuer.pickup.codes import read_code, redeem_code
 from issuer.printing import making, runs
 from issuer.staff.permissions import Role
+from passes.model import RegisteredPlate
 from passes.periods import berlin_day
+from passes.plates import Plate
 from tests.issuer.console.people import Colleague, settle
 from tests.issuer.pickup.test_wallets import register, serial_of
 from tests.service import PERMIT, City, running_numbers
@@ -126,6 +129,19 @@ def test_spoiled_sheets_are_printed_again(
     assert clerk.client.get(path).text.count("verdorben</td>") == 2
     # They count as not printed, so the next run would take them as well.
     assert found(clerk) == 2
+    with application.reading() as session:
+        changed = runs.items_of(session, application, run_id)[1].number
+    pass_type = application.pass_types[PERMIT]
+    with application.writing() as session:
+        lifecycle.change(
+            session,
+            application.tenant,
+            pass_type,
+            changed,
+            Changes(plates=(RegisteredPlate(Plate("D", "XY", "77")),)),
+            seal_for=application.sealer(session, pass_type),
+            actor=Actor("test", application.now()),
+        )
     answer = clerk.send(f"{path}/again")
     second = answer.headers["location"].removeprefix("/office/print/").partition("?")[0]
     make(application, second)
@@ -133,6 +149,8 @@ def test_spoiled_sheets_are_printed_again(
         first_run = [one.number for one in runs.items_of(session, application, run_id)]
         again = [one.number for one in runs.items_of(session, application, second)]
     assert again == first_run[1:3]
+    assert "D-XY 77" in "".join(pages(clerk.client.get(f"/office/print/{second}/file").content))
+    # What was printed is the pass as it is now, so it is not new any more.
     assert found(clerk) == 0
 
 
@@ -201,7 +219,7 @@ def test_a_run_that_was_killed_goes_on(
     monkeypatch.setattr(making, "AT_ONCE", 1)
     real, made = making._sheet, []
 
-    def failing(*arguments: object) -> bytes:
+    def failing(*arguments: object) -> tuple[bytes, int]:
         if len(made) == 2:
             raise RetryLater("killed")
         made.append(arguments)
