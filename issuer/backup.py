@@ -36,6 +36,7 @@ import issuer.models_feedback
 import issuer.models_figures
 import issuer.models_imports
 import issuer.models_payments
+import issuer.models_print
 import issuer.models_rules
 import issuer.models_staff  # noqa: F401 - their tables join the metadata
 from issuer.backup_file import BackupWriter
@@ -58,6 +59,8 @@ LEFT_OUT: Final = frozenset(
     {
         "access_tokens",
         "letter_codes",
+        # Codes of letters stand in them, which are gone as well.
+        "print_files",
         "pickup_links",
         "visits",
         "case_links",

@@ -237,6 +237,9 @@ class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
     feedback: _Days = 183
     # That a register was imported, by whom and with which counts; what was found in it goes with the jobs.
     imports: _Days = 366
+    # PDFs of print runs, which hold names and codes; and the runs with their lists.
+    print_files: _Days = 7
+    print_runs: _Days = 90
     # Payments for which money came; the others go with the mails.
     payments: _Days = 3650
 

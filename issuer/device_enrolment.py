@@ -75,7 +75,7 @@ def invite_device(
     actor: str,
     client_id: str | None = None,
 ) -> Invitation:
-    """Make an invitation; ``client_id`` is the API client that may confirm, None for the command line.
+    """Make an invitation; ``client_id`` is the API client or the account that may confirm, None for the command line.
 
     Raises what `verifier_devices.add_device` raises, and IssuerRefusal NO_SIGNING_KEY for a city without a root.
     """

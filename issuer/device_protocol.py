@@ -81,12 +81,13 @@ def tell_self(request: Request[Any, Any, Any]) -> Response[bytes]:
         city = application.settings(session).city_name
         known = tariffs.zones(session, application.tenant)
     day = berlin_day(application.now())
-    zones = [Zone(code, known[code].on(day).zone.name) for code in row.zones if code in known]
+    # A device that was enrolled for a zone which was merged works in the successor, also next to one of it.
+    zones = {one.code: one for one in (Zone.on(known, code, day) for code in row.zones if code in known)}
     told = Self(
         state_of(row).value,
         row.name,
         Role(row.role),
-        zones,
+        list(zones.values()),
         city,
         application.config.devices.lease_hours,
         application.now(),

@@ -14,7 +14,7 @@ import re
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
@@ -49,7 +49,7 @@ CODE_PATH: Final = "/p/code"
 _FILE: Final = re.compile(r"(?P<id>[0-9a-f]{32})\.pdf")
 _STANDARDS: Final[list[typst.PDFStandard]] = ["a-2a", "ua-1"]
 # The compiler is one for the process and no thread's own.
-_setting = threading.Lock()
+_setting: Final = threading.Lock()
 _log = logging.getLogger("stadtpass.letters")
 _Due = tuple[LetterRow, PassRow, HolderRow]
 
@@ -136,7 +136,7 @@ def waiting(session: Session, application: Application) -> list[Letter]:
     return [
         Letter(row.id, row.kind, row.type_id, row.number, row.created_at, _has_address(holder))
         for row, there, holder in _open_rows(session, application.tenant)
-        if _is_due(row, there)
+        if is_due(row, there)
     ]
 
 
@@ -149,8 +149,8 @@ def print_letters(application: Application, out: Path) -> Printed:
     with application.reading() as session:
         rows = _open_rows(session, application.tenant)
         settings = application.settings(session)
-    obsolete = [row.id for row, there, _ in rows if not _is_due(row, there)]
-    due = [(row, there, holder) for row, there, holder in rows if there is not None and _is_due(row, there)]
+    obsolete = [row.id for row, there, _ in rows if not is_due(row, there)]
+    due = [(row, there, holder) for row, there, holder in rows if there is not None and is_due(row, there)]
     postable = [
         (row, there, holder) for row, there, holder in due if holder is not None and _has_address(holder)
     ]
@@ -169,7 +169,7 @@ def print_letters(application: Application, out: Path) -> Printed:
     for (type_id, number), of_pass in passes.items():
         try:
             _print_pass(application, settings, of_pass, out)
-        except _FaultyError as fault:
+        except FaultyLetterError as fault:
             _log.error("letter not made", extra={"code": fault.refusal.code, "fault": fault.kind})
             faulty += [Faulty(row.id, type_id, number, fault.refusal) for row, _, _ in of_pass]
     return Printed(len(postable) - len(faulty), len(obsolete), len(due) - len(postable), tuple(faulty))
@@ -177,19 +177,24 @@ def print_letters(application: Application, out: Path) -> Printed:
 
 def mark_posted(application: Application, ids: Sequence[str]) -> int:
     """Take the letters with ``ids`` off the list; says how many stood there."""
-    marked = 0
     with application.writing() as session:
-        for chunk in chunks(ids, 500):
-            found = session.scalars(
-                select(LetterRow).where(
-                    LetterRow.tenant == application.tenant,
-                    LetterRow.id.in_(chunk),
-                    LetterRow.printed_at.is_(None),
-                )
-            ).all()
-            for row in found:
-                row.printed_at = application.now()
-            marked += len(found)
+        return mark_posted_in(session, application, ids)
+
+
+def mark_posted_in(session: Session, application: Application, ids: Sequence[str]) -> int:
+    """As `mark_posted`, in the caller's writing transaction."""
+    marked = 0
+    for chunk in chunks(ids, 500):
+        found = session.scalars(
+            select(LetterRow).where(
+                LetterRow.tenant == application.tenant,
+                LetterRow.id.in_(chunk),
+                LetterRow.printed_at.is_(None),
+            )
+        ).all()
+        for row in found:
+            row.printed_at = application.now()
+        marked += len(found)
     return marked
 
 
@@ -241,17 +246,20 @@ def _open_rows(session: Session, tenant: str) -> list[tuple[LetterRow, PassRow |
     return [(row, there, holder) for row, there, holder in rows]
 
 
-def _is_due(row: LetterRow, there: PassRow | None) -> bool:
-    from issuer.delivery.mail import is_due  # noqa: PLC0415 - it puts letters on the list itself
+def is_due(row: LetterRow, there: PassRow | None) -> bool:
+    """Whether what the letter says of its pass is still so."""
+    from issuer.delivery import mail  # noqa: PLC0415 - it puts letters on the list itself
 
-    return there is not None and is_due(row.kind, row.params, there)
+    return there is not None and mail.is_due(row.kind, row.params, there)
 
 
 def _has_address(holder: HolderRow | None) -> bool:
     return holder is not None and bool(holder.street and (holder.postal_code or holder.city))
 
 
-class _FaultyError(Exception):
+class FaultyLetterError(Exception):
+    """A letter cannot be made; ``refusal`` says why, ``kind`` is the exception's name for the log."""
+
     def __init__(self, refusal: Refusal, kind: str) -> None:
         super().__init__(refusal.code)
         self.refusal = refusal
@@ -261,34 +269,56 @@ class _FaultyError(Exception):
 def _print_pass(application: Application, settings: Settings, of_pass: Sequence[_Due], out: Path) -> None:
     """Write the letters of one pass, then let their code open it: until then the code of an earlier print does.
 
-    Raises _FaultyError before anything is written, OSError.
+    Raises FaultyLetterError before anything is written, OSError.
     """
-    from issuer.pickup.codes import draw_code, grouped, keep_code  # noqa: PLC0415
+    from issuer.pickup.codes import keep_code  # noqa: PLC0415
 
-    code, now = draw_code(), application.now()
     type_id, number = of_pass[0][0].type_id, of_pass[0][0].number
-    made: dict[Path, bytes] = {}
-    try:
-        pass_type = application.pass_types[type_id]
-        for row, there, holder in of_pass:
-            data = _document(pass_type, row.kind, there, holder, settings, grouped(code), now)
-            made[out / f"{row.id}.pdf"] = rendered(data, number, now)
-    except Refusal as fault:
-        raise _FaultyError(fault, type(fault).__name__) from fault
-    except Exception as fault:
-        kind = type(fault).__name__
-        raise _FaultyError(IssuerRefusal("LETTERS_FAULTY", number=number, fault=kind), kind) from fault
+    letters = pass_letters(application, settings, of_pass)
+    made = {out / f"{name}.pdf": pdf for name, pdf in letters.files.items()}
     try:
         for file, pdf in made.items():
             write_atomically(file, pdf, mode=0o600)
         with application.writing() as session:
-            keep_code(session, application, type_id, number, code)
+            keep_code(session, application, type_id, number, letters.code)
     except BaseException:
         # A letter whose code opens nothing must not be posted.
         for file, pdf in made.items():
             if file.is_file() and file.read_bytes() == pdf:
                 file.unlink()
         raise
+
+
+@dataclass(frozen=True, slots=True)
+class PassLetters:
+    """Letters of one pass as PDF by their ids, and the code on them, which opens nothing before it is kept."""
+
+    files: Mapping[str, bytes]
+    code: str = field(repr=False)
+
+
+def pass_letters(
+    application: Application, settings: Settings, of_pass: Sequence[_Due], code: str | None = None
+) -> PassLetters:
+    """Set the letters of one pass with a fresh code, or with ``code``. Raises FaultyLetterError."""
+    from issuer.pickup.codes import draw_code, grouped  # noqa: PLC0415
+
+    code, now = code or draw_code(), application.now()
+    type_id, number = of_pass[0][0].type_id, of_pass[0][0].number
+    try:
+        pass_type = application.pass_types[type_id]
+        files = {
+            row.id: rendered(
+                _document(pass_type, row.kind, there, holder, settings, grouped(code), now), number, now
+            )
+            for row, there, holder in of_pass
+        }
+    except Refusal as fault:
+        raise FaultyLetterError(fault, type(fault).__name__) from fault
+    except Exception as fault:
+        kind = type(fault).__name__
+        raise FaultyLetterError(IssuerRefusal("LETTERS_FAULTY", number=number, fault=kind), kind) from fault
+    return PassLetters(files, code)
 
 
 def _document(
@@ -366,18 +396,14 @@ def _compiler() -> typst.Compiler:
 
 def rendered(data: dict[str, Any], number: str, at: datetime) -> bytes:
     """A letter about ``number`` as PDF, made at the aware time ``at``. Raises PassRefusal PDF_LETTERS."""
-    with _setting:
-        return _set(data, number, at)
-
-
-def _set(data: dict[str, Any], number: str, at: datetime) -> bytes:
     try:
-        made = _compiler().compile(
-            format="pdf",
-            sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
-            pdf_standards=_STANDARDS,
-            timestamp=int(at.timestamp()),
-        )
+        with _setting:
+            made = _compiler().compile(
+                format="pdf",
+                sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
+                pdf_standards=_STANDARDS,
+                timestamp=int(at.timestamp()),
+            )
     except typst.TypstError as fault:
         if "could not be displayed" in str(fault):
             raise PassRefusal("PDF_LETTERS", number=number) from fault

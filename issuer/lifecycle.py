@@ -51,6 +51,7 @@ _STATE_CODES: Final = {
     PassStatus.EXPIRED: "PASS_ENDED",
     PassStatus.PENDING_PAYMENT: "PASS_UNPAID",
 }
+# The kinds that a change of plates moves between; how many each has is in the city's table of kinds.
 _KIND_OF_PLATES: Final = {1: "standard", 2: "two_plates"}
 
 

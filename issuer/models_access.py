@@ -182,7 +182,7 @@ class VerifierDeviceRow(Base):
     invitation_hash: Mapped[str | None] = mapped_column(String(64))
     # Of the digits that it shows while it waits.
     check_hash: Mapped[str | None] = mapped_column(String(64))
-    # The API client that may confirm it; none where it was invited on the command line.
+    # The API client or the account of the office that may confirm it; none for the command line.
     invited_by: Mapped[str | None] = mapped_column(String(32))
     # Not confirmed until then, it is as if it had never been.
     expires_at: Mapped[datetime | None]

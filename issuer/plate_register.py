@@ -18,7 +18,9 @@ from sqlalchemy.orm import Session
 
 from issuer.models import AuditEntryRow, PassRow, PassTermRow, RevisionRow
 from issuer.register import subject
+from issuer.rules.zones import area_of
 from issuer.search_terms import PLATE
+from issuer.tariffs import zones
 from passes.model import PassStatus
 from passes.periods import berlin_day
 from passes.plates import LONGEST, Plate
@@ -71,7 +73,7 @@ def find_plate(session: Session, tenant: str, plate: Plate, zone: str | None, at
     """What the register says of ``plate`` at the aware time ``at``, in ``zone`` or (None) in any.
 
     A permit counts on all its days in Europe/Berlin, also those before it was entered. A plate that was taken off
-    a permit counts until the change.
+    a permit counts until the change. A permit of a zone that was merged by then holds in all of the successor.
     """
     return finding_of(plate, permits_at(session, tenant, plate, zone, at))
 
@@ -94,13 +96,14 @@ def permits_at(session: Session, tenant: str, plate: Plate, zone: str | None, at
 
     One that had not been paid for then is among them, with `Finding.NOT_LISTED`.
     """
+    area = None if zone is None else _area(session, tenant, zone, berlin_day(at))
     found: list[PermitAt] = []
     for row, revisions in _with_plate(session, tenant, plate, at):
         revision = _in_force(revisions, at)
         for key, season in revision.attributes.get("plates") or ():
             if _same_but_suffix(key, plate):
                 parsed = Season.parse(season) if season else None
-                found.append(_permit_at(session, row, revisions, revision, (key, parsed), zone, at))
+                found.append(_permit_at(session, row, revisions, revision, (key, parsed), area, at))
     return sorted(found, key=lambda one: (one.row.type_id, one.row.number, one.key))
 
 
@@ -157,7 +160,7 @@ def _permit_at(
     revisions: Sequence[RevisionRow],
     revision: RevisionRow,
     named: tuple[str, Season | None],
-    zone: str | None,
+    area: Sequence[str] | None,
     at: datetime,
 ) -> PermitAt:
     key, season = named
@@ -165,7 +168,7 @@ def _permit_at(
     status = PassStatus(str(told.get("status", row.status)))
     first = date.fromisoformat(str(told.get("valid_from", row.period_first.isoformat())))
     last = date.fromisoformat(str(told.get("valid_to", row.period_last.isoformat())))
-    finding = _finding(revision, season, status, (first, last), zone, berlin_day(at))
+    finding = _finding(revision, season, status, (first, last), area, berlin_day(at))
     return PermitAt(row, revisions, revision, key, season, status, first, last, finding)
 
 
@@ -174,7 +177,7 @@ def _finding(
     season: Season | None,
     status: PassStatus,
     days: tuple[date, date],
-    zone: str | None,
+    area: Sequence[str] | None,
     day: date,
 ) -> Finding:
     of_status = {
@@ -190,11 +193,17 @@ def _finding(
     if day < days[0]:
         return Finding.NOT_YET_VALID
     stored: Any = revision.attributes.get("zone")
-    if zone is not None and not (stored and same_zone(zone, stored[0])):
+    if area is not None and not (stored and any(same_zone(one, stored[0]) for one in area)):
         return Finding.OTHER_ZONE
     if season is not None and not season.contains(day):
         return Finding.OUT_OF_SEASON
     return Finding.VALID
+
+
+def _area(session: Session, tenant: str, zone: str, day: date) -> tuple[str, ...]:
+    known = zones(session, tenant)
+    code = next((one for one in known if same_zone(zone, one)), zone)
+    return area_of(known, code, day)
 
 
 def _before_changes_after(session: Session, row: PassRow, at: datetime) -> dict[str, Any]:

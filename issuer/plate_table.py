@@ -27,7 +27,7 @@ from passes.plate_list import PlateList, changed_table, key_of, table_of
 _MOST_PASSES: Final = 2000
 _CHUNK: Final = 500
 # Audit entries that tell of nothing that has a plate.
-_HARMLESS: Final = ("device/", "client/", "webhook/")
+_HARMLESS: Final = ("device/", "client/", "webhook/", "print/")
 
 
 @dataclass(frozen=True, slots=True)

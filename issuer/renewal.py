@@ -77,10 +77,11 @@ def renew(
 ) -> PassContent:
     """Add a term that starts with the day after the last one (sections 187 (2), 188 (2) and (3) BGB).
 
-    Possible from the day that `opens_on` says until the last day. A zone that has been merged into another one until
-    the new term begins is that other one from now on. Raises RegisterRefusal NUMBER_UNKNOWN, the code of
-    the state that forbids it, RENEWAL_TOO_EARLY; IssuerRefusal ZONE_UNKNOWN, ZONE_ENDED where the zone does not
-    hold on the new term's first day, FEE_MISMATCH; PassRefusal TERM_INVALID, DATE_YEAR.
+    Possible from the day that `opens_on` says until the last day. The zone is the one that holds today: a zone that
+    will be merged keeps its code until then, and after that it holds in its successor. Raises RegisterRefusal
+    NUMBER_UNKNOWN, the code of the state that forbids it, RENEWAL_TOO_EARLY; IssuerRefusal ZONE_UNKNOWN, ZONE_ENDED
+    where neither the zone nor one that it was merged into holds on the new term's first day, FEE_MISMATCH;
+    PassRefusal TERM_INVALID, DATE_YEAR.
     """
     row, current = running(session, (tenant, pass_type.id, number), actor.at)
     today = berlin_day(actor.at)
@@ -94,9 +95,9 @@ def renew(
     tariff_class = ""
     for name, value in before.items():
         if isinstance(value, Zone):
-            zone = _zone_of_term(session, tenant, value, term.first)
-            tariff_class = zone.on(renewal.applied_on or today).tariff_class
-            attributes[name] = value if zone.zone.code == value.code else zone.zone
+            zone, of_term = _zones_of_term(session, tenant, value, term.first, today)
+            tariff_class = of_term.on(renewal.applied_on or today).tariff_class
+            attributes[name] = value if zone.code == value.code else zone
     _check_fee(session, tenant, tariff_class, renewal, renewal.applied_on or today)
     last = row.period_last
     row.period_last = term.last
@@ -136,10 +137,14 @@ def renew(
     return supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
 
 
-def _zone_of_term(session: Session, tenant: str, zone: Zone, first: date) -> TariffZone:
-    """The zone that the area of ``zone`` belongs to on ``first``: itself, or what it was merged into."""
-    found = zone_on(zones(session, tenant), zone.code, first)
-    return found if found is not None else find_zone(session, tenant, zone.code, first)
+def _zones_of_term(
+    session: Session, tenant: str, zone: Zone, first: date, today: date
+) -> tuple[Zone, TariffZone]:
+    """The zone that the pass has from ``today`` on, and the one that its area belongs to on ``first``."""
+    known = zones(session, tenant)
+    found, now = zone_on(known, zone.code, first), zone_on(known, zone.code, today)
+    of_term = found if found is not None else find_zone(session, tenant, zone.code, first)
+    return (zone if now is None else now.zone), of_term
 
 
 def _check_fee(session: Session, tenant: str, tariff_class: str, renewal: Renewal, day: date) -> None:

@@ -107,7 +107,7 @@ def verdict_of(case: Json, files: dict[str, str], folder: Path) -> Callable[[str
         (folder / name).write_bytes(base64.b64decode(data))
     at = datetime.fromtimestamp(case["now"], NOW.tzinfo)
     trust = load_trust(folder, state_of(case.get("memory"), folder))
-    settings = CheckSettings(zone=case.get("zone"), type_id=case.get("type"))
+    settings = CheckSettings(case.get("zone"), tuple(case.get("merged", ())), case.get("type"))
     if case["kind"] == "seal":
         return lambda _language: check_seal(case["text"], trust, at, settings)
     return lambda language: check_plate(case["text"], trust, at, settings, language)

@@ -113,7 +113,13 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--root", metavar="FILE", type=Path, help="trust only this root key (root.pub)")
     parser.add_argument("--state", metavar="FILE", type=Path, help="memory (default: .state.json in DIR)")
-    parser.add_argument("--zone", metavar="Z", help="zone code of the place of the check")
+    parser.add_argument(
+        "--zone",
+        action="append",
+        default=[],
+        metavar="Z",
+        help="zone code of the place of the check; again for each zone that was merged into it",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per input")
     add_time_arguments(parser)
     add_language_argument(parser)
@@ -122,7 +128,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 def run_verify(arguments: argparse.Namespace) -> ExitCode:
     """Check every input; the exit code is the worst verdict's."""
     at = chosen_time(arguments)
-    settings = CheckSettings(zone=_zone(arguments), type_id=arguments.type)
+    settings = _settings(arguments, arguments.type)
     # What cannot be checked at all is said before the first verdict: no half of a list of verdicts.
     for item in arguments.inputs:
         if item != "-":
@@ -139,7 +145,7 @@ def run_verify(arguments: argparse.Namespace) -> ExitCode:
 def run_check_plate(arguments: argparse.Namespace) -> ExitCode:
     """Look every plate up; the exit code is the worst verdict's."""
     at = chosen_time(arguments)
-    settings = CheckSettings(zone=_zone(arguments))
+    settings = _settings(arguments)
     trust = _open_trust(arguments)
     verdicts = (check_plate(plate, trust, at, settings, arguments.lang) for plate in arguments.plates)
     return _report(verdicts, trust, arguments)
@@ -167,8 +173,9 @@ def run_sync(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.GREEN
 
 
-def _zone(arguments: argparse.Namespace) -> str | None:
-    return None if arguments.zone is None else normalise_zone_code(arguments.zone)
+def _settings(arguments: argparse.Namespace, type_id: str | None = None) -> CheckSettings:
+    zones = [normalise_zone_code(one) for one in arguments.zone]
+    return CheckSettings(zones[0] if zones else None, tuple(zones[1:]), type_id)
 
 
 def _open_trust(arguments: argparse.Namespace) -> Trust:

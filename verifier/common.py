@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 from datetime import datetime
 
 from passes.status_list import Status
@@ -19,6 +20,11 @@ STATUS_REASONS = {
 def same_zone(asked: str, zone: str) -> bool:
     """Whether the zone code ``asked`` for is the signed ``zone``, letter case apart."""
     return zone.casefold() == unicodedata.normalize("NFC", asked).casefold()
+
+
+def holds_in(asked: str | None, merged: Iterable[str], zone: str) -> bool:
+    """Whether a permit of ``zone`` holds where it is checked: in ``asked`` (None: anywhere), or merged into that."""
+    return asked is None or same_zone(asked, zone) or any(same_zone(one, zone) for one in merged)
 
 
 def clock_params(at: datetime) -> dict[str, object]:

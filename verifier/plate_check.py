@@ -9,7 +9,7 @@ from keys.errors import Refusal
 from passes.periods import BERLIN
 from passes.plate_list import PlateEntry, PlateList
 from passes.plates import Plate, PlateAmbiguous, correct_lookalikes, parse_with_season
-from verifier.common import STATUS_REASONS, clock_params, same_zone
+from verifier.common import STATUS_REASONS, clock_params, holds_in
 from verifier.seal_check import CheckSettings
 from verifier.trust import Trust
 from verifier.verdict import Colour, Reason, Verdict, severity
@@ -98,7 +98,7 @@ def _entry(entry: PlateEntry, plain: Verdict, at: datetime, stale: bool, chosen:
         return replace(shown, reason=Reason.NOT_YET_VALID)
     if stale:
         return replace(shown, reason=Reason.STALE_LIST)
-    if chosen.zone is not None and not same_zone(chosen.zone, entry.zone):
+    if not holds_in(chosen.zone, chosen.merged, entry.zone):
         return replace(shown, reason=Reason.OTHER_ZONE)
     if entry.season is not None and not entry.season.contains(today):
         plate = plain.plates[0] if plain.plates else ""

@@ -16,16 +16,20 @@ from passes import rotating, seal
 from passes.periods import BERLIN
 from passes.seal import MalformedSeal, NotASeal, ReadSeal, SealContent
 from passes.status_list import Status
-from verifier.common import STATUS_REASONS, clock_params, same_zone
+from verifier.common import STATUS_REASONS, clock_params, holds_in
 from verifier.trust import Trust
 from verifier.verdict import Colour, Freshness, Reason, Verdict
 
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:
-    """What the person checking has chosen. ``tolerance`` is how far a clock may be behind, in seconds."""
+    """What the person checking has chosen. ``tolerance`` is how far a clock may be behind, in seconds.
+
+    ``merged`` are the codes of zones that were merged into ``zone``: their permits run on in it.
+    """
 
     zone: str | None = None
+    merged: tuple[str, ...] = ()
     type_id: str | None = None
     tolerance: int = 120
 
@@ -146,7 +150,7 @@ def _reason(
 
 
 def _circumstances(content: SealContent, at: datetime, chosen: CheckSettings, found: _Found) -> Reason:
-    if chosen.zone is not None and content.zone is not None and not same_zone(chosen.zone, content.zone):
+    if content.zone is not None and not holds_in(chosen.zone, chosen.merged, content.zone):
         return Reason.OTHER_ZONE
     if any(content.seasons):
         today = at.astimezone(BERLIN).date()

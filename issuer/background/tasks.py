@@ -63,6 +63,7 @@ def all_tasks() -> Mapping[str, Task]:
     from issuer.importing import run_work as imports  # noqa: PLC0415
     from issuer.nightly import run as nightly  # noqa: PLC0415
     from issuer.payments import reconcile  # noqa: PLC0415
+    from issuer.printing import making  # noqa: PLC0415
 
     tasks = (
         *apple_push.TASKS,
@@ -73,5 +74,6 @@ def all_tasks() -> Mapping[str, Task]:
         *nightly.TASKS,
         *reconcile.TASKS,
         *imports.TASKS,
+        *making.TASKS,
     )
     return {task.name: task for task in tasks}

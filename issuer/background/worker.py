@@ -161,8 +161,10 @@ def sweep(application: Application, engine: Engine) -> int:
     """
     from issuer.api import jobs  # noqa: PLC0415
     from issuer.delivery import apple_push, google_objects, mail, webhooks  # noqa: PLC0415
-    from issuer.importing import runs  # noqa: PLC0415
+    from issuer.importing import runs as imports  # noqa: PLC0415
     from issuer.payments import reconcile  # noqa: PLC0415
+    from issuer.printing import making  # noqa: PLC0415
+    from issuer.printing import runs as printing  # noqa: PLC0415
 
     # Read before the outstanding work: a task that ends in between has left nothing outstanding.
     under_way = engine.under_way()
@@ -174,7 +176,8 @@ def sweep(application: Application, engine: Engine) -> int:
         (webhooks.TASKS[0].name, "id", webhooks.outstanding),
         (mail.TASKS[0].name, "id", mail.outstanding),
         (jobs.TASKS[0].name, "id", jobs.outstanding),
-        (runs.TASK, "id", runs.outstanding),
+        (imports.TASK, "id", imports.outstanding),
+        (making.TASK, "id", printing.outstanding),
         (reconcile.TASKS[0].name, "id", partial(reconcile.outstanding, at=application.now())),
     ):
         covered = {item for payload in under_way.get(task, []) for item in _items(payload[key])}

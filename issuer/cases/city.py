@@ -126,7 +126,10 @@ class CityCaseRules:
         """What it costs by the table; a change of plates costs nothing. Raises IssuerRefusal CASE_FEE."""
         if kind is CaseKind.CHANGE:
             return 0
-        found = self.rules.quote(facts.zone, channel.value, facts.term_months, day)
+        # A term that begins after a merge lies in the successor.
+        zone = self.rules.zone_on(facts.zone, facts.first_day or day)
+        code = facts.zone if zone is None else zone.zone.code
+        found = self.rules.quote(code, channel.value, facts.term_months, day)
         if isinstance(found, Quote):
             return found.cents
         raise IssuerRefusal("CASE_FEE", zone=facts.zone, months=facts.term_months, reason=found.reason.value)

@@ -14,10 +14,11 @@ from issuer.commands.common import actor, add_data_argument, opened, say, tell, 
 from issuer.database import reading, writing
 from issuer.errors import IssuerRefusal
 from issuer.rules.directory import streets_from_csv
+from issuer.rules.reload import RELOADS, Difference, refuse_history
 from issuer.settings import SHOWN_ON_PASSES, Settings, load_settings, save_settings
 from issuer.setup import DEMO_ROOT, initialise
-from issuer.tariffs import fees_from_csv, zones_from_csv
 from passes.model import DisplayMode
+from passes.periods import berlin_day
 from verifier.cli import Parser, chosen_time
 from verifier.verdict import ExitCode
 
@@ -51,6 +52,9 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     load = actions.add_parser("import", help="load zones, fees, streets (CSV) or rules (TOML)")
     load.add_argument("table", choices=("zones", "fees", "streets", "rules"))
     load.add_argument("file", type=Path, metavar="FILE")
+    load.add_argument(
+        "--dry-run", action="store_true", help="load nothing; for zones and fees show what would be different"
+    )
     load.add_argument("--encoding", metavar="NAME", help="encoding of a file that is not UTF-8, e.g. cp1252")
     add_data_argument(load)
     load.set_defaults(run=run_import)
@@ -90,13 +94,28 @@ def run_import(arguments: argparse.Namespace) -> ExitCode:
     """Load a table."""
     if arguments.table == "rules":
         return config_rules.import_rules(arguments)
-    load = {"zones": zones_from_csv, "fees": fees_from_csv, "streets": streets_from_csv}[arguments.table]
+    at = chosen_time(arguments)
+    differences: list[Difference] = []
     with opened(arguments) as workspace, writing(workspace.engine) as session:
-        count = load(session, workspace.tenant, arguments.file, arguments.encoding)
-        event = AuditEvent(f"import-{arguments.table}", arguments.table, after={"rows": count})
-        audit.append(session, workspace.tenant, [event], chosen_time(arguments), actor())
-    tell(say(arguments, "TABLE_LOADED", count=count, file=arguments.file))
-    return ExitCode.GREEN
+        tenant, file, encoding = workspace.tenant, arguments.file, arguments.encoding
+        if arguments.table == "streets":
+            count = streets_from_csv(session, tenant, file, encoding)
+        else:
+            reload = RELOADS[arguments.table]
+            count, differences = reload(session, tenant, file, berlin_day(at), encoding)
+        if arguments.dry_run:
+            session.rollback()
+        else:
+            refuse_history(arguments.table, differences)
+            event = AuditEvent(f"import-{arguments.table}", arguments.table, after={"rows": count})
+            audit.append(session, tenant, [event], at, actor())
+    if not arguments.dry_run:
+        tell(say(arguments, "TABLE_LOADED", count=count, file=arguments.file))
+        return ExitCode.GREEN
+    for one in differences:
+        tell(f"{say(arguments, 'TABLE_FIXED') if one.fixed else ' '} {one}")
+    tell(say(arguments, "TABLE_DRY", count=count, differences=len(differences)))
+    return ExitCode.RED if any(one.fixed for one in differences) else ExitCode.GREEN
 
 
 def run_show(arguments: argparse.Namespace) -> ExitCode:

@@ -13,6 +13,7 @@ from issuer.accessibility.feedback import count_open
 from issuer.cases.search import work
 from issuer.console.desk import Desk, desk_of
 from issuer.importing import runs
+from issuer.nightly import certificates
 from issuer.staff.accounts import State, accounts
 from issuer.staff.permissions import Role
 from issuer.web.reader import AnyRequest
@@ -60,6 +61,12 @@ def _imports(desk: Desk, session: Session) -> dict[str, object] | None:
     return {"count": waiting} if waiting else None
 
 
+def _ending(desk: Desk, _: Session) -> dict[str, object] | None:
+    """Nothing where no key or certificate ends soon: then there is nothing to do."""
+    found = certificates.warnings(desk.application)
+    return {"count": len(found), "days": min(one.days_left for one in found)} if found else None
+
+
 SLOTS: list[Slot] = [
     Slot("OFFICE_SLOT_CASES", "/office/cases", frozenset({Role.CLERK, Role.SUPERVISOR}), _cases),
     Slot("OFFICE_SLOT_COUNTER", "/office/counter", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
@@ -80,6 +87,7 @@ SLOTS: list[Slot] = [
     Slot("OFFICE_SLOT_WISHES", "/office/wishes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
     Slot("OFFICE_SLOT_SEALS", "/office/seals", frozenset({Role.AUDITOR, Role.SUPERVISOR}), _always),
     Slot("OFFICE_SLOT_IMPORTS", "/office/imports", frozenset({Role.SUPERVISOR}), _imports),
+    Slot("OFFICE_SLOT_ENDING", "/office/keys", frozenset({Role.ADMIN}), _ending),
     Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),
     Slot("OFFICE_SLOT_BARRIERS", "/office/barriers", frozenset({Role.SUPERVISOR, Role.ADMIN}), _barriers),
     Slot("OFFICE_SLOT_ACCOUNTS", "/office/accounts", frozenset({Role.ADMIN}), _invited),

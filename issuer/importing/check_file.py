@@ -25,6 +25,7 @@ from issuer.importing.row_under_check import Member, RowUnderCheck, Surroundings
 from issuer.importing.rows import RowFile
 from issuer.importing.seal_check import SealCheck
 from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.rules.kinds import kind_table
 from issuer.settings import record_key
 from issuer.status_allocation import chunks
 from issuer.tariffs import fees, zones
@@ -284,8 +285,10 @@ def _surroundings(
     texts = sorted({row.card.text for row in rows if row.card is not None})
     # Whoever has a card in the register has it, whatever a row claims.
     cards = before.cards(texts) | _cards(session, tenant, pass_type.id, texts)
+    today = berlin_day(at)
+    kinds = kind_table(session, tenant, pass_type.id).on(today)
     return Surroundings(
-        pass_type, berlin_day(at), zones(session, tenant), fees(session, tenant), cards, members
+        pass_type, today, zones(session, tenant), fees(session, tenant), cards, members, kinds
     )
 
 

@@ -24,7 +24,6 @@ FULL_AGE: Final = 18
 OLDEST: Final = 120
 # Ages of the library's categories in completed years: from, and up to but not including.
 _AGES: Final = {"child": (0, CONSENT_AGE), "youth": (CONSENT_AGE, FEE_AGE), "adult": (FEE_AGE, 1000)}
-_PLATES_OF_KIND: Final = {"standard": 1, "two_plates": 2, "changing_vehicles": 0, "carsharing": 0}
 
 
 def age_on(born: date, day: date) -> int:
@@ -32,18 +31,19 @@ def age_on(born: date, day: date) -> int:
     return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
-def permit_kind(row: RowUnderCheck, _around: Surroundings) -> None:
-    """The kind of permit says how many plates it has, and whether an organisation."""
+def permit_kind(row: RowUnderCheck, around: Surroundings) -> None:
+    """The kind of permit says how many plates it has, and whether an organisation, by the city's rules of today."""
     if not row.fit("permit_kind", "plate_1", "season_1", "plate_2", "season_2", "carsharing_org"):
         return
     kind = row.text("permit_kind")
-    expected, found = _PLATES_OF_KIND.get(kind, 1), len(row.plates)
-    if kind == "carsharing" and not row.text("carsharing_org"):
+    rules, found = around.kinds.get(kind), len(row.plates)
+    expected, organisation = (1, False) if rules is None else (rules.plates, rules.organisation)
+    if organisation and not row.text("carsharing_org"):
         row.error("carsharing_org", "KIND_INCONSISTENT", text="KIND_NEEDS_ORGANISATION")
-    elif kind != "carsharing" and row.text("carsharing_org"):
+    elif not organisation and row.text("carsharing_org"):
         row.error("carsharing_org", "KIND_INCONSISTENT", text="KIND_WITHOUT_ORGANISATION", kind=kind)
     elif found != expected:
-        column = "plate_2" if kind == "two_plates" or (kind == "standard" and found == 2) else "plate_1"
+        column = "plate_2" if expected > 1 or (expected == 1 and found > 1) else "plate_1"
         row.error(column, "KIND_INCONSISTENT", kind=kind, found=found, wanted=expected)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 from issuer.importing.columns import Normaliser, Value
 from issuer.importing.findings import Finding, Severity, of_refusal
 from issuer.importing.rows import RowFile, SourceRow
+from issuer.rules.kinds import KindRules
 from issuer.tariffs import FeeTable, TariffZone
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
@@ -44,6 +45,7 @@ class Surroundings:
     fees: FeeTable
     cards: dict[str, str]
     members: Mapping[str, Member]
+    kinds: Mapping[str, KindRules]
 
 
 @dataclass(slots=True)

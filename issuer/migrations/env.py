@@ -10,6 +10,7 @@ import issuer.models_feedback
 import issuer.models_figures
 import issuer.models_imports
 import issuer.models_payments
+import issuer.models_print
 import issuer.models_rules
 import issuer.models_staff  # noqa: F401 - their tables join the metadata
 from issuer.models import Base

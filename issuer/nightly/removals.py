@@ -27,6 +27,7 @@ from issuer.models_delivery import (
     WalletPassRow,
 )
 from issuer.models_imports import ImportPassRow
+from issuer.models_print import PrintItemRow
 from issuer.register import subject
 from issuer.status_allocation import chunks
 from passes.periods import berlin_day
@@ -44,6 +45,7 @@ _OF_PASS: Final[tuple[type[Base], ...]] = (
     PassTermRow,
     MailRow,
     LetterRow,
+    PrintItemRow,
     ReminderRow,
     PickupLinkRow,
     LetterCodeRow,

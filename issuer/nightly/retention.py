@@ -49,6 +49,7 @@ from issuer.models_desk import CaseLetterRow
 from issuer.models_feedback import AccessibilityFeedbackRow
 from issuer.models_imports import ImportFindingRow, ImportHolderRow, ImportPassRow, ImportRunRow
 from issuer.models_payments import PaymentRow
+from issuer.models_print import PrintFileRow, PrintRunRow
 from issuer.models_staff import CaseAccessRow, StaffLinkRow, StaffSessionRow
 from issuer.nightly import removals
 from issuer.nightly.reports import Report
@@ -266,6 +267,14 @@ def _of_imports_ended(
     )
 
 
+def _of_runs_before(since: datetime) -> ColumnElement[bool]:
+    return exists().where(
+        PrintRunRow.tenant == PrintFileRow.tenant,
+        PrintRunRow.id == PrintFileRow.run_id,
+        PrintRunRow.created_at < since,
+    )
+
+
 def _places_of_old_lists(application: Application) -> Sequence[ColumnElement[bool]]:
     """Places in lists that are no longer published: those of half-years that ended longer ago than lists are kept."""
     running = half_year(berlin_day(application.now() - KEPT))
@@ -420,6 +429,17 @@ FIRST: Final[tuple[Rule, ...]] = (
         "accessibility_feedback",
         AccessibilityFeedbackRow,
         lambda one: (AccessibilityFeedbackRow.created_at < _before(one, days=one.config.retention.feedback),),
+    ),
+    Rule(
+        "print_files",
+        PrintFileRow,
+        lambda one: (_of_runs_before(_before(one, days=one.config.retention.print_files)),),
+    ),
+    # With what is in them.
+    Rule(
+        "print_runs",
+        PrintRunRow,
+        lambda one: (PrintRunRow.created_at < _before(one, days=one.config.retention.print_runs),),
     ),
     Rule("withdrawn_places", WithdrawnPlaceRow, _places_of_old_lists),
     Rule("nightly_runs", NightlyRunRow, lambda one: (NightlyRunRow.day < berlin_day(one.now() - _PROOF),)),

@@ -34,6 +34,7 @@ from issuer.models_delivery import (
 )
 from issuer.models_desk import CaseLetterRow
 from issuer.models_imports import ImportPassRow
+from issuer.models_print import PrintItemRow
 from issuer.models_staff import CaseAccessRow
 from issuer.payments.service import payments_of
 from issuer.pickup.visits import ACTOR
@@ -54,6 +55,7 @@ _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
     "wallet_passes": WalletPassRow,
     "mails": MailRow,
     "letters": LetterRow,
+    "print_items": PrintItemRow,
     "reminders": ReminderRow,
     "pickup_links": PickupLinkRow,
     "letter_codes": LetterCodeRow,

@@ -1,4 +1,4 @@
-"""Permit kinds as data with dates: plates, terms, checks and their evidence, four eyes, limits, deletion periods.
+"""Permit kinds as data with dates: plates, terms, checks and their evidence, four eyes, limits.
 
 What ships with Stadtpass stands in ``data/<pass type>.toml``. A city overrides values from a day on; its changes are
 rows of the register (`issuer.rules.changes`), laid over the shipped table in the order of their days.
@@ -58,8 +58,6 @@ class KindRules(_Strict, frozen=True):
     residence: Literal["main", "main_or_secondary"]
     plate_changes_per_year: Annotated[int, msgspec.Meta(ge=0, le=366)]
     renewal_opens_days: _Days
-    evidence_kept_days: _Days
-    unfinished_kept_months: _Months
     checks: dict[Check, Annotated[tuple[_Id, ...], msgspec.Meta(max_length=20)]]
 
 
@@ -135,7 +133,8 @@ def kind_table(session: Session, tenant: str, type_id: str) -> KindTable:
         if row.subject == "evidence":
             evidence[name] = msgspec.convert(row.content, EvidenceType)
         else:
-            overrides.append(Override(name, row.valid_from, row.content))
+            values = {key: value for key, value in row.content.items() if key not in _FORMER}
+            overrides.append(Override(name, row.valid_from, values))
     return KindTable({one.id: one for one in shipped.kinds}, evidence, tuple(overrides))
 
 
@@ -157,6 +156,8 @@ def _changes(session: Session, tenant: str) -> Iterable[RuleChangeRow]:
 
 
 _DATA: Final = "issuer.rules"
+# Deletion periods stood here once; the night's work goes by ``[retention]`` of the configuration alone.
+_FORMER: Final = frozenset({"evidence_kept_days", "unfinished_kept_months"})
 
 
 @lru_cache(maxsize=16)

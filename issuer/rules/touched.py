@@ -66,7 +66,7 @@ def touched(
         case "zone":
             yield from permits_in(session, tenant, [target], ending_from=day)
         case "fee":
-            codes = _zones_with_fee(known, table, content, day)
+            codes = zones_with_fee(known, table, content, day)
             for one in permits_in(session, tenant, codes, ending_from=day):
                 if _paid_so(one, content):
                     yield one
@@ -99,7 +99,7 @@ def hindering(
         for one in permits_in(session, tenant, [target], created_from=issued_since):
             yield one, berlin_day(one.created_at)
     elif subject == "fee":
-        codes = _zones_with_fee(known, table, content, day)
+        codes = zones_with_fee(known, table, content, day)
         for one in permits_in(session, tenant, codes, created_from=issued_since):
             if _paid_so(one, content):
                 yield one, berlin_day(one.created_at)
@@ -119,7 +119,7 @@ def used_by(session: Session, tenant: str, row: RuleChangeRow) -> list[str]:
             issued = permits_in(session, tenant, [row.target], created_from=since)
             return sorted({one.number for one in (*begun, *issued)})
         case "fee":
-            codes_with_fee = _zones_with_fee(known, table, content, row.valid_from)
+            codes_with_fee = zones_with_fee(known, table, content, row.valid_from)
             found = permits_in(session, tenant, codes_with_fee, created_from=since)
             return [one.number for one in found if _paid_so(one, content)]
         case "kind":
@@ -130,7 +130,7 @@ def used_by(session: Session, tenant: str, row: RuleChangeRow) -> list[str]:
             return []
 
 
-def _zones_with_fee(
+def zones_with_fee(
     known: Mapping[str, TariffZone], table: FeeTable, content: Mapping[str, Any], day: date
 ) -> list[str]:
     """The zones whose fee is that of the row: of its class, or of any that has no row of its own."""

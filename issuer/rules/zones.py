@@ -1,6 +1,7 @@
 """Zones over the years: what became of one that was merged into another.
 
-Permits of a merged zone run to their end; the area belongs to the successor from its day on.
+Permits of a merged zone run to their end; the area belongs to the successor from its day on, and they hold in all
+of it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,17 @@ def zone_on(known: Mapping[str, TariffZone], code: str, day: date) -> TariffZone
             return None
         code = zone.merged_into
     return None
+
+
+def area_of(known: Mapping[str, TariffZone], code: str, day: date) -> tuple[str, ...]:
+    """The codes whose permits hold on ``day`` where ``code`` is or was: the zone of then, and those merged into it.
+
+    ``code`` alone where it has ended without a successor, has not begun or is unknown.
+    """
+    zone = zone_on(known, code, day)
+    if zone is None:
+        return (code,)
+    return (zone.zone.code, *predecessors(known, zone.zone.code, day))
 
 
 def predecessors(known: Mapping[str, TariffZone], code: str, day: date) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
             "WEBHOOK_UNKNOWN",
             "DELIVERY_UNKNOWN",
             "DEVICE_UNKNOWN",
+            "PRINT_UNKNOWN",
             "INVITATION_UNKNOWN",
             "STAFF_UNKNOWN",
             "CASE_UNKNOWN",

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import date
 from functools import lru_cache
 from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 from litestar import Request, Response, get
@@ -22,6 +23,7 @@ from litestar.types import ControllerRouterHandler
 
 from issuer import tariffs
 from issuer.application import Application
+from issuer.rules.zones import area_of
 from issuer.web.static_files import StaticFile, below, unchanged
 from passes.periods import berlin_day
 
@@ -52,11 +54,18 @@ class FileList(msgspec.Struct, frozen=True):
     files: dict[str, str]
 
 
-class Zone(msgspec.Struct, frozen=True):
-    """A zone as devices show it."""
+class Zone(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A zone as devices show it; ``merged`` are the codes of zones merged into it, whose permits run on in it."""
 
     code: str
     name: str
+    merged: tuple[str, ...] = ()
+
+    @classmethod
+    def on(cls, known: Mapping[str, tariffs.TariffZone], code: str, day: date) -> Self:
+        """The zone that the area of ``code``, one of ``known``, belongs to on ``day``."""
+        own, *merged = area_of(known, code, day)
+        return cls(own, known[own].on(day).zone.name, tuple(merged))
 
 
 class ZonesOfToday(msgspec.Struct, frozen=True):
@@ -108,7 +117,7 @@ def serve_zones(request: Request[Any, Any, Any]) -> Response[bytes]:
     with application.reading() as session:
         settings = application.settings(session)
         known = tariffs.zones(session, application.tenant)
-    running = [Zone(code, one.on(day).zone.name) for code, one in sorted(known.items()) if one.holds_on(day)]
+    running = [Zone.on(known, code, day) for code, one in sorted(known.items()) if one.holds_on(day)]
     body = msgspec.json.encode(ZonesOfToday(settings.city_name, settings.test, running))
     return _sent(request, StaticFile.of("zones.json", body))
 

@@ -26,6 +26,11 @@ ROLES_OF = {
     "/office/counter": {Role.CLERK, Role.SUPERVISOR},
     "/office/passes": {Role.CLERK, Role.SUPERVISOR},
     "/office/imports": {Role.CLERK, Role.SUPERVISOR},
+    "/office/zones": {Role.CLERK, Role.SUPERVISOR},
+    "/office/fees": {Role.CLERK, Role.SUPERVISOR},
+    "/office/print": {Role.CLERK, Role.SUPERVISOR},
+    "/office/devices": {Role.SUPERVISOR, Role.ADMIN},
+    "/office/keys": {Role.ADMIN},
     "/office/statements": {Role.CLERK, Role.SUPERVISOR, Role.AUDITOR},
     "/office/figures": {Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN},
     "/office/barriers": {Role.SUPERVISOR, Role.ADMIN},
@@ -45,6 +50,8 @@ def _path(template: str, number: str) -> str:
         "letter": "refusal",
         "step": "revoke",
         "run_id": "x" * 22,
+        "zone": "MÜ",
+        "device_id": "0" * 32,
     }
     return re.sub(r"{(\w+)}", lambda one: values[one[1]], template)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from issuer.cli import main
+from issuer.setup import demo_data
 from tests.service import City
 
 ON = ["--today", "2026-11-20", "--lang", "en"]
@@ -69,3 +70,46 @@ def test_the_citys_own_rules(city: City, capsys: pytest.CaptureFixture[str], tmp
     file.write_text("kinds = 1", "utf-8")
     assert run(city, "import", "rules", str(file)) == 64
     assert "no table of rules" in capsys.readouterr().err
+
+
+def test_loading_again_rewrites_no_history(
+    city: City, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    file = tmp_path / "table.csv"
+
+    def load(text: str, *more: str, table: str = "zones") -> tuple[int, str, str]:
+        file.write_text(text, "utf-8")
+        code = run(city, "import", table, str(file), *more)
+        told = capsys.readouterr()
+        return code, told.out, told.err
+
+    # In the demo's files nothing is new.
+    assert run(city, "import", "zones", str(demo_data() / "zones.csv")) == 0
+    assert run(city, "import", "fees", str(demo_data() / "fees.csv")) == 0
+    capsys.readouterr()
+    ended = "zone_code;zone_name;tariff_class;valid_until\nBÖ;Börsenwiese;A;2026-10-01\n"
+    code, _, err = load(ended)
+    assert (code, "BÖ: Börsenwiese A → " in err, "change-zone" in err) == (64, True, True)
+    code, out, _ = load(ended, "--dry-run")
+    assert (code, "! BÖ" in out, "1 differences" in out) == (1, True, True)
+    for wrong in (
+        "zone_code;zone_name;tariff_class\nBÖ;Börse;A\n",
+        "zone_code;zone_name;tariff_class\nBÖ;Börsenwiese;C\n",
+        "zone_code;zone_name;tariff_class;valid_until\nBÖ;Börsenwiese;A;2028-10-01\n",
+    ):
+        assert load(wrong)[0] == 64, wrong
+    # What has not begun may be corrected, and new zones may come.
+    ahead = "zone_code;zone_name;tariff_class;valid_from\nNÜ;{};B;2027-01-01\n"
+    assert load(ahead.format("Nüssleinhof"))[0] == 0
+    assert load(ahead.format("Nüsslein"))[0] == 0
+    fee = "channel;term_months;valid_from;fee_cents\nonline;12;{};{}\n"
+    code, _, err = load(fee.format("", 2600), table="fees")
+    assert (code, "online 12: 2500 → 2600" in err) == (64, True)
+    # A row of its own is refused as well where its day has passed.
+    assert load(fee.format("2026-11-20", 2600), table="fees")[0] == 64
+    assert load(fee.format("2026-11-21", 2600), table="fees")[0] == 0
+    assert load(fee.format("2026-11-21", 2700), table="fees")[0] == 0
+    assert load("channel;term_months;fee_cents\nonline;6;1500\n", table="fees")[0] == 0
+    assert load("tariff_class;channel;term_months;fee_cents\nB;online;12;2600\n", table="fees")[0] == 64
+    assert run(city, "quote", "BÖ", "online", "12") == 0
+    assert "25.00 €" in capsys.readouterr().out

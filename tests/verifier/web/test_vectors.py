@@ -38,7 +38,7 @@ async ({sets, cases}) => {
     }
     const memory = one.memory ? Memory.fromJson(one.memory) : new Memory();
     const trust = await loadTrust(files, memory);
-    const settings = { zone: one.zone ?? null, typeId: one.type ?? null };
+    const settings = { zone: one.zone ?? null, merged: one.merged ?? [], typeId: one.type ?? null };
     const check = one.kind === "seal" ? checkSeal : checkPlate;
     const verdict = await check(one.text, trust, one.now, settings);
     answers.push({ de: toJson(verdict, de), en: message(verdict, en) });
@@ -69,3 +69,22 @@ def test_the_web_app(page: Page) -> None:
     answers: list[Any] = page.evaluate(ASK, VECTORS)
     for told, one in zip(answers, VECTORS["cases"], strict=True):
         assert told == one["expect"], one["name"]
+
+
+def merged_zones() -> list[Any]:
+    """The vectors in which a permit stands in another zone, checked after its zone was merged into that one."""
+    cases = [one for one in VECTORS["cases"] if one["expect"]["de"]["reason"] == "OTHER_ZONE"]
+    assert {one["kind"] for one in cases} == {"seal", "plate"}
+    return [{**one, "merged": ["QQ", one["expect"]["de"]["zone"].lower()]} for one in cases]
+
+
+def test_permits_of_a_merged_zone_in_python(tmp_path: Path) -> None:
+    for place, one in enumerate(merged_zones()):
+        verdict = verdict_of(one, VECTORS["sets"][one["set"]], tmp_path / str(place))
+        assert verdict("de").as_json("de")["reason"] == "VALID", one["name"]
+
+
+@needs_chromium
+def test_permits_of_a_merged_zone_in_the_web_app(page: Page) -> None:
+    answers: list[Any] = page.evaluate(ASK, {"sets": VECTORS["sets"], "cases": merged_zones()})
+    assert {one["de"]["reason"] for one in answers} == {"VALID"}

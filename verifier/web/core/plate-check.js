@@ -4,7 +4,7 @@
 import { berlinDay, clockText } from "./berlin.js";
 import { Refusal } from "./errors.js";
 import { correctLookalikes, parsePlate, PlateAmbiguous, plateFromCanonical } from "./plates.js";
-import { sameZone, TOLERANCE } from "./seal-check.js";
+import { holdsIn, TOLERANCE } from "./seal-check.js";
 import { isInSeason, seasonText } from "./seasons.js";
 import { isExpired, isStale } from "./signed-list.js";
 import { compareVerdicts, REASONS, STATUS_REASONS, verdictOf } from "./verdict.js";
@@ -112,13 +112,12 @@ function withSuffix(plate, suffix) {
 function entryVerdict(entry, plain, stale, settings) {
   const shown = changed(plain, { zone: entry.zone, validFrom: entry.first, validUntil: entry.last });
   const today = berlinDay(plain.at);
-  const { zone = null } = settings;
   const status = STATUS_REASONS.get(entry.status);
   if (status !== undefined) return changed(shown, { reason: status });
   if (today > entry.last) return changed(shown, { reason: "EXPIRED" });
   if (today < entry.first) return changed(shown, { reason: "NOT_YET_VALID" });
   if (stale) return changed(shown, { reason: "STALE_LIST" });
-  if (zone !== null && !sameZone(zone, entry.zone)) return changed(shown, { reason: "OTHER_ZONE" });
+  if (!holdsIn(settings, entry.zone)) return changed(shown, { reason: "OTHER_ZONE" });
   if (entry.season !== null && !isInSeason(entry.season, today)) {
     const params = { plate: plain.plates?.[0] ?? "", season: seasonText(entry.season) };
     return changed(shown, { reason: "OUT_OF_SEASON", params });

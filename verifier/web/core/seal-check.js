@@ -17,9 +17,11 @@ import { STATUS_REASONS, verdictOf } from "./verdict.js";
 /** @typedef {import("./rotating.js").RotatingCode} RotatingCode */
 
 /**
- * What the person checking has chosen; ``tolerance`` is how far a clock may be behind, in seconds.
+ * What the person checking has chosen; ``tolerance`` is how far a clock may be behind, in seconds. ``merged`` are the codes
+ * of zones that were merged into ``zone``: their permits run on in it.
  * @typedef {object} CheckSettings
  * @property {string | null} [zone]
+ * @property {readonly string[]} [merged]
  * @property {string | null} [typeId]
  * @property {number} [tolerance]
  */
@@ -158,8 +160,7 @@ class SealCheck {
   /** @returns {Reason} */
   #circumstances() {
     const { content } = this.#read;
-    const { zone = null } = this.#settings;
-    if (zone !== null && content.zone !== null && !sameZone(zone, content.zone)) return "OTHER_ZONE";
+    if (content.zone !== null && !holdsIn(this.#settings, content.zone)) return "OTHER_ZONE";
     const today = berlinDay(this.#now);
     for (const [place, season] of content.seasons.entries()) {
       if (season !== null && !isInSeason(season, today)) {
@@ -199,11 +200,20 @@ class SealCheck {
 }
 
 /**
+ * Whether a permit of ``code`` holds where it is checked: in the zone asked for (none: anywhere), or merged into that.
+ * @param {CheckSettings} settings
+ * @param {string} code
+ */
+export function holdsIn({ zone = null, merged = [] }, code) {
+  return zone === null || sameZone(zone, code) || merged.some((one) => sameZone(one, code));
+}
+
+/**
  * Whether the zone code ``asked`` for is the signed ``zone``, letter case apart.
  * @param {string} asked
  * @param {string} zone
  */
-export function sameZone(asked, zone) {
+function sameZone(asked, zone) {
   return folded(zone) === folded(asked.normalize("NFC"));
 }
 

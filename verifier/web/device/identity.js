@@ -18,7 +18,10 @@ const LONGEST_ANSWER = 64 * 1024;
 
 /** @typedef {import("./store.js").Store} Store */
 /** @typedef {import("./download.js").Fetch} Fetch */
-/** @typedef {{code: string, name: string}} Zone */
+/**
+ * ``merged`` are the codes of zones that were merged into this one: their permits run on in it.
+ * @typedef {{code: string, name: string, merged?: string[]}} Zone
+ */
 
 /**
  * @typedef {object} DeviceState
@@ -107,7 +110,9 @@ export class Identity {
     if (state !== "pending" && state !== "active" && state !== "locked") throw unreadable();
     if ((role !== "warden" && role !== "librarian") || typeof name !== "string" || typeof city !== "string") throw unreadable();
     if (!Array.isArray(zones)) throw unreadable();
-    const named = zones.map(({ code, name }) => ({ code: String(code), name: String(name) }));
+    const named = zones.map(({ code, name, merged }) => ({
+      code: String(code), name: String(name), merged: Array.isArray(merged) ? merged.map(String) : [],
+    }));
     return { state, name, role, zones: named, city };
   }
 

@@ -14,7 +14,7 @@ import { REASONS, verdictOf } from "../core/verdict.js";
  * library's own system knows.
  * @typedef {{verdict: Verdict, input: string | null, askLibrary: boolean, byPlate: boolean}} Outcome
  */
-/** @typedef {Pick<import("./device.js").Device, "trust" | "settings" | "role" | "saveMemory" | "endLease">} Checker */
+/** @typedef {Pick<import("./device.js").Device, "trust" | "settings" | "zoneSettings" | "role" | "saveMemory" | "endLease">} Checker */
 
 const MOST_CANDIDATES = 8;
 const ORDER = Object.keys(REASONS);
@@ -61,9 +61,8 @@ export async function checkTyped(device, text, now) {
  */
 export async function checkTypedPlate(device, text, now) {
   device.endLease(now);
-  const zone = device.settings.zone || null;
   const verdict =
-    device.trust === null ? verdictOf("NO_TRUST", now) : await checkPlate(text, device.trust, now, { zone });
+    device.trust === null ? verdictOf("NO_TRUST", now) : await checkPlate(text, device.trust, now, device.zoneSettings);
   return { verdict, input: text, askLibrary: false, byPlate: true };
 }
 
@@ -76,8 +75,7 @@ async function sealVerdict(device, text, now) {
   if (device.trust === null) return verdictOf("NO_TRUST", now);
   const desk = device.settings.desk;
   return checkSeal(text, device.trust, now, {
-    zone: desk ? null : device.settings.zone || null,
-    ...(desk ? { typeId: "library-card" } : {}),
+    ...(desk ? { typeId: "library-card" } : device.zoneSettings),
   });
 }
 

@@ -19,7 +19,7 @@ import { signal } from "./signals.js";
 import { Traces } from "./traces.js";
 
 /** @typedef {import("../device/settings.js").Settings & {desk: boolean}} Settings */
-/** @typedef {{code: string, name: string}} Zone */
+/** @typedef {import("../device/identity.js").Zone} Zone */
 /**
  * ``bound``: enrolled for certain zones, not for all.
  * @typedef {{state: "pending" | "active" | "locked", device: string, checkCode: string, name: string, role: "warden" | "librarian", bound: boolean}} Enrolment
@@ -107,6 +107,16 @@ export class Device {
   get zoneName() {
     const code = this.settings.zone;
     return code ? (this.zones.find((one) => one.code === code)?.name ?? code) : "";
+  }
+
+  /** The zone of the shift with those that were merged into it, as checks go by them. */
+  get zoneSettings() {
+    const chosen = this.settings.zone || null;
+    /** @param {Zone} one */
+    const others = ({ merged }) => (Array.isArray(merged) ? merged : []);
+    // A zone that ended in the middle of a shift is where its successor is.
+    const zone = this.zones.find(({ code }) => code === chosen) ?? this.zones.find((one) => chosen && others(one).includes(chosen));
+    return zone === undefined ? { zone: chosen, merged: [] } : { zone: zone.code, merged: others(zone) };
   }
 
   /** The signed time of the oldest list, null where one is missing. */
