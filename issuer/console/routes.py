@@ -17,7 +17,6 @@ from issuer.console import (
     own_account,
     passes,
     provider,
-    seals,
     start,
     wishes,
 )
@@ -103,7 +102,6 @@ HANDLERS: list[ControllerRouterHandler] = [
             *own_account.HANDLERS,
             *start.HANDLERS,
             *passes.HANDLERS,
-            *seals.HANDLERS,
             *wishes.HANDLERS,
             *accesses.HANDLERS,
             *accounts.HANDLERS,

@@ -44,7 +44,6 @@ def _invited(desk: Desk, session: Session) -> dict[str, object]:
 SLOTS: list[Slot] = [
     Slot("OFFICE_SLOT_PASSES", "/office/passes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
     Slot("OFFICE_SLOT_WISHES", "/office/wishes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
-    Slot("OFFICE_SLOT_SEALS", "/office/seals", frozenset({Role.AUDITOR, Role.SUPERVISOR}), _always),
     Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),
     Slot("OFFICE_SLOT_ACCOUNTS", "/office/accounts", frozenset({Role.ADMIN}), _invited),
 ]

@@ -85,8 +85,6 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /office/passes": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_PASSES"),
     "GET /office/passes/{type_id}/{number}": _roles(Role.CLERK, Role.SUPERVISOR),
     "GET /office/wishes": _roles(Role.CLERK, Role.SUPERVISOR),
-    # What a code says, for whoever watches over data.
-    "GET /office/seals": _roles(Role.AUDITOR, Role.SUPERVISOR),
     # Who has looked at what.
     "GET /office/accesses": _roles(Role.AUDITOR, menu="OFFICE_MENU_ACCESSES"),
     # Accounts.
