@@ -134,8 +134,6 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /office/figures/ending.csv": _roles(*_FIGURES),
     "GET /office/figures/cases.csv": _roles(*_FIGURES),
     "GET /office/wishes": _roles(Role.CLERK, Role.SUPERVISOR),
-    # What a code says, for whoever watches over data.
-    "GET /office/seals": _roles(Role.AUDITOR, Role.SUPERVISOR),
     # Imports of old registers.
     "GET /office/imports": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_IMPORTS"),
     "GET /office/imports/new": _roles(Role.SUPERVISOR),
