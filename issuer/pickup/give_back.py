@@ -20,7 +20,7 @@ from issuer.web.forms import Form, FormData
 from issuer.web.reader import AnyRequest
 
 PATH: Final = "/p/pass/give-back"
-_REASON: Final = "Auf eigenen Wunsch zurückgegeben"
+_REASON: Final = "given back by the holder"
 _FIELDS: Final = ("sure", *proof.FIELDS)
 _CONFLICT: Final = 409
 _WRONG: Final = 422

@@ -178,6 +178,13 @@ def test_what_is_no_plate_says_why(application: Application) -> None:
             assert part.status_code == 200
             assert "<html" not in part.text
             assert not typed or told in part.text
+    assert cases(application, number) == []
+
+
+def test_whose_car_it_is_has_to_be_said(application: Application) -> None:
+    number = standard(application)
+    with browser(application) as client:
+        visit(client, application, number)
         assert type_plate(client, "D-ZZ 7", keeper="").status_code == 422
     assert cases(application, number) == []
 
