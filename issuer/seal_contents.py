@@ -20,10 +20,10 @@ from issuer import keyring
 from issuer.errors import IssuerRefusal
 from keys import cose
 from keys.texts import Texts
-from passes import base45
+from passes import base45, rotating
 from passes.pass_types import PassType
 from passes.periods import BERLIN
-from passes.seal import BODY, MAX_BYTES, PREFIX, ReadSeal, read_seal
+from passes.seal import BODY, MAX_BYTES, PREFIX, ReadSeal, read_seal, read_token
 
 _PER_LINE: Final = 8
 # RFC 8392, and the body's own keys; docs/sp1.md is the place where they are laid down.
@@ -55,13 +55,17 @@ class SealContents:
     is_signed: bool
 
 
-def contents_of(session: Session, tenant: str, text: str, pass_type: PassType, say: Texts) -> SealContents:
-    """The seal ``text`` of a pass of ``pass_type``, in the language of ``say``.
+def contents_of(
+    session: Session, tenant: str, text: str, pass_types: Iterable[PassType], say: Texts
+) -> SealContents:
+    """The seal ``text``, static or rotating, in the language of ``say``; ``pass_types`` are those the city has.
 
     Raises MalformedSeal, NotASeal for a text that no issuer has written.
     """
-    read = read_seal(text)
-    data = base45.decode(text.removeprefix(PREFIX))
+    encoded = rotating.split(text).token if text.startswith(rotating.PREFIX) else ""
+    read = read_token(encoded) if encoded else read_seal(text)
+    data = base45.decode(encoded or text.removeprefix(PREFIX))
+    pass_type = next((one for one in pass_types if one.seal_code == read.content.type_code), None)
     claims = cose.decode(read.message.payload, max_bytes=MAX_BYTES)
     return SealContents(
         text,
@@ -86,7 +90,7 @@ def contents_of(session: Session, tenant: str, text: str, pass_type: PassType, s
     )
 
 
-def _claims(claims: object, pass_type: PassType, say: Texts) -> Iterable[Part]:
+def _claims(claims: object, pass_type: PassType | None, say: Texts) -> Iterable[Part]:
     for key, value in _items(claims):
         meaning = say(f"SEAL_CLAIM_{_CLAIMS[key]}")
         if key == BODY:
@@ -95,9 +99,9 @@ def _claims(claims: object, pass_type: PassType, say: Texts) -> Iterable[Part]:
             yield Part(str(key), meaning, f"{value} ({_moment(value)})" if key in _TIMES else str(value))
 
 
-def _body(body: object, pass_type: PassType, say: Texts) -> Iterable[Part]:
-    own = {one.seal_key: one.name for one in pass_type.spec.attributes}
-    labels = pass_type.words(say.language).labels
+def _body(body: object, pass_type: PassType | None, say: Texts) -> Iterable[Part]:
+    own = {one.seal_key: one.name for one in pass_type.spec.attributes} if pass_type is not None else {}
+    labels = pass_type.words(say.language).labels if pass_type is not None else {}
     for key, value in _items(body):
         if key in _BODY:
             meaning = say(f"SEAL_BODY_{_BODY[key]}")

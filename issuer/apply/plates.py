@@ -11,6 +11,7 @@ from typing import Any, Final
 from litestar import Response, get, post
 from msgspec.structs import replace
 
+from issuer import plate_reading
 from issuer.apply.answers import Answers, line_of
 from issuer.apply.asking import ask, changing_of, go_on, kind_of, rules_of
 from issuer.apply.forms import PageForm
@@ -23,7 +24,7 @@ from issuer.web.reader import AnyRequest
 from keys.errors import Refusal
 from keys.texts import Texts
 from passes.names import FieldKind
-from passes.plates import Plate, PlateAmbiguous, correct_lookalikes, parse_with_season
+from passes.plates import Plate
 from passes.seasons import Season
 
 _PLATES: Final = tuple(f"plate_{place}" for place in range(1, MOST_PLATES + 1))
@@ -64,17 +65,14 @@ class PlateAnswer:
 
 def read_plate(text: str) -> PlateAnswer:
     """What ``text`` comes to. Raises nothing for what people type."""
-    try:
-        mended, corrected = correct_lookalikes(text)
-        plate, season = parse_with_season(mended)
-    except PlateAmbiguous as several:
-        return PlateAnswer(choices=tuple(one.canonical for one in several.suggestions), refusal=several)
-    except Refusal as refusal:
-        return PlateAnswer(refusal=refusal)
-    if corrected:
-        # Only one plate can have been meant, but a wrong one would be somebody else's car.
-        return PlateAnswer(choices=(PlateAnswer(plate, season).text,))
-    return PlateAnswer(plate, season)
+    reading = plate_reading.read_plate(text)
+    one = reading.plate
+    return PlateAnswer(
+        one.plate if one is not None else None,
+        one.season if one is not None else None,
+        tuple(plate_reading.spelled(choice) for choice in reading.choices),
+        reading.refusal,
+    )
 
 
 @get("/apply/plates", sync_to_thread=True)

@@ -20,7 +20,7 @@ from issuer.delivery import google_objects
 from issuer.models import RevisionRow
 from issuer.models_delivery import WalletPassRow
 from issuer.register import subject
-from issuer.seal_content import SealParts, take_apart
+from issuer.seal_contents import SealContents, contents_of
 from issuer.web.forms import Form, FormData
 from issuer.web.reader import AnyRequest
 from keys.texts import Texts
@@ -120,11 +120,15 @@ def show_seal(request: AnyRequest, data: FormData) -> Response[Any]:
     text = value.strip() if isinstance(value, str) and len(value) <= _LONGEST_SEAL else ""
     form = Form({"seal": text})
     try:
-        parts = take_apart(text if text.startswith("SP1") else _seal_of_pass(desk, text))
+        seal = text if text.startswith("SP1") else _seal_of_pass(desk, text)
+        with desk.application.reading() as session:
+            found = contents_of(
+                session, desk.application.tenant, seal, desk.application.pass_types, desk.reader.say
+            )
     except PassRefusal:
         form.errors["seal"] = "OFFICE_SEAL_WRONG"
         return _seal_page(desk, form, status=_WRONG)
-    return _seal_page(desk, form, parts=parts)
+    return _seal_page(desk, form, found=found)
 
 
 HANDLERS: Final = [
@@ -138,12 +142,10 @@ HANDLERS: Final = [
 ]
 
 
-def _seal_page(desk: Desk, form: Form, *, parts: SealParts | None = None, status: int = 200) -> Response[Any]:
-    say = desk.reader.say
-    fields = [(say(f"SEAL_FIELD_{name}"), text) for name, text in parts.fields] if parts is not None else []
-    if parts is not None:
-        fields.append((say("SEAL_FIELD_SIZE"), say("SEAL_SIZE", count=len(parts.token))))
-    return desk.page("seal.html", status=status, form=form, parts_of=parts, fields=fields)
+def _seal_page(
+    desk: Desk, form: Form, *, found: SealContents | None = None, status: int = 200
+) -> Response[Any]:
+    return desk.page("seal.html", status=status, form=form, contents=found)
 
 
 def _seal_of_pass(desk: Desk, number: str) -> str:

@@ -23,9 +23,9 @@ from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.models_cases import CaseRow
 from issuer.pickup import own_cases, proof
 from issuer.pickup.guests import Guest, acting_guest_of, guest_of
-from issuer.pickup.plate_reading import PlateReading, read_plate, spelled
 from issuer.pickup.standing import held_pass
 from issuer.pickup.visits import ACTOR
+from issuer.plate_reading import PlateReading, read_plate, spelled
 from issuer.web.forms import Form, FormData, text_of
 from issuer.web.reader import AnyRequest
 from passes.model import RegisteredPlate

@@ -22,7 +22,7 @@ def show_seal(request: AnyRequest) -> Response[Any]:
         return guest.reader.problem(_CONFLICT, "NOT_OFFERED")
     with guest.application.reading() as session:
         contents = contents_of(
-            session, guest.application.tenant, held.content.seal, held.pass_type, guest.reader.say
+            session, guest.application.tenant, held.content.seal, [held.pass_type], guest.reader.say
         )
     return guest.page("seal.html", contents=contents)
 
