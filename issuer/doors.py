@@ -1,4 +1,4 @@
-"""The ways in to a pass: links, letter codes and visits, and shutting them when the pass is issued anew.
+"""The ways in to a pass and to its cases: links, letter codes, visits; all shut when the pass is issued anew.
 
 Whoever found a lost phone may hold any of them: with the right issued anew, none may lead to the new pass.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import delete, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from issuer.models_access import LetterCodeRow, PickupLinkRow, VisitRow
+from issuer.models_cases import CaseLinkRow, CaseRow, CaseVisitRow
 
 
 def close_doors(
@@ -39,6 +40,12 @@ def close_doors(
             VisitRow.visit_hash != keep_visit,
         )
     )
+    # From the page of a case one goes on to the pass that it came to.
+    cases = select(CaseRow.id).where(
+        CaseRow.tenant == tenant, CaseRow.type_id == type_id, CaseRow.pass_number == number
+    )
+    for table in (CaseLinkRow, CaseVisitRow):
+        session.execute(delete(table).where(table.tenant == tenant, table.case_id.in_(cases)))
 
 
 def close_codes(session: Session, tenant: str, type_id: str, number: str) -> None:

@@ -7,6 +7,7 @@ than this step the pass is revoked again, and the step has to be taken again: a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -15,11 +16,14 @@ from sqlalchemy.orm import Session
 
 from issuer import attributes as stored_attributes
 from issuer import audit
-from issuer.audit import AuditEvent
+from issuer.audit import AuditEntry, AuditEvent
+from issuer.cases.facts import CaseKind
+from issuer.cases.states import ENDED, CaseState
 from issuer.errors import RegisterRefusal
 from issuer.importing.record import status_word
-from issuer.lifecycle import Actor, NextRevision, current_revision, reason_of, supersede
+from issuer.lifecycle import Actor, NextRevision, current_revision, reason_of, supersede, suspend
 from issuer.models import PassRow
+from issuer.models_cases import CaseRow
 from issuer.outgoing import EventName
 from issuer.register import SealFor, WalletIdentity, subject
 from passes.model import PassContent, PassStatus
@@ -28,6 +32,7 @@ from passes.periods import berlin_day
 
 # Somebody who was told that their permit has ended has bought another one after that, or has moved.
 LONGEST: Final = timedelta(days=14)
+_SUSPENDED: Final = "suspended before the revocation"
 _RUNNING: Final = (PassStatus.ACTIVE.value, PassStatus.SUSPENDED.value, PassStatus.PENDING_PAYMENT.value)
 
 
@@ -36,9 +41,11 @@ def reinstate(
 ) -> PassContent:
     """Let a revoked pass hold again, in the caller's writing transaction.
 
-    Raises RegisterRefusal REASON_MISSING without a note; NUMBER_UNKNOWN; PASS_NOT_REVOKED; PASS_ENDED after its last
-    day; REINSTATE_LATE when the revocation is older than `LONGEST` or nobody knows when it was; PERMIT_TWICE where
-    the holder has another running pass of the type by now.
+    It is what it was before the revocation: one that was suspended is suspended again. Raises RegisterRefusal
+    REASON_MISSING without a note; NUMBER_UNKNOWN; PASS_NOT_REVOKED; PASS_ENDED after its last day; REINSTATE_LATE
+    when the revocation is older than `LONGEST` or nobody knows when it was; REINSTATE_UNPAID where the pass was
+    waiting for its payment; PERMIT_TWICE where the holder has another running pass of the type by now,
+    REINSTATE_CASE where they have applied for one.
     """
     note = reason_of(actor)
     row, current = current_revision(session, tenant, pass_type.id, number)
@@ -46,14 +53,15 @@ def reinstate(
         raise RegisterRefusal("PASS_NOT_REVOKED", number=number)
     if row.period_last < berlin_day(actor.at):
         raise RegisterRefusal("PASS_ENDED", number=number, last=row.period_last.isoformat())
-    revoked = [
-        entry.at
-        for entry in audit.history(session, tenant, subject(pass_type.id, number))
-        if entry.action == "revoke"
-    ]
+    past = audit.history(session, tenant, subject(pass_type.id, number))
+    revoked = [entry for entry in past if entry.action == "revoke"]
     # A pass that came in revoked by a file has no such entry: whoever keeps the file takes that back.
-    if not revoked or actor.at - revoked[-1] > LONGEST:
+    if not revoked or actor.at - revoked[-1].at > LONGEST:
         raise RegisterRefusal("REINSTATE_LATE", number=number, days=LONGEST.days)
+    before = PassStatus(str((revoked[-1].before or {}).get("status", PassStatus.ACTIVE.value)))
+    if before is PassStatus.PENDING_PAYMENT:
+        # It was never a right that holds: whoever pays gets a pass of their own.
+        raise RegisterRefusal("REINSTATE_UNPAID", number=number)
     _no_other(session, row)
     row.status = PassStatus.ACTIVE.value
     row.record = _as_before(row)
@@ -72,7 +80,18 @@ def reinstate(
         # Not superseded: revoked, for ever.
         older_stand=True,
     )
-    return supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
+    content = supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
+    if before is PassStatus.SUSPENDED:
+        suspend(
+            session, tenant, pass_type.id, number, actor=Actor(actor.name, actor.at, _suspended_for(past))
+        )
+    return content
+
+
+def _suspended_for(past: Sequence[AuditEntry]) -> str:
+    """The reason for which the pass was suspended last, so that whoever settles that finds it again."""
+    reasons = [entry.reason for entry in past if entry.action == "suspend" and entry.reason]
+    return reasons[-1] if reasons else _SUSPENDED
 
 
 def _no_other(session: Session, row: PassRow) -> None:
@@ -89,6 +108,19 @@ def _no_other(session: Session, row: PassRow) -> None:
     )
     if other is not None:
         raise RegisterRefusal("PERMIT_TWICE", number=other)
+    asked = session.scalar(
+        select(CaseRow.number)
+        .where(
+            CaseRow.tenant == row.tenant,
+            CaseRow.type_id == row.type_id,
+            CaseRow.person == row.holder_ref,
+            CaseRow.kind == CaseKind.NEW.value,
+            CaseRow.state.not_in([one.value for one in (*ENDED, CaseState.DRAFT)]),
+        )
+        .limit(1)
+    )
+    if asked is not None:
+        raise RegisterRefusal("REINSTATE_CASE", number=asked)
 
 
 def _as_before(row: PassRow) -> dict[str, object]:

@@ -95,13 +95,19 @@ def use_link(request: AnyRequest, token: FromPath[str]) -> Response[Any]:
 @get("/apply/link", sync_to_thread=True)
 def keep_link(request: AnyRequest) -> Response[Any]:
     """How to come back without a mail address: the case number, and the button that shows a link."""
-    return guest_of(request).page("keep_link.html", link="", days=access.LINK_LIFETIME.days)
+    guest = guest_of(request)
+    if access.lifetime_of(guest.case.state.value) < access.LINK_LIFETIME:
+        # What leads to a pass has its own ways in.
+        return guest.reader.go("/apply/case")
+    return guest.page("keep_link.html", link="", days=access.LINK_LIFETIME.days)
 
 
 @post("/apply/link", status_code=200, sync_to_thread=True)
 def show_link(request: AnyRequest, data: PageForm) -> Response[Any]:
     """A link to this case, to be noted: it stands on this page and nowhere else."""
     guest = acting_guest_of(request, data)
+    if access.lifetime_of(guest.case.state.value) < access.LINK_LIFETIME:
+        return guest.reader.go("/apply/case")
     with guest.application.writing() as session:
         guest.check(session)
         guest.limit(session, rates.LINKS_OF_CASE)

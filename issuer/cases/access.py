@@ -16,16 +16,19 @@ from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
-from issuer.models_cases import CaseLinkRow, CaseVisitRow
+from issuer.cases.states import CaseState
+from issuer.models_cases import CaseLinkRow, CaseRow, CaseVisitRow
 from issuer.one_time_links import OneTimeLinks, is_token, new_token
 
 LINK_LIFETIME: Final = timedelta(days=30)
+PASS_LINK_LIFETIME: Final = timedelta(hours=1)
 VISIT_LIFETIME: Final = timedelta(hours=2)
 PATH: Final = "/apply/l/"
 COOKIE: Final = "stadtpass-case"
 
 _LINKS: Final = OneTimeLinks(CaseLinkRow, "case-link")
 _VISIT: Final = "case-visit"
+_LEADS_TO_PASS: Final = (CaseState.ISSUED.value, CaseState.CHARGED_BACK.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +45,14 @@ class CaseVisit:
         return hmac.compare_digest(form_token.encode(), self.form_token.encode())
 
 
+def lifetime_of(state: str) -> timedelta:
+    """How long a link to a case in ``state`` works: one that leads to a pass is as short as a pick-up link."""
+    return PASS_LINK_LIFETIME if state in _LEADS_TO_PASS else LINK_LIFETIME
+
+
 def create_link(session: Session, application: Application, case_id: str) -> str:
     """A new link to the case, in the caller's writing transaction; returns its whole URL, which is a secret."""
+    case = session.get_one(CaseRow, (application.tenant, case_id))
     token = new_token()
     now = application.now()
     session.add(
@@ -52,7 +61,7 @@ def create_link(session: Session, application: Application, case_id: str) -> str
             token_hash=_LINKS.hash_of(application, token),
             case_id=case_id,
             created_at=now,
-            expires_at=now + LINK_LIFETIME,
+            expires_at=now + lifetime_of(case.state),
         )
     )
     session.flush()
@@ -108,15 +117,9 @@ def end_visit(session: Session, application: Application, visit: CaseVisit) -> N
 
 
 def end_links(session: Session, application: Application, case_id: str) -> None:
-    """End every link to a case, in a writing transaction: they may have gone to an address that was mistyped."""
+    """End every link to a case, in a writing transaction: its address was mistyped, or it leads to a pass now."""
     mine = (CaseLinkRow.tenant == application.tenant, CaseLinkRow.case_id == case_id)
     session.execute(delete(CaseLinkRow).where(*mine))
-
-
-def end_visits(session: Session, application: Application, case_id: str) -> None:
-    """End every visit and link of a case: nothing opens it any more but a fresh link."""
-    for table in (CaseVisitRow, CaseLinkRow):
-        session.execute(delete(table).where(table.tenant == application.tenant, table.case_id == case_id))
 
 
 def _visit(application: Application, token: str, row: CaseVisitRow) -> CaseVisit:

@@ -6,6 +6,7 @@ moment in which somebody has paid and the register does not know it, or has a pa
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Final
@@ -14,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from issuer import lifecycle
 from issuer.application import Application
-from issuer.cases import mails, steps
+from issuer.cases import access, mails, steps
 from issuer.cases.facts import CaseKind, plates_of
 from issuer.cases.rules import CaseRules
 from issuer.cases.states import CaseState, CaseStep, next_state
@@ -30,6 +31,8 @@ from issuer.models_cases import CaseRow
 from issuer.numbering import next_number
 from issuer.register import insert_passes
 from issuer.renewal import Renewal, renew
+from issuer.rules.zones import zone_on
+from issuer.tariffs import TariffZone, zones
 from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
 
@@ -69,6 +72,7 @@ def approve(
         return case
     row = take(session, application.tenant, case_id, None)
     row.pass_number = _made(session, application, row, actor)
+    access.end_links(session, application, row.id)
     session.flush()
     return case_of(row)
 
@@ -79,6 +83,8 @@ def paid(session: Session, application: Application, case_id: str, actor: CaseAc
     next_state(CaseState(row.state), CaseStep.PAID)
     number = _made(session, application, row, actor)
     row.pass_number = number
+    # They were for a page about an application; from now on that page leads to a pass.
+    access.end_links(session, application, row.id)
     move(session, row, CaseStep.PAID, actor, **{"pass": number})
     return case_of(row)
 
@@ -177,7 +183,7 @@ def _checked(
     """The case as a row of its register, checked by what checks every row that comes in, whichever way."""
     pass_type = application.pass_types[case.type_id]
     at = application.now()
-    cells = _cells(case, person, number, berlin_day(at))
+    cells = _cells(case, person, number, berlin_day(at), zones(session, application.tenant))
     columns = tuple(cells)
     file = RowFile(pass_type.id, columns, {one: one for one in columns}, [SourceRow(1, 1, cells)], ())
     checked = check_rows(session, application.tenant, pass_type, file, at)
@@ -187,10 +193,16 @@ def _checked(
     return checked
 
 
-def _cells(case: Case, person: Holder, number: str, today: date) -> dict[str, str]:
+def _cells(
+    case: Case, person: Holder, number: str, today: date, known: Mapping[str, TariffZone]
+) -> dict[str, str]:
     facts = case.facts
     # Whoever pays after the day that they had chosen loses none of the days they pay for.
     first = max(facts.first_day or today, today)
+    # The fee is that of the day on which it was asked for, however long the decision and the payment took.
+    asked = berlin_day(case.submitted_at) if case.submitted_at is not None else today
+    merged = zone_on(known, facts.zone, first)
+    zone = merged.zone.code if merged is not None else facts.zone
     cells = {
         "permit_id": number,
         "holder_ref": person.ref,
@@ -203,7 +215,7 @@ def _cells(case: Case, person: Holder, number: str, today: date) -> dict[str, st
         "city": person.city,
         "email": person.email,
         "language": person.language,
-        "zone_code": facts.zone,
+        "zone_code": zone,
         "permit_kind": facts.permit_kind,
         "carsharing_org": facts.organisation,
         "keeper_is_holder": "yes" if facts.keeper == "holder" else "no",
@@ -213,12 +225,17 @@ def _cells(case: Case, person: Holder, number: str, today: date) -> dict[str, st
         "channel": case.channel.value,
         "payment_status": "paid",
         "status": "active",
-        "issued_on": today.isoformat(),
+        "issued_on": asked.isoformat(),
     }
-    if case.fee_cents:
+    # Merged meanwhile into a dearer or cheaper zone: what was asked for holds, and no table has it.
+    if case.fee_cents and _class_on(known, zone, asked) == _class_on(known, facts.zone, asked):
         cells["fee_cents"] = str(case.fee_cents)
     for place, one in enumerate(facts.plates, start=1):
         cells[f"plate_{place}"] = one.plate
         if one.season is not None:
             cells[f"season_{place}"] = one.season
     return cells
+
+
+def _class_on(known: Mapping[str, TariffZone], code: str, day: date) -> str:
+    return known[code].on(day).tariff_class if code in known else ""

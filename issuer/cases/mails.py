@@ -96,7 +96,8 @@ def prepared(
         return "", None
     link = "" if kind in _WITHOUT_LINK else access.create_link(session, application, case.id)
     facts = _facts(case, texts("issuer", asks.language).language)
-    message = mail_texts.case_mail(frame, kind.value, asks.email, asks.language, link, facts)
+    way = mail_texts.WayBack(link, access.lifetime_of(case.state))
+    message = mail_texts.case_mail(frame, kind.value, asks.email, asks.language, way, facts)
     return asks.email, message
 
 

@@ -7,8 +7,8 @@ link works once: one to a pass for an hour, one to a case for as long as a draft
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -16,7 +16,6 @@ from email.policy import SMTP
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from issuer.cases.access import LINK_LIFETIME as CASE_LINK_LIFETIME
 from issuer.delivery.smtp import RefusedError
 from issuer.pickup.links import LIFETIME
 from issuer.settings import Settings
@@ -55,21 +54,32 @@ def holder_mail(
     return _message(frame, recipient, say.language, say(f"{code}_SUBJECT", **known), blocks)
 
 
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """The link of a mail about a case, and how long it works; an empty link leads to the page where one applies."""
+
+    link: str = field(repr=False)
+    lifetime: timedelta
+
+
 def case_mail(
-    frame: Frame, kind: str, recipient: str, language: str, link: str, facts: Mapping[str, Any]
+    frame: Frame, kind: str, recipient: str, language: str, way: WayBack, facts: Mapping[str, Any]
 ) -> EmailMessage:
     """A mail of ``kind`` (a `issuer.cases.mails.CaseMail`) to who asks; ``facts``: number, amount, deadline.
 
-    Without a ``link`` the way on is the page where one applies. Raises RefusedError for an address that is none.
+    Raises RefusedError for an address that is none.
     """
     say, settings = texts("issuer", language), frame.settings
     known = {**facts, "city": settings.city_name}
     code, apply = f"MAIL_{kind.upper()}", settings.base_url + APPLY_PATH
-    closing = say("MAIL_CASE_GO_ON", link=link, days=CASE_LINK_LIFETIME.days, page=f"{apply}/new")
+    days = way.lifetime.days
+    closing = say(
+        "MAIL_CASE_GO_ON" if days else "MAIL_CASE_GO_ON_SOON", link=way.link, days=days, page=f"{apply}/new"
+    )
     blocks = [
         say("MAIL_CASE_TEST") if settings.test else "",
         say(f"{code}_TEXT", **known),
-        closing if link else say("MAIL_CASE_AGAIN", page=apply),
+        closing if way.link else say("MAIL_CASE_AGAIN", page=apply),
         say("MAIL_END", contact=settings.contact or settings.city_name),
     ]
     return _message(frame, recipient, say.language, say(f"{code}_SUBJECT", **known), blocks)

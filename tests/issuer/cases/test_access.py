@@ -86,7 +86,8 @@ def test_ended_is_ended_and_the_neighbours_are_others(office: Office, city: City
         assert access.find_visit(session, other, visit.token) is None
         assert not access.is_open(session, other, token)
     with office.application.writing() as session:
-        access.end_visits(session, office.application, case.id)
+        access.end_visit(session, office.application, visit)
+        access.end_links(session, office.application, case.id)
     with office.application.reading() as session:
         assert access.find_visit(session, office.application, visit.token) is None
     assert redeemed(office, token) is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 
 import msgspec
 import pytest
@@ -13,17 +13,20 @@ from sqlalchemy import select
 
 from issuer import audit
 from issuer.application import Application
-from issuer.cases import issue, steps, store
+from issuer.cases import access, issue, steps, store
 from issuer.cases.facts import CaseFacts, CaseKind, PlateFact
 from issuer.cases.rules import Check, CheckOutcome
 from issuer.cases.states import CaseState, CaseStep
+from issuer.doors import close_doors
 from issuer.errors import IssuerRefusal
-from issuer.models import PassRow
+from issuer.models import PassRow, RevisionRow
 from issuer.models_cases import CaseRow
 from issuer.models_delivery import MailRow
 from issuer.pass_view import show
+from issuer.rules.changes import FeeChange, ZoneChange, make_change
 from keys.errors import Refusal
 from passes.model import PassStatus
+from passes.periods import BERLIN
 from tests.issuer.cases.office import (
     CLERK,
     ERIKA,
@@ -95,6 +98,65 @@ def test_who_pays_late_loses_no_day(office: Office) -> None:
         row = session.get(PassRow, (office.application.tenant, PERMIT, done.pass_number or ""))
         assert row is not None
         assert (row.period_first, row.period_last) == (date(2026, 12, 10), date(2027, 12, 9))
+
+
+def replace_plate() -> CaseFacts:
+    return msgspec.structs.replace(WANTED, plates=(PlateFact("D-XY 78"),))
+
+
+def changed(office: Office, change: FeeChange | ZoneChange) -> None:
+    with office.application.writing() as session:
+        make_change(session, office.application.tenant, change, office.application.now(), "test")
+
+
+def test_what_was_asked_for_is_issued_whatever_costs_more_by_then(office: Office) -> None:
+    decided, undecided = office.approved(), office.submitted(person=somebody_else(), facts=replace_plate())
+    changed(office, FeeChange("", "online", 12, date(2026, 11, 21), 3100))
+    office.clock.forward(days=3)
+    assert paid(office, decided.id).state is CaseState.ISSUED
+    with office.application.writing() as session:
+        late = issue.approve(session, office.application, undecided.id, office.by(CLERK), office.rules)
+    assert (late.state, late.fee_cents) == (CaseState.AWAITING_PAYMENT, 2500)
+    number = paid(office, undecided.id).pass_number
+    with office.application.reading() as session:
+        row = session.get_one(PassRow, (office.application.tenant, PERMIT, number))
+        assert row.record["fee_cents"] == 2500
+
+
+@pytest.mark.parametrize("successor", ["MÜ", "AK"])
+def test_a_zone_that_is_merged_before_the_money_comes(office: Office, successor: str) -> None:
+    """Into one of the same class, or of another; the permit begins in the zone that there is by then."""
+    case = office.approved()
+    changed(office, ZoneChange("BÖ", date(2026, 12, 3), merged_into=successor))
+    office.clock.at = datetime(2026, 12, 5, 9, tzinfo=BERLIN)
+    number = paid(office, case.id).pass_number
+    with office.application.reading() as session:
+        revision = session.scalars(
+            select(RevisionRow).where(
+                RevisionRow.tenant == office.application.tenant, RevisionRow.number == number
+            )
+        ).one()
+        assert revision.attributes["zone"][0] == successor
+
+
+def test_links_to_an_application_lead_to_no_pass(office: Office) -> None:
+    case = office.approved()
+    token = office.link(case.id)
+    paid(office, case.id)
+    application = office.application
+    with application.reading() as session:
+        assert not access.is_open(session, application, token)
+    # One that is asked for by then works as long as a link to a pass.
+    token = office.link(case.id)
+    office.clock.forward(minutes=59)
+    with application.writing() as session:
+        assert access.is_open(session, application, token)
+        visit = access.start_visit(session, application, case.id)
+        close_doors(
+            session, application.tenant, PERMIT, office.case(case.id).pass_number or "", application.now()
+        )
+        assert not access.is_open(session, application, token)
+        assert access.find_visit(session, application, visit.token) is None
 
 
 @pytest.mark.parametrize(

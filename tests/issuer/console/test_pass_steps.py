@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from issuer import reconciliation
+from issuer import audit, lifecycle, reconciliation
 from issuer.application import Application
-from issuer.models import PassRow, RevisionRow
+from issuer.lifecycle import Actor
+from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.models_cases import CaseRow
 from issuer.restored_log import LoggedRevocation
 from issuer.revocation_log import FILE_NAME
 from passes.model import PassStatus
@@ -153,3 +155,55 @@ def test_whoever_has_another_permit_by_now_gets_no_second_one(office: PermitOffi
     assert answer.status_code == 409
     assert other in answer.text
     assert (status(office, number), seals(office, number)) == (PassStatus.REVOKED, [Status.INVALID])
+
+
+def paused(office: PermitOffice, number: str, reason: str) -> None:
+    with office.application.writing() as session:
+        actor = Actor("payment:demo", office.application.now(), reason)
+        lifecycle.suspend(session, office.application.tenant, PERMIT, number, actor=actor)
+
+
+@pytest.mark.parametrize("city", ["sqlite"], indirect=True)
+def test_what_is_taken_back_is_what_it_was_before(office: PermitOffice) -> None:
+    number, unpaid = running_numbers(office.application)[:2]
+    path = f"/office/passes/{PERMIT}/{number}"
+    paused(office, number, "payment charged back")
+    office.clerk.send(path + "/steps/revoke", reason="misuse")
+    assert office.lead.send(path + "/reinstate", note="Verwechselt").status_code == 303
+    assert (status(office, number), seals(office, number)) == (
+        PassStatus.SUSPENDED,
+        [Status.INVALID, Status.SUSPENDED],
+    )
+    with office.application.reading() as session:
+        entries = audit.history(session, office.application.tenant, f"{PERMIT}/{number}")
+    assert [one.reason for one in entries if one.action == "suspend"] == ["payment charged back"] * 2
+    # What was never paid for never held.
+    with office.application.writing() as session:
+        row = session.get_one(PassRow, (office.application.tenant, PERMIT, unpaid))
+        row.status = PassStatus.PENDING_PAYMENT.value
+    path = f"/office/passes/{PERMIT}/{unpaid}"
+    office.clerk.send(path + "/steps/revoke", reason="misuse")
+    answer = office.lead.send(path + "/reinstate", note="Verwechselt")
+    assert answer.status_code == 409
+    assert "noch nicht bezahlt" in answer.text
+    assert status(office, unpaid) is PassStatus.REVOKED
+
+
+@pytest.mark.parametrize("city", ["sqlite"], indirect=True)
+def test_whoever_has_applied_anew_gets_no_second_one(office: PermitOffice) -> None:
+    number = running_numbers(office.application)[0]
+    path = f"/office/passes/{PERMIT}/{number}"
+    office.clerk.send(path + "/steps/revoke", reason="misuse")
+    case = office.submitted()
+    with office.application.writing() as session:
+        tenant = office.application.tenant
+        person = session.get_one(CaseRow, (tenant, case.id)).person
+        held = session.get_one(PassRow, (tenant, PERMIT, number))
+        holder = session.get_one(HolderRow, (tenant, held.holder_ref))
+        copy = {one.name: getattr(holder, one.name) for one in HolderRow.__table__.columns}
+        session.add(HolderRow(**copy | {"ref": person}))
+        session.flush()
+        held.holder_ref = str(person)
+    answer = office.lead.send(path + "/reinstate", note="Verwechselt")
+    assert answer.status_code == 409
+    assert case.number in answer.text
