@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def plain(text: str) -> str:
+    """``text`` on one line, and never a formula, also behind blanks (OWASP, CSV injection)."""
+    shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in text)
+    is_formula = text.startswith(_FORMULA_STARTS) or text.lstrip().startswith(_FORMULA_STARTS)
+    return f"'{shown}" if is_formula else shown
 
 
 def cell(text: str) -> str:
-    """``text`` as one cell: on one line, quoted if it must be, and never a formula (OWASP, CSV injection)."""
-    shown = "".join(
-        character if character.isprintable() or character == " " else "\N{REPLACEMENT CHARACTER}"
-        for character in text
-    )
-    if text.startswith(_FORMULA_STARTS):
-        shown = f"'{shown}"
+    """``text`` as one cell of a line: `plain`, and quoted if it must be."""
+    shown = plain(text)
     if any(sign in shown for sign in ';"'):
         return '"' + shown.replace('"', '""') + '"'
     return shown

@@ -6,10 +6,10 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+
+from issuer.safe_csv import plain
 
 Cell = str | int
-_FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +26,5 @@ def csv_text(columns: Sequence[Cell], rows: Sequence[Sequence[Cell]], separator:
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter=separator, lineterminator="\r\n")
     for row in (columns, *rows):
-        writer.writerow([_plain(cell) for cell in row])
+        writer.writerow([cell if isinstance(cell, int) else plain(cell) for cell in row])
     return out.getvalue()
-
-
-def _plain(cell: Cell) -> Cell:
-    """``cell`` as a value: one line, and never a formula (OWASP, CSV injection)."""
-    if isinstance(cell, int):
-        return cell
-    shown = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in cell)
-    return (
-        f"'{shown}"
-        if cell.lstrip().startswith(_FORMULA_STARTS) or cell.startswith(_FORMULA_STARTS)
-        else shown
-    )
