@@ -95,12 +95,19 @@ def tell(folder: Path, base_url: str) -> None:
                 "--scope", "checks:read", "--expires-days", "1", "--json", *on_data)
     )["secret"]  # fmt: skip
     device = json.loads(quietly("devices", "invite", "Handheld 1", "--role", "warden", "--json", *on_data))
+    office = json.loads(
+        quietly("staff", "invite", "clerk", "--name", "Erika Beispiel", "--role", "clerk", "--role", "supervisor",
+                "--json", *on_data)
+    )  # fmt: skip
     step("The service starts; worth opening while it runs (Ctrl-C ends it)")
     sys.stdout.write(
         f"  {base_url}/            the city's pick-up page\n"
         f"  {link}\n"
         f"                               a holder's one-time link to permit {PERMIT}, good for an hour\n"
         f"  {base_url}/p/code      the same by letter: code {letter['code']}, last day {letter['last_day']}\n"
+        f"  {base_url}/apply       applying for a permit; payments are simulated\n"
+        f"  {office['link']}\n"
+        f"                               a clerk's and supervisor's way into the office, good for a day\n"
         f"  {base_url}/api/docs    the management API; a key for today:\n"
         f"      {key}\n"
         f"      curl -H 'Authorization: Bearer {key}' \\\n"

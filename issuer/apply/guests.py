@@ -32,6 +32,7 @@ _TOLD: Final = frozenset(
         "PAYMENT_DONE", "PAYMENT_OPEN", "NOT_NOW",
     }
 )  # fmt: skip
+_JUST_SENT: Final = (CaseState.SUBMITTED, CaseState.SECOND_LOOK)
 # Those that say that something did not work.
 _SAD: Final = frozenset({"MOVED", "PAYMENTS_OFF", "PAYMENT_OPEN", "NOT_NOW"})
 
@@ -122,6 +123,9 @@ class Guest:
     def page(self, template: str, *, status: int = 200, **values: object) -> Response[Any]:
         """A page of the visit: as `Reader.shown`, with what all of them need."""
         told = self.reader.request.query_params.get("told", "")
+        if told == "SENT" and self.case.state not in _JUST_SENT:
+            # The page may be looked at again much later.
+            told = ""
         return self.reader.shown(
             f"apply/{template}",
             status=status,

@@ -41,7 +41,10 @@ def overview(request: AnyRequest) -> Response[Any]:
     desk = desk_of(request)
     with desk.application.reading() as session:
         google = _google(desk, session)
-    return desk.page("data_protection.html", google=google, may_see_seals=_may_see_seals(desk))
+        google_is_on = google_wallet.is_on(desk.application, session)
+    return desk.page(
+        "data_protection.html", google=google, google_is_on=google_is_on, may_see_seals=_may_see_seals(desk)
+    )
 
 
 @get(f"{_PATH}/record", sync_to_thread=True)

@@ -83,6 +83,14 @@ def choose(page: Page, name: str, value: str) -> None:
     page.locator(f'input[name="{name}"][value="{value}"]').check()
 
 
+def type_in(page: Page, field: str, text: str) -> None:
+    """Type into a field whose text is looked at while somebody types, once the page's script has come to it."""
+    expect(
+        page.locator(f"{field}[data-htmx-powered], [data-htmx-powered]:has({field})").first
+    ).to_be_attached()
+    page.fill(field, text)
+
+
 def fill_day(page: Page, day: tuple[str, str, str]) -> None:
     for field, value in zip(("day", "month", "year"), day, strict=True):
         page.fill(f"#{field}", value)
@@ -91,7 +99,8 @@ def fill_day(page: Page, day: tuple[str, str, str]) -> None:
 def apply(page: Page, city: PermitCity, asks: Asks) -> str:
     """Apply from the front page to the confirmation; the number of the case."""
     page.goto(city.url)
-    page.goto(f"{city.url}/apply")
+    page.get_by_role("link", name="Bewohnerparkausweis beantragen").click()
+    arrive(page, "/apply")
     send(page, "/apply")
     arrive(page, "/apply/address")
     for field in ("street", "house_number", "postal_code"):
@@ -108,7 +117,7 @@ def apply(page: Page, city: PermitCity, asks: Asks) -> str:
     choose(page, "permit_kind", "standard")
     send(page, "/apply/kind")
     arrive(page, "/apply/plates")
-    page.fill("#plate_1", asks.plate)
+    type_in(page, "#plate_1", asks.plate)
     expect(page.locator("#plate_1-answer")).to_contain_text(asks.plate)
     send(page, "/apply/plates")
     arrive(page, "/apply/car")
@@ -292,7 +301,7 @@ def another_car(city: PermitCity, page: Page, held: Held) -> Held:
     """The holder changes the plate by a mail's link and what only the holder knows; the code of before is dead."""
     open_pass(page, city, held)
     page.get_by_role("link", name="Kennzeichen ändern").click()
-    page.fill("#plate", "D-XY 99")
+    type_in(page, "#plate", "D-XY 99")
     expect(page.locator("#plate-reading")).to_contain_text("D-XY 99")
     choose(page, "keeper", "holder")
     send(page, "/p/pass/plate")
@@ -304,7 +313,7 @@ def another_car(city: PermitCity, page: Page, held: Held) -> Held:
     arrive(page, "/p/pass")
     changed = seal_in_wallet(page)
     city.becomes(changed, VALID)
-    assert city.verdict(held.seal) == SUPERSEDED
+    city.becomes(held.seal, SUPERSEDED)
     return replace(held, seal=changed)
 
 

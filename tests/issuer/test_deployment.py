@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from issuer.apply.forms import LONGEST_UPLOAD
 from issuer.cli import build_parser
 from issuer.configuration import Config
-from issuer.web.limits import LARGEST_BODY, MIB
+from issuer.web.limits import BODY_LIMITS, LARGEST_BODY, MIB
 
 ROOT = Path(__file__).parents[2]
 SYSTEMD = ROOT / "deploy" / "systemd"
@@ -111,6 +111,8 @@ def test_nginx_takes_the_example(tmp_path: Path) -> None:
 
 def test_nginx_lets_through_what_the_service_takes() -> None:
     assert f"client_max_body_size {LARGEST_BODY // MIB}m;" in NGINX
+    register = NGINX.partition("location = /office/imports/upload {")[2].partition("}")[0]
+    assert f"client_max_body_size {dict(BODY_LIMITS)['/office/imports/upload'] // MIB}m;" in register
     evidence = NGINX.partition("location = /apply/documents {")[2].partition("}")[0]
     assert f"client_max_body_size {-(-LONGEST_UPLOAD // MIB)}m;" in evidence
     # The caller must not be able to add to it.
