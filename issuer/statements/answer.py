@@ -100,7 +100,7 @@ def _permit(session: Session, tenant: str, one: PermitAt) -> Permit:
     place = None
     if revision.list_number is not None and revision.list_index is not None:
         place = Place(revision.list_number, revision.list_index)
-    entries = audit.history(session, tenant, subject(row.type_id, row.number))
+    entries = audit.of_this_life(audit.history(session, tenant, subject(row.type_id, row.number)))
     return Permit(
         type=row.type_id,
         number=row.number,

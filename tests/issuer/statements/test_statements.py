@@ -174,6 +174,37 @@ def test_renewed_later_is_told_with_the_days_of_then(city: City, application: Ap
     assert says(application, plate, city.clock() - timedelta(days=1)) == ("permit", "VALID")
 
 
+@pytest.mark.parametrize("end", ["import-undone", "delete"])
+def test_a_number_given_again_has_nothing_of_the_pass_before(
+    city: City, application: Application, end: str
+) -> None:
+    content = permit(application)
+    plate, about = plate_of(content), f"{content.type_id}/{content.number}"
+    asked = city.clock()
+    city.clock.forward(days=1)
+    with application.writing() as session:
+        # Another one had the number, and was valid; the one that has it now has not been paid for.
+        events = [
+            AuditEvent(
+                "expire", about, {"status": "active", "valid_to": "2030-01-01"}, {"status": "expired"}
+            ),
+            AuditEvent(end, about, {"status": "expired"}),
+            AuditEvent("issue", about, None, {"status": "pending_payment"}),
+        ]
+        audit.append(session, application.tenant, events, city.clock(), "t")
+        session.execute(
+            update(PassRow)
+            .where(PassRow.tenant == application.tenant, PassRow.number == content.number)
+            .values(status="pending_payment")
+        )
+    made = ask(application, plate, asked).statement
+    assert made.answer != "permit"
+    [found] = made.permits
+    assert (found.finding, found.status) == ("NOT_LISTED", "pending_payment")
+    assert found.last_day < date(2030, 1, 1)
+    assert [one.action for one in found.steps] == ["issue"]
+
+
 def test_what_was_deleted_is_no_answer(city: City, application: Application) -> None:
     content = permit(application)
     plate = plate_of(content)
