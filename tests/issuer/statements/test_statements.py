@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 from base64 import urlsafe_b64decode
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -466,6 +467,15 @@ def test_the_pdf_in_both_languages(application: Application) -> None:
         data = pdf.render(made.statement, made.jws, language)
         assert data == pdf.render(made.statement, made.jws, language)
         assert read(data).statement == made.statement
+
+
+@SQLITE
+def test_pdfs_are_set_by_several_threads(application: Application) -> None:
+    made = ask(application, plate_of(permit(application)), application.now())
+    alone = pdf.render(made.statement, made.jws, "de")
+    with ThreadPoolExecutor(4) as threads:
+        work = [threads.submit(pdf.render, made.statement, made.jws, "de") for _ in range(12)]
+        assert {one.result() for one in work} == {alone}
 
 
 def test_by_the_interface(application: Application, http: Any) -> None:
