@@ -20,7 +20,7 @@ from sqlalchemy import func, select, update
 from issuer import audit, keyring
 from issuer.api.scopes import Scope
 from issuer.application import Application
-from issuer.audit import AuditEvent
+from issuer.audit import AuditEvent, Facts
 from issuer.cli import main
 from issuer.errors import IssuerRefusal
 from issuer.lifecycle import Actor
@@ -236,6 +236,35 @@ def test_what_was_deleted_is_no_answer(city: City, application: Application) -> 
     assert (
         says(application, plate, datetime.combine(last, TODAY.timetz()) + timedelta(days=2))[0] == "no-permit"
     )
+
+
+def test_an_undone_import_is_missing_as_what_was_deleted_is(city: City, application: Application) -> None:
+    asked = city.clock()
+    city.clock.forward(days=1)
+    about = f"{PERMIT}/GONE-1"
+
+    def note(action: str, subject: str, before: Facts | None, after: Facts | None = None) -> None:
+        with application.writing() as session:
+            event = AuditEvent(action, subject, before, after)
+            audit.append(session, application.tenant, [event], city.clock(), "t")
+
+    def is_missing(day: str) -> bool:
+        return says(application, OTHER, datetime.fromisoformat(day).replace(tzinfo=UTC))[0] == "not-held"
+
+    # The run's own entry is of no pass.
+    note("import-undone", "import/abc", None, {"removed": 1})
+    assert says(application, OTHER, asked) == ("no-permit", "NOT_LISTED")
+    # The newest end is of days before the question, an older one reaches it.
+    note("import", about, None, {"status": "active", "valid_to": "2026-11-20"})
+    note("import-undone", about, {"status": "active"})
+    assert is_missing("2026-11-20T11:00")
+    note("import", about, None, {"status": "active", "valid_to": "2026-11-01"})
+    note("import-undone", about, {"status": "active", "valid_to": "2026-11-01"})
+    # Of the number's next pass, whose days say nothing of the ones before.
+    note("import", about, None, {"status": "active", "valid_to": "2030-01-01"})
+    assert is_missing("2026-11-20T11:00")
+    city.clock.forward(days=30)
+    assert not is_missing("2026-11-21T12:30")
 
 
 @pytest.mark.parametrize(
