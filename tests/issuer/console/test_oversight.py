@@ -9,6 +9,7 @@ from sqlalchemy import select, update
 
 from issuer import audit
 from issuer.application import Application
+from issuer.audit import AuditEvent
 from issuer.models import AuditEntryRow
 from issuer.models_staff import CaseAccessRow, StaffAccountRow
 from issuer.nightly.run import run_night
@@ -70,6 +71,16 @@ def test_whose_history_was_seen_is_noted(city: City, application: Application) -
         f"{PERMIT}/{number}",
         "opened",
     )
+
+
+def test_a_bare_id_finds_whatever_has_it(city: City, application: Application) -> None:
+    kinds = ("import", "print", "payment", "open-data", "staff", "webhook", "device", PERMIT)
+    with application.writing() as session:
+        events = [AuditEvent("made", f"{one}/2026-12") for one in kinds]
+        audit.append(session, application.tenant, events, city.clock(), "t")
+    auditor = settle(application, city.clock, "otto", Role.AUDITOR)
+    found = auditor.client.get("/office/audit", params={"q": "2026-12"}).text
+    assert [one for one in kinds if f"{one}/2026-12" not in found] == []
 
 
 def test_the_file_is_bounded_safe_and_noted(city: City, application: Application) -> None:
