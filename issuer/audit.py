@@ -17,7 +17,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, insert, select
 from sqlalchemy.orm import Session
@@ -25,6 +25,8 @@ from sqlalchemy.orm import Session
 from issuer.models import AuditEntryRow, AuditHeadRow
 
 FIRST_HASH = "0" * 64
+# What is noted last of a pass. Its number may come free with that, and entries that follow tell of another pass.
+ENDS_OF_LIFE: Final = frozenset({"delete", "import-undone"})
 
 Fact = str | int | bool | None | list[str] | list[int]
 Facts = Mapping[str, Fact]
@@ -123,6 +125,12 @@ def history(session: Session, tenant: str, subject: str) -> Sequence[AuditEntry]
         )
         for row in rows
     ]  # fmt: skip
+
+
+def of_this_life(entries: Sequence[AuditEntry]) -> Sequence[AuditEntry]:
+    """Those of a pass's ``entries``, oldest first, that are not of an earlier pass with the same number."""
+    ends = [place for place, entry in enumerate(entries) if entry.action in ENDS_OF_LIFE]
+    return entries[ends[-1] + 1 :] if ends else entries
 
 
 def verify(session: Session, tenant: str, noted: tuple[int, str] | None = None) -> AuditReport:

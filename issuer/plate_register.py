@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Text, cast, select
 from sqlalchemy.orm import Session
 
+from issuer.audit import ENDS_OF_LIFE
 from issuer.models import AuditEntryRow, PassRow, PassTermRow, RevisionRow
 from issuer.register import subject
 from issuer.rules.zones import area_of
@@ -210,11 +211,11 @@ def _before_changes_after(session: Session, row: PassRow, at: datetime) -> dict[
     """Of each fact of the pass that was changed after ``at``, what it was before the first such change.
 
     Whatever changes a status or a period says so in its entry, whichever step it was. What was changed at ``at``
-    itself had been changed.
+    itself had been changed. What an earlier pass with the same number went through says nothing of this one.
     """
     told: dict[str, Any] = {}
-    entries = session.scalars(
-        select(AuditEntryRow.before)
+    entries = session.execute(
+        select(AuditEntryRow.action, AuditEntryRow.before)
         .where(
             AuditEntryRow.tenant == row.tenant,
             AuditEntryRow.subject == subject(row.type_id, row.number),
@@ -223,6 +224,6 @@ def _before_changes_after(session: Session, row: PassRow, at: datetime) -> dict[
         )
         .order_by(AuditEntryRow.sequence)
     )
-    for before in entries:
-        told = json.loads(before) | told
+    for action, before in entries:
+        told = {} if action in ENDS_OF_LIFE else json.loads(before) | told
     return told

@@ -53,7 +53,7 @@ def reinstate(
         raise RegisterRefusal("PASS_NOT_REVOKED", number=number)
     if row.period_last < berlin_day(actor.at):
         raise RegisterRefusal("PASS_ENDED", number=number, last=row.period_last.isoformat())
-    past = audit.history(session, tenant, subject(pass_type.id, number))
+    past = audit.of_this_life(audit.history(session, tenant, subject(pass_type.id, number)))
     revoked = [entry for entry in past if entry.action == "revoke"]
     # A pass that came in revoked by a file has no such entry: whoever keeps the file takes that back.
     if not revoked or actor.at - revoked[-1].at > LONGEST:

@@ -24,7 +24,21 @@ MOST: Final = 200
 # A longer chain is checked at night and on the command line; nobody should wait for it in front of a page.
 LONGEST_CHECKED: Final = 200_000
 # What subjects begin with besides the ids of pass types.
-_PREFIXES: Final = ("case", "account", "key", "client", "setting", "statement", "device")
+_PREFIXES: Final = (
+    "case",
+    "account",
+    "staff",
+    "key",
+    "client",
+    "webhook",
+    "setting",
+    "statement",
+    "device",
+    "import",
+    "print",
+    "payment",
+    "open-data",
+)
 _FEWEST_CHARACTERS: Final = 2
 
 

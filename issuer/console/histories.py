@@ -1,4 +1,7 @@
-"""Histories for auditors: what was done to a pass or case, by whom and when. Nothing personal stands in them."""
+"""Histories for auditors: what was done to a pass or case, by whom and when.
+
+No name stands in them, but plates do: whose history somebody has seen is noted, as with the pass itself.
+"""
 
 from __future__ import annotations
 
@@ -24,15 +27,20 @@ def show_history(request: AnyRequest) -> Response[Any]:
     application, say = desk.application, desk.reader.say
     number = request.query_params.get("q", "")[:_LONGEST].strip()
     lines: list[dict[str, Any]] = []
+    seen: list[str] = []
     if number and number.isprintable():
         with application.reading() as session:
             names = staff_names(session, application)
             tenant = application.tenant
             of_case = audit.history(session, tenant, case_subject(number.upper()))
             lines += history_lines(of_case, say, names)
+            seen += [entry.subject for entry in of_case[:1]]
             for pass_type in application.pass_types:
                 of_pass = audit.history(session, tenant, subject(pass_type.id, number))
                 lines += pass_history(of_pass, say, pass_type, names)
+                seen += [entry.subject for entry in of_pass[:1]]
+    if seen:
+        desk.note_access(*seen)
     return desk.page("histories.html", text=number, asked=bool(number), history=lines)
 
 

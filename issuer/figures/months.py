@@ -18,7 +18,7 @@ from sqlalchemy import Text, cast, insert, select
 from sqlalchemy.orm import Session
 
 from issuer import audit
-from issuer.audit import AuditEvent
+from issuer.audit import ENDS_OF_LIFE, AuditEvent
 from issuer.figures.suppression import suppress
 from issuer.models import AuditEntryRow, PassRow, RevisionRow, TenantRow
 from issuer.models_figures import OpenDataCountRow, OpenDataMonthRow
@@ -114,20 +114,25 @@ def _zones_of_valid(
 
 
 def _statuses_before(session: Session, tenant: str, at: datetime) -> dict[str, str]:
-    """The status at the moment ``at`` of everything whose status has changed since, by subject of the audit trail."""
+    """The status at the moment ``at`` of everything whose status has changed since, by subject of the audit trail.
+
+    Of a number that came free and was given again, only the changes of the pass that has it now count.
+    """
     rows = session.execute(
-        select(AuditEntryRow.subject, AuditEntryRow.before)
+        select(AuditEntryRow.subject, AuditEntryRow.action, AuditEntryRow.before)
         .where(
             AuditEntryRow.tenant == tenant,
             AuditEntryRow.at > at,
-            AuditEntryRow.before.contains(_STATUS, autoescape=True),
+            AuditEntryRow.before.contains(_STATUS, autoescape=True) | AuditEntryRow.action.in_(ENDS_OF_LIFE),
         )
         .order_by(AuditEntryRow.sequence)
         .execution_options(yield_per=5000)
     )
     found: dict[str, str] = {}
-    for about, before in rows:
-        if about not in found:
+    for about, action, before in rows:
+        if action in ENDS_OF_LIFE:
+            found.pop(about, None)
+        elif about not in found:
             status = msgspec.json.decode(before).get("status")
             if isinstance(status, str):
                 found[about] = status

@@ -188,7 +188,9 @@ def _remove(
         return (table.tenant == tenant) & tuple_(table.type_id, table.number).in_(keys)
 
     passes = session.execute(
-        select(PassRow.type_id, PassRow.number, PassRow.status, PassRow.holder_ref).where(of(PassRow))
+        select(
+            PassRow.type_id, PassRow.number, PassRow.status, PassRow.holder_ref, PassRow.period_last
+        ).where(of(PassRow))
     ).all()
     revisions = session.execute(
         select(
@@ -215,8 +217,13 @@ def _remove(
     for table in (PassTermRow, WalletPassRow, RevisionRow, PassRow):
         session.execute(delete(table).where(of(table)))
     _let_holders_go(session, row, sorted({one.holder_ref for one in passes}), application)
+    # With the last day: of later days nothing is missing, which statements go by.
     events = [
-        AuditEvent("import-undone", subject(one.type_id, one.number), {"status": one.status})
+        AuditEvent(
+            "import-undone",
+            subject(one.type_id, one.number),
+            {"status": one.status, "valid_to": one.period_last.isoformat()},
+        )
         for one in passes
     ]
     audit.append(session, tenant, events, now, row.undo_by or "")

@@ -107,7 +107,9 @@ def stored_data(session: Session, application: Application, type_id: str, number
     about = [subject(type_id, number)]
     about += [f"case/{one[name]}" for one in found["cases"] for name in ("number", "id")]
     found["accesses"] = _accesses(session, tenant, about)
-    found["history"] = [_entry(one) for one in audit.history(session, tenant, subject(type_id, number))]
+    # The number may have been another person's once.
+    own = audit.of_this_life(audit.history(session, tenant, subject(type_id, number)))
+    found["history"] = [_entry(one) for one in own]
     found["secrets"] = (
         "Links, letter codes, visits and the phone's token are stored as keyed hashes or as tokens that only "
         "devices use. Of the imported record, keyed digests are stored to recognise a repeated import."

@@ -10,6 +10,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -34,6 +35,8 @@ NOT_HELD: Final = "NOT_HELD"
 ACTION: Final = "statement"
 # What a step has to say to be a change of the right; pick-ups, prints and the like are left out.
 _OF_THE_RIGHT: Final = frozenset({"status", "valid_from", "valid_to", "plates", "zone", "revision"})
+# How audit entries that set a last day begin to tell it.
+_LAST_DAY: Final = '"valid_to":"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def _permit(session: Session, tenant: str, one: PermitAt) -> Permit:
     place = None
     if revision.list_number is not None and revision.list_index is not None:
         place = Place(revision.list_number, revision.list_index)
-    entries = audit.history(session, tenant, subject(row.type_id, row.number))
+    entries = audit.of_this_life(audit.history(session, tenant, subject(row.type_id, row.number)))
     return Permit(
         type=row.type_id,
         number=row.number,
@@ -145,17 +148,29 @@ def _published(session: Session, tenant: str, permits: list[Permit], at: datetim
 
 
 def _is_incomplete(session: Session, tenant: str, at: datetime) -> bool:
-    """Whether a pass has been deleted whose days reached ``at``; the newest deletions are of the latest days."""
+    """Whether a pass has been deleted, or its import undone, whose days reached ``at``.
+
+    The newest deletions are of the latest days, so that mostly the first entry answers; there may be 100,000.
+    """
     day = berlin_day(at).isoformat()
     entries = session.execute(
-        select(AuditEntryRow.before, AuditEntryRow.subject)
-        .where(AuditEntryRow.tenant == tenant, AuditEntryRow.action == "delete", AuditEntryRow.at > at)
+        select(AuditEntryRow.sequence, AuditEntryRow.before, AuditEntryRow.subject)
+        .where(
+            AuditEntryRow.tenant == tenant,
+            AuditEntryRow.action.in_(audit.ENDS_OF_LIFE),
+            # An undone import has an entry of its own, which is of no pass.
+            AuditEntryRow.before != "null",
+            AuditEntryRow.at > at,
+        )
         .order_by(AuditEntryRow.sequence.desc())
+        .execution_options(yield_per=100)
     )
-    return any(
-        (_last_day(before) or _last_day_in(session, tenant, named) or day) >= day
-        for before, named in entries.all()
-    )
+    # PostgreSQL's cursor must not stay open after an early answer.
+    with closing(entries):
+        return any(
+            (_last_day(before) or _last_day_in(session, tenant, named, sequence) or day) >= day
+            for sequence, before, named in entries
+        )
 
 
 def _last_day(facts: str) -> str:
@@ -163,10 +178,17 @@ def _last_day(facts: str) -> str:
     return str(told.get("valid_to") or "")
 
 
-def _last_day_in(session: Session, tenant: str, named: str) -> str:
-    """For deletions that were noted without the last day: the newest entry that tells one."""
-    for entry in reversed(audit.history(session, tenant, named)):
-        last = (entry.after or {}).get("valid_to")
-        if last is not None:
-            return str(last)
-    return ""
+def _last_day_in(session: Session, tenant: str, named: str, end: int) -> str:
+    """For ends that were noted without the last day: the newest entry before number ``end`` that tells one."""
+    newest = session.scalar(
+        select(AuditEntryRow.after)
+        .where(
+            AuditEntryRow.tenant == tenant,
+            AuditEntryRow.subject == named,
+            AuditEntryRow.sequence < end,
+            AuditEntryRow.after.contains(_LAST_DAY, autoescape=True),
+        )
+        .order_by(AuditEntryRow.sequence.desc())
+        .limit(1)
+    )
+    return _last_day(newest) if newest is not None else ""

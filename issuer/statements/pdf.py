@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
@@ -22,6 +23,8 @@ from passes.display import day_text
 from passes.periods import BERLIN
 
 _STANDARDS: Final[list[typst.PDFStandard]] = ["a-3a", "ua-1"]
+# The compiler is one for the process and no thread's own.
+_setting: Final = threading.Lock()
 # Actions that holders and clerks know under one name.
 _SAME_AS: Final = {"create": "issue"}
 
@@ -31,13 +34,15 @@ def render(statement: Statement, jws: str, language: str) -> bytes:
 
     Raises IssuerRefusal STATEMENT_LETTERS for a character that the fonts lack.
     """
+    data = json.dumps(_shown(statement, jws, language), ensure_ascii=False)
     try:
-        made = _compiler().compile(
-            format="pdf",
-            sys_inputs={"data": json.dumps(_shown(statement, jws, language), ensure_ascii=False)},
-            pdf_standards=_STANDARDS,
-            timestamp=int(statement.made_at.timestamp()),
-        )
+        with _setting:
+            made = _compiler().compile(
+                format="pdf",
+                sys_inputs={"data": data},
+                pdf_standards=_STANDARDS,
+                timestamp=int(statement.made_at.timestamp()),
+            )
     except typst.TypstError as fault:
         if "could not be displayed" in str(fault):
             raise IssuerRefusal("STATEMENT_LETTERS") from fault

@@ -401,6 +401,16 @@ def test_undoing_leaves_the_register_as_it_was(city: City, chief: Colleague) -> 
         assert {(one.list_number, one.list_index) for one in withdrawn} == made
         assert {one.status_value for one in withdrawn} == {int(Status.INVALID)}
         assert audit.verify(session, application.tenant).fault is None
+        # Statements go by the last day of what is gone.
+        gone = session.scalars(
+            select(AuditEntryRow.before).where(
+                AuditEntryRow.tenant == application.tenant,
+                AuditEntryRow.action == "import-undone",
+                AuditEntryRow.before != "null",
+            )
+        ).all()
+        assert len(gone) == 20
+        assert all('"valid_to":"' in one for one in gone)
     log = (application.workspace.folder / FILE_NAME).read_text()
     assert log.count('"seal": ') == len(made)
     assert step(chief, path, "undo").status_code == 409

@@ -9,8 +9,9 @@ from sqlalchemy import select, update
 
 from issuer import audit
 from issuer.application import Application
+from issuer.audit import AuditEvent
 from issuer.models import AuditEntryRow
-from issuer.models_staff import StaffAccountRow
+from issuer.models_staff import CaseAccessRow, StaffAccountRow
 from issuer.nightly.run import run_night
 from issuer.staff.accesses import EXPORT
 from issuer.staff.permissions import Role
@@ -52,6 +53,34 @@ def test_of_one_person_only_with_a_reason(city: City, application: Application) 
     # Without a reason there is no way to ask by person.
     assert number not in auditor.client.get(LOG, params={"q": "erika"}).text
     assert number in auditor.client.get(LOG, params={"q": number}).text
+
+
+def test_whose_history_was_seen_is_noted(city: City, application: Application) -> None:
+    number = running_numbers(application)[0]
+    auditor = settle(application, city.clock, "otto", Role.AUDITOR)
+    path = "/office/histories"
+    auditor.client.get(path)
+    auditor.client.get(path, params={"q": "NONE-1"})
+    with application.reading() as session:
+        assert session.scalars(select(CaseAccessRow)).all() == []
+    assert "Ausweis eingetragen" in auditor.client.get(path, params={"q": number}).text
+    with application.reading() as session:
+        [noted] = session.scalars(select(CaseAccessRow)).all()
+    assert (noted.account_id, noted.subject, noted.kind) == (
+        auditor.account_id,
+        f"{PERMIT}/{number}",
+        "opened",
+    )
+
+
+def test_a_bare_id_finds_whatever_has_it(city: City, application: Application) -> None:
+    kinds = ("import", "print", "payment", "open-data", "staff", "webhook", "device", PERMIT)
+    with application.writing() as session:
+        events = [AuditEvent("made", f"{one}/2026-12") for one in kinds]
+        audit.append(session, application.tenant, events, city.clock(), "t")
+    auditor = settle(application, city.clock, "otto", Role.AUDITOR)
+    found = auditor.client.get("/office/audit", params={"q": "2026-12"}).text
+    assert [one for one in kinds if f"{one}/2026-12" not in found] == []
 
 
 def test_the_file_is_bounded_safe_and_noted(city: City, application: Application) -> None:

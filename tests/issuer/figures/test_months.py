@@ -10,8 +10,9 @@ import msgspec
 import pytest
 from sqlalchemy import func, select, update
 
-from issuer import approval, lifecycle, renewal
+from issuer import approval, audit, lifecycle, renewal
 from issuer.application import Application
+from issuer.audit import AuditEvent
 from issuer.figures.months import NAME, count_on, due_months, next_month, run
 from issuer.lifecycle import Actor, Changes
 from issuer.models import AuditEntryRow, PassRow, PassTermRow, RevisionRow, ZoneRow
@@ -198,6 +199,36 @@ def test_permits_of_a_merged_zone_count_for_the_one_that_took_over(far: Applicat
     assert old not in after
     assert after[new] == before[old] + before[new]
     assert sum(after.values()) == sum(before.values())
+
+
+@pytest.mark.parametrize("end", ["import-undone", "delete"])
+def test_a_number_given_again_counts_by_its_own_pass(city: City, far: Application, end: str) -> None:
+    number = running_numbers(far)[0]
+    before = counts(far, DECEMBER)
+    city.clock.at = berlin("2026-12-05 10:00")
+    about = f"{PERMIT}/{number}"
+    with far.writing() as session:
+        events = [
+            AuditEvent("revoke", about, {"status": "active"}, {"status": "revoked"}),
+            AuditEvent(end, about, {"status": "revoked"}),
+        ]
+        audit.append(session, far.tenant, events, city.clock(), "t")
+        session.execute(
+            update(PassRow)
+            .filter_by(tenant=far.tenant, type_id=PERMIT, number=number)
+            .values(status="pending_payment")
+        )
+    assert changed(before, counts(far, DECEMBER)) == {zone_of(far, number): -1}
+    with far.writing() as session:
+        event = AuditEvent("approve", about, {"status": "pending_payment"}, {"status": "active"})
+        audit.append(session, far.tenant, [event], city.clock(), "t")
+        session.execute(
+            update(PassRow)
+            .filter_by(tenant=far.tenant, type_id=PERMIT, number=number)
+            .values(status="active")
+        )
+    assert changed(before, counts(far, DECEMBER)) == {zone_of(far, number): -1}
+    assert counts(far, JANUARY) == before
 
 
 def test_library_cards_and_other_cities_do_not_count(far: Application, neighbour: Application) -> None:

@@ -27,7 +27,7 @@ from issuer.pickup.visits import find_visit
 from issuer.register import subject
 from passes.status_list import Status
 from tests.issuer.cases.office import ERIKA
-from tests.issuer.pickup.browser import browser, last_day, send, visit
+from tests.issuer.pickup.browser import browser, last_day, new_link, send, visit
 from tests.issuer.pickup.holders import cases, change_plate, content, lives, revisions, standard, type_plate
 from tests.issuer.pickup.test_wallets import register, serial_of
 from tests.service import CARD, PERMIT, City, running_numbers
@@ -108,7 +108,7 @@ def test_what_may_go_goes_at_once(application: Application) -> None:
         assert send(client, "/p/pass/data/rights/erase", "/p/pass/data/rights").status_code == 422
         answer = send(
             client, "/p/pass/data/rights/erase", "/p/pass/data/rights",
-            documents="yes", cases="yes", mail="yes", passes="yes",
+            documents="yes", cases="yes", mail="yes", passes="yes", **last_day(application, number),
         )  # fmt: skip
         assert answer.headers["location"] == "/p/pass/data/rights?done=erased"
         assert "nichts gespeichert, was sich sofort löschen lässt" in client.get("/p/pass/data/rights").text
@@ -122,6 +122,51 @@ def test_what_may_go_goes_at_once(application: Application) -> None:
         entry = audit.history(session, application.tenant, subject(PERMIT, number))[-1]
     assert (entry.actor, entry.action) == ("holder", "erase")
     assert "somebody" not in str(entry)
+
+
+@pytest.mark.parametrize("wanted", ["mail", "cases"])
+def test_a_found_link_alone_deletes_neither_address_nor_applications(
+    application: Application, wanted: str
+) -> None:
+    number = standard(application)
+    lives(application, number, email="somebody@example.org")
+    refused_case(application, number)
+    day = last_day(application, number)
+    path = "/p/pass/data/rights"
+
+    def is_there() -> bool:
+        with application.reading() as session:
+            if wanted == "cases":
+                return session.scalar(select(func.count()).select_from(CaseRow)) == 1
+            row = session.get_one(PassRow, (application.tenant, PERMIT, number))
+            return session.get_one(HolderRow, (application.tenant, row.holder_ref)).email != ""
+
+    with browser(application) as client:
+        visit(client, application, number)
+        for fields in ({}, {**day, "year": "2040"}, {"code": "AAAA-BBBB-CCCC"}):
+            answer = send(client, f"{path}/erase", path, **{wanted: "yes"}, **fields)
+            assert answer.status_code == 422
+            assert f'name="{wanted}" value="yes" checked' in answer.text
+            assert is_there()
+        assert send(client, f"{path}/erase", path, **{wanted: "yes"}, **day).status_code == 303
+        assert not is_there()
+        # A wrong answer to the other form leaves the page as it was.
+        assert send(client, f"{path}/ask", path, request="gold").status_code == 422
+
+
+def test_documents_go_and_a_letter_opens_without_more(application: Application) -> None:
+    number = standard(application)
+    lives(application, number, email="somebody@example.org")
+    refused_case(application, number)
+    path = "/p/pass/data/rights"
+    with browser(application) as client:
+        visit(client, application, number)
+        assert "nur Nachweise" in client.get(path).text
+        assert send(client, f"{path}/erase", path, documents="yes").status_code == 303
+    with browser(application) as client:
+        client.post(new_link(application, number, "letter"))
+        assert 'name="day"' not in client.get(path).text
+        assert send(client, f"{path}/erase", path, mail="yes", cases="yes").status_code == 303
 
 
 def test_nothing_of_others_goes(application: Application, neighbour: Application) -> None:

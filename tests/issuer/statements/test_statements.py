@@ -6,6 +6,7 @@ import hashlib
 import json
 import subprocess
 from base64 import urlsafe_b64decode
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from sqlalchemy import func, select, update
 from issuer import audit, keyring
 from issuer.api.scopes import Scope
 from issuer.application import Application
-from issuer.audit import AuditEvent
+from issuer.audit import AuditEvent, Facts
 from issuer.cli import main
 from issuer.errors import IssuerRefusal
 from issuer.lifecycle import Actor
@@ -174,6 +175,37 @@ def test_renewed_later_is_told_with_the_days_of_then(city: City, application: Ap
     assert says(application, plate, city.clock() - timedelta(days=1)) == ("permit", "VALID")
 
 
+@pytest.mark.parametrize("end", ["import-undone", "delete"])
+def test_a_number_given_again_has_nothing_of_the_pass_before(
+    city: City, application: Application, end: str
+) -> None:
+    content = permit(application)
+    plate, about = plate_of(content), f"{content.type_id}/{content.number}"
+    asked = city.clock()
+    city.clock.forward(days=1)
+    with application.writing() as session:
+        # Another one had the number, and was valid; the one that has it now has not been paid for.
+        events = [
+            AuditEvent(
+                "expire", about, {"status": "active", "valid_to": "2030-01-01"}, {"status": "expired"}
+            ),
+            AuditEvent(end, about, {"status": "expired"}),
+            AuditEvent("issue", about, None, {"status": "pending_payment"}),
+        ]
+        audit.append(session, application.tenant, events, city.clock(), "t")
+        session.execute(
+            update(PassRow)
+            .where(PassRow.tenant == application.tenant, PassRow.number == content.number)
+            .values(status="pending_payment")
+        )
+    made = ask(application, plate, asked).statement
+    assert made.answer != "permit"
+    [found] = made.permits
+    assert (found.finding, found.status) == ("NOT_LISTED", "pending_payment")
+    assert found.last_day < date(2030, 1, 1)
+    assert [one.action for one in found.steps] == ["issue"]
+
+
 def test_what_was_deleted_is_no_answer(city: City, application: Application) -> None:
     content = permit(application)
     plate = plate_of(content)
@@ -204,6 +236,35 @@ def test_what_was_deleted_is_no_answer(city: City, application: Application) -> 
     assert (
         says(application, plate, datetime.combine(last, TODAY.timetz()) + timedelta(days=2))[0] == "no-permit"
     )
+
+
+def test_an_undone_import_is_missing_as_what_was_deleted_is(city: City, application: Application) -> None:
+    asked = city.clock()
+    city.clock.forward(days=1)
+    about = f"{PERMIT}/GONE-1"
+
+    def note(action: str, subject: str, before: Facts | None, after: Facts | None = None) -> None:
+        with application.writing() as session:
+            event = AuditEvent(action, subject, before, after)
+            audit.append(session, application.tenant, [event], city.clock(), "t")
+
+    def is_missing(day: str) -> bool:
+        return says(application, OTHER, datetime.fromisoformat(day).replace(tzinfo=UTC))[0] == "not-held"
+
+    # The run's own entry is of no pass.
+    note("import-undone", "import/abc", None, {"removed": 1})
+    assert says(application, OTHER, asked) == ("no-permit", "NOT_LISTED")
+    # The newest end is of days before the question, an older one reaches it.
+    note("import", about, None, {"status": "active", "valid_to": "2026-11-20"})
+    note("import-undone", about, {"status": "active"})
+    assert is_missing("2026-11-20T11:00")
+    note("import", about, None, {"status": "active", "valid_to": "2026-11-01"})
+    note("import-undone", about, {"status": "active", "valid_to": "2026-11-01"})
+    # Of the number's next pass, whose days say nothing of the ones before.
+    note("import", about, None, {"status": "active", "valid_to": "2030-01-01"})
+    assert is_missing("2026-11-20T11:00")
+    city.clock.forward(days=30)
+    assert not is_missing("2026-11-21T12:30")
 
 
 @pytest.mark.parametrize(
@@ -435,6 +496,15 @@ def test_the_pdf_in_both_languages(application: Application) -> None:
         data = pdf.render(made.statement, made.jws, language)
         assert data == pdf.render(made.statement, made.jws, language)
         assert read(data).statement == made.statement
+
+
+@SQLITE
+def test_pdfs_are_set_by_several_threads(application: Application) -> None:
+    made = ask(application, plate_of(permit(application)), application.now())
+    alone = pdf.render(made.statement, made.jws, "de")
+    with ThreadPoolExecutor(4) as threads:
+        work = [threads.submit(pdf.render, made.statement, made.jws, "de") for _ in range(12)]
+        assert {one.result() for one in work} == {alone}
 
 
 def test_by_the_interface(application: Application, http: Any) -> None:
