@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from issuer import lifecycle
+from issuer import audit, lifecycle
 from issuer.application import Application
 from issuer.cases import mails, steps
 from issuer.cases.facts import CaseKind, plates_of
@@ -28,7 +28,7 @@ from issuer.importing.rows import RowFile, SourceRow
 from issuer.lifecycle import Actor, Changes
 from issuer.models_cases import CaseRow
 from issuer.numbering import next_number
-from issuer.register import insert_passes
+from issuer.register import insert_passes, subject
 from issuer.renewal import Renewal, renew
 from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
@@ -104,11 +104,12 @@ def charged_back(session: Session, application: Application, case_id: str, actor
 def settle(session: Session, application: Application, case_id: str, actor: CaseActor) -> Case:
     """What was called back is here again: the pass that was suspended for it holds again, in a writing transaction.
 
-    A pass that was ended meanwhile stays as it is. Raises IssuerRefusal CASE_UNKNOWN, CASE_MOVED, CASE_STEP.
+    A pass that was ended meanwhile, or that is suspended for another reason, stays as it is. Raises IssuerRefusal
+    CASE_UNKNOWN, CASE_MOVED, CASE_STEP.
     """
     row = take(session, application.tenant, case_id, actor.version)
     move(session, row, CaseStep.SETTLE, actor)
-    if row.pass_number is not None:
+    if row.pass_number is not None and _suspended_for_it(session, row):
         reason = Actor(actor.name, actor.at, _SETTLED)
         try:
             lifecycle.resume(session, application.tenant, row.type_id, row.pass_number, actor=reason)
@@ -116,6 +117,13 @@ def settle(session: Session, application: Application, case_id: str, actor: Case
             if refusal.code not in ("PASS_NOT_SUSPENDED", "PASS_REVOKED", "PASS_ENDED"):
                 raise
     return case_of(row)
+
+
+def _suspended_for_it(session: Session, row: CaseRow) -> bool:
+    """Whether the pass was last suspended because money was called back, and for nothing else."""
+    entries = audit.history(session, row.tenant, subject(row.type_id, row.pass_number or ""))
+    reasons = [one.reason for one in entries if one.action == "suspend"]
+    return bool(reasons) and reasons[-1] == _CHARGED_BACK
 
 
 def _made(session: Session, application: Application, row: CaseRow, actor: CaseActor) -> str:
