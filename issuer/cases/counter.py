@@ -25,7 +25,7 @@ def pay(session: Session, application: Application, case_id: str, actor: CaseAct
         raise IssuerRefusal("CASE_STEP", step="pay", state=row.state)
     counter.book(session, application, KIND, case_id, row.fee_cents, receipt, actor=actor.name)
     if row.state == CaseState.CHARGED_BACK:
-        return issue.settle(session, application, case_id, actor)
+        return issue.repaid(session, application, case_id, actor)
     return issue.paid(session, application, case_id, actor)
 
 

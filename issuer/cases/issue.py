@@ -37,6 +37,7 @@ from passes.periods import Period, berlin_day
 _TRIAL: Final = "A-0000-000000"
 _CHARGED_BACK: Final = "payment charged back"
 _SETTLED: Final = "payment settled"
+LONGEST_NOTE: Final = 100
 
 
 def check(session: Session, application: Application, case: Case, person: Holder) -> None:
@@ -101,14 +102,31 @@ def charged_back(session: Session, application: Application, case_id: str, actor
     return case_of(row)
 
 
-def settle(session: Session, application: Application, case_id: str, actor: CaseActor) -> Case:
-    """What was called back is here again: the pass that was suspended for it holds again, in a writing transaction.
+def settle(session: Session, application: Application, case_id: str, actor: CaseActor, note: str) -> Case:
+    """What was called back has come another way, as ``note`` says: settled, in a writing transaction.
+
+    Raises IssuerRefusal CASE_NOTE without a note of one line, and what `repaid` raises.
+    """
+    said = note.strip()
+    if not said or len(said) > LONGEST_NOTE or not said.isprintable():
+        raise IssuerRefusal("CASE_NOTE", limit=LONGEST_NOTE)
+    return _settled(session, application, case_id, actor, said)
+
+
+def repaid(session: Session, application: Application, case_id: str, actor: CaseActor) -> Case:
+    """What was called back is booked again: the pass that was suspended for it holds again.
 
     A pass that was ended meanwhile, or that is suspended for another reason, stays as it is. Raises IssuerRefusal
     CASE_UNKNOWN, CASE_MOVED, CASE_STEP.
     """
+    return _settled(session, application, case_id, actor, None)
+
+
+def _settled(
+    session: Session, application: Application, case_id: str, actor: CaseActor, note: str | None
+) -> Case:
     row = take(session, application.tenant, case_id, actor.version)
-    move(session, row, CaseStep.SETTLE, actor)
+    move(session, row, CaseStep.SETTLE, actor, reason=note)
     if row.pass_number is not None and _suspended_for_it(session, row):
         reason = Actor(actor.name, actor.at, _SETTLED)
         try:

@@ -122,6 +122,8 @@ def _actions(desk: Desk, case: Case, payments: list[PaymentRow]) -> set[str]:
         and one.paid_at is not None
         and berlin_day(one.paid_at) == today
     ]
+    if is_lead and CaseStep.SETTLE in RULES[case.state].steps:
+        found.add("settle")
     if booked and is_lead:
         found.add("undo")
     if CaseStep.PAID in RULES[case.state].steps or case.state is CaseState.CHARGED_BACK:

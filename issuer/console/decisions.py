@@ -160,14 +160,15 @@ def undo_payment(request: AnyRequest, case_id: FromPath[str], data: FormData) ->
 
 @post(_CASE + "/settle", status_code=303, sync_to_thread=True)
 def settle(request: AnyRequest, case_id: FromPath[str], data: FormData) -> Response[Any]:
-    """What was called back has come another way: the pass holds again."""
+    """What was called back has come another way, as a lead notes: the pass holds again."""
     desk = acting_desk_of(request, data)
+    said = text_of(data, "note")
     return _taken(
         desk,
         case_id,
         data,
         "settled",
-        lambda session, by: issue.settle(session, desk.application, case_id, by),
+        lambda session, by: issue.settle(session, desk.application, case_id, by, said),
     )
 
 

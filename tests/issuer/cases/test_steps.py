@@ -286,7 +286,7 @@ def test_settled_money_lifts_no_other_suspension(office: Office, by_hand: bool) 
             number = done.pass_number or ""
             lifecycle.suspend(session, office.application.tenant, PERMIT, number, actor=why)
         issue.charged_back(session, office.application, done.id, office.by("payment:demo"))
-        issue.settle(session, office.application, done.id, office.by(CLERK))
+        issue.settle(session, office.application, done.id, office.by(CLERK), "transferred")
     assert office.state(done.id) is CaseState.ISSUED
     assert status(office, done.pass_number) is (PassStatus.SUSPENDED if by_hand else PassStatus.ACTIVE)
 

@@ -170,6 +170,28 @@ def test_from_the_check_to_the_money_at_the_counter_and_back(office: PermitOffic
     assert "D-XY" not in str(office.history(case.id))
 
 
+def test_money_without_a_receipt_is_noted_by_a_lead(office: PermitOffice) -> None:
+    case = office.submitted()
+    clerk, lead = office.clerk, office.lead
+    office.checked(case)
+    office.send(clerk, case.id, "approve")
+    office.send(clerk, case.id, "pay", receipt="K 4711")
+    assert office.send(lead, case.id, "pay/undo").status_code == 303
+    page = office.page(clerk, case.id).text
+    assert "/settle" not in page
+    assert "vermerkt es die Leitung" in page
+    assert office.send(clerk, case.id, "settle", note="Überwiesen").status_code == 403
+    for note in ("", " ", "x" * 101, "a\nb"):
+        answer = office.send(lead, case.id, "settle", note=note)
+        assert (answer.status_code, "wie das Geld gekommen ist" in answer.text) == (409, True), note
+    assert office.state(case.id) is CaseState.CHARGED_BACK
+    assert office.send(lead, case.id, "settle", note="Überwiesen").status_code == 303
+    assert office.state(case.id) is CaseState.ISSUED
+    last = office.history(case.id)[-1]
+    assert (last.action, last.reason) == ("case_settle", "Überwiesen")
+    assert "Grund: Überwiesen" in office.page(lead, case.id).text
+
+
 def test_four_eyes_are_two_people(office: PermitOffice) -> None:
     case = office.submitted(permit_kind="two_plates")
     both = office.person("both", Role.CLERK, Role.SUPERVISOR)
