@@ -99,6 +99,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /office/cases/{case_id}/refuse": _roles(*_DESK),
     "POST /office/cases/{case_id}/withdraw": _roles(*_DESK),
     "POST /office/cases/{case_id}/pay": _roles(*_DESK),
+    "POST /office/cases/{case_id}/close": _roles(*_DESK),
     # What two decide, what takes money or a revocation back, and what settles it without a receipt: a lead.
     "POST /office/cases/{case_id}/second/approve": _roles(Role.SUPERVISOR),
     "POST /office/cases/{case_id}/second/return": _roles(Role.SUPERVISOR),
