@@ -108,6 +108,8 @@ def standing_of(session: Session, guest: Guest) -> Shown:
                 code = f"PICKUP_STANDING_{standing.value.upper()}"
                 title, text = say("APPLY_PASS_NOT_VALID", standing=say(code)), say(f"{code}_TEXT")
                 look, badge = "danger", say(code)
+    if case.state is CaseState.LAPSED and _was_closed(session, guest):
+        title, text = say("APPLY_CLOSED"), say("APPLY_CLOSED_TEXT")
     rules = RULES[case.state]
     is_back = case.state is CaseState.CHARGED_BACK
     turn = case.state.value if is_back else rules.turn.value
@@ -129,6 +131,12 @@ def standing_of(session: Session, guest: Guest) -> Shown:
         pass_is_offered=offered,
         may_withdraw=CaseStep.WITHDRAW in rules.steps,
     )
+
+
+def _was_closed(session: Session, guest: Guest) -> bool:
+    """Whether there was a pass, and money that was called back until it had ended."""
+    closed = f"case_{CaseStep.CLOSE.value}"
+    return any(one.action == closed for one in audit.history(session, guest.tenant, guest.case.subject))
 
 
 def _groups(session: Session, guest: Guest, say: Texts) -> list[Group]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy.orm import Session
 
-from issuer import lifecycle
+from issuer import audit, lifecycle
 from issuer.application import Application
 from issuer.cases import access, mails, steps
 from issuer.cases.facts import CaseKind, plates_of
@@ -29,7 +29,7 @@ from issuer.importing.rows import RowFile, SourceRow
 from issuer.lifecycle import Actor, Changes
 from issuer.models_cases import CaseRow
 from issuer.numbering import next_number
-from issuer.register import insert_passes
+from issuer.register import insert_passes, subject
 from issuer.renewal import Renewal, renew
 from issuer.rules.zones import zone_on
 from issuer.tariffs import TariffZone, zones
@@ -40,6 +40,7 @@ from passes.periods import Period, berlin_day
 _TRIAL: Final = "A-0000-000000"
 _CHARGED_BACK: Final = "payment charged back"
 _SETTLED: Final = "payment settled"
+LONGEST_NOTE: Final = 100
 
 
 def check(session: Session, application: Application, case: Case, person: Holder) -> None:
@@ -107,14 +108,32 @@ def charged_back(session: Session, application: Application, case_id: str, actor
     return case_of(row)
 
 
-def settle(session: Session, application: Application, case_id: str, actor: CaseActor) -> Case:
-    """What was called back is here again: the pass that was suspended for it holds again, in a writing transaction.
+def settle(session: Session, application: Application, case_id: str, actor: CaseActor, note: str) -> Case:
+    """What was called back has come another way, as ``note`` says: settled, in a writing transaction.
 
-    A pass that was ended meanwhile stays as it is. Raises IssuerRefusal CASE_UNKNOWN, CASE_MOVED, CASE_STEP.
+    Raises IssuerRefusal CASE_NOTE without a note of one line, and what `repaid` raises.
     """
+    said = note.strip()
+    if not said or len(said) > LONGEST_NOTE or not said.isprintable():
+        raise IssuerRefusal("CASE_NOTE", limit=LONGEST_NOTE)
+    return _settled(session, application, case_id, actor, said)
+
+
+def repaid(session: Session, application: Application, case_id: str, actor: CaseActor) -> Case:
+    """What was called back is booked again: the pass that was suspended for it holds again.
+
+    A pass that was ended meanwhile, or that is suspended for another reason, stays as it is. Raises IssuerRefusal
+    CASE_UNKNOWN, CASE_MOVED, CASE_STEP.
+    """
+    return _settled(session, application, case_id, actor, None)
+
+
+def _settled(
+    session: Session, application: Application, case_id: str, actor: CaseActor, note: str | None
+) -> Case:
     row = take(session, application.tenant, case_id, actor.version)
-    move(session, row, CaseStep.SETTLE, actor)
-    if row.pass_number is not None:
+    move(session, row, CaseStep.SETTLE, actor, reason=note)
+    if row.pass_number is not None and _suspended_for_it(session, row):
         reason = Actor(actor.name, actor.at, _SETTLED)
         try:
             lifecycle.resume(session, application.tenant, row.type_id, row.pass_number, actor=reason)
@@ -122,6 +141,13 @@ def settle(session: Session, application: Application, case_id: str, actor: Case
             if refusal.code not in ("PASS_NOT_SUSPENDED", "PASS_REVOKED", "PASS_ENDED"):
                 raise
     return case_of(row)
+
+
+def _suspended_for_it(session: Session, row: CaseRow) -> bool:
+    """Whether the pass was last suspended because money was called back, and for nothing else."""
+    entries = audit.history(session, row.tenant, subject(row.type_id, row.pass_number or ""))
+    reasons = [one.reason for one in entries if one.action == "suspend"]
+    return bool(reasons) and reasons[-1] == _CHARGED_BACK
 
 
 def _made(session: Session, application: Application, row: CaseRow, actor: CaseActor) -> str:

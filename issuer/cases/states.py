@@ -27,7 +27,7 @@ class CaseState(StrEnum):
     REFUSED = "refused"
     WITHDRAWN = "withdrawn"
     ABANDONED = "abandoned"
-    # Approved, but never paid.
+    # Approved, but never paid, or charged back until the pass had ended.
     LAPSED = "lapsed"
     # Issued, and the money was called back: the pass is suspended.
     CHARGED_BACK = "charged_back"
@@ -49,6 +49,8 @@ class CaseStep(StrEnum):
     LAPSE = "lapse"
     CHARGE_BACK = "charge_back"
     SETTLE = "settle"
+    # Charged back, and the pass has ended meanwhile (`issuer.cases.closing`).
+    CLOSE = "close"
 
 
 class Turn(StrEnum):
@@ -106,7 +108,7 @@ RULES: Final[Mapping[CaseState, StateRule]] = {
         Turn.HOLDER, 30, {_T.PAID: _S.ISSUED, _T.WITHDRAW: _S.WITHDRAWN, _T.LAPSE: _S.LAPSED}
     ),
     _S.ISSUED: StateRule(Turn.NOBODY, None, {_T.CHARGE_BACK: _S.CHARGED_BACK}),
-    _S.CHARGED_BACK: StateRule(Turn.OFFICE, 14, {_T.SETTLE: _S.ISSUED}),
+    _S.CHARGED_BACK: StateRule(Turn.OFFICE, 14, {_T.SETTLE: _S.ISSUED, _T.CLOSE: _S.LAPSED}),
     _S.REFUSED: StateRule(Turn.NOBODY, None, {}),
     _S.WITHDRAWN: StateRule(Turn.NOBODY, None, {}),
     _S.ABANDONED: StateRule(Turn.NOBODY, None, {}),

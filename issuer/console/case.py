@@ -10,7 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from issuer import audit
-from issuer.cases import steps
+from issuer.cases import closing, steps
 from issuer.cases.case_payments import KIND
 from issuer.cases.city import CityCaseRules
 from issuer.cases.letters import letters_of
@@ -33,7 +33,7 @@ from passes.periods import berlin_day
 CRUMB: Final = ("OFFICE_MENU_CASES", "/office/cases")
 _DONE: Final = (
     "accepted", "approved", "asked", "proposed", "returned", "refused", "withdrawn", "paid", "undone", "settled",
-    "received",
+    "closed", "received",
 )  # fmt: skip
 
 
@@ -79,6 +79,7 @@ def case_page(
             ],
             "is_special": case.exception is not None or rules.is_exception(case.facts, today),
         }
+        actions = _actions(session, desk, case, payments)
     kind = words.kind_label(application, case.type_id, case.facts.permit_kind, language)
     return desk.under(CRUMB).page(
         "case.html",
@@ -94,7 +95,7 @@ def case_page(
         facts=words.fact_lines(case, say, kind),
         history=words.history_lines(entries, say, names, rules.rules),
         steps={one.value for one in RULES[case.state].steps},
-        actions=_actions(desk, case, payments),
+        actions=actions,
         exceptions=options({one: say(f"DESK_EXCEPTION_{one.upper()}") for one in steps.EXCEPTIONS}),
         fee=euros(case.fee_cents) if case.fee_cents else "",
         proposer=words.actor_label(case.proposed_by, say, names) if case.proposed_by else "",
@@ -104,7 +105,7 @@ def case_page(
     )
 
 
-def _actions(desk: Desk, case: Case, payments: list[PaymentRow]) -> set[str]:
+def _actions(session: Session, desk: Desk, case: Case, payments: list[PaymentRow]) -> set[str]:
     """What this person can do now, beyond what the state alone says."""
     is_lead = Role.SUPERVISOR in desk.staff.roles
     found: set[str] = set()
@@ -122,10 +123,17 @@ def _actions(desk: Desk, case: Case, payments: list[PaymentRow]) -> set[str]:
         and one.paid_at is not None
         and berlin_day(one.paid_at) == today
     ]
+    if is_lead and CaseStep.SETTLE in RULES[case.state].steps:
+        found.add("settle")
     if booked and is_lead:
         found.add("undo")
-    if CaseStep.PAID in RULES[case.state].steps or case.state is CaseState.CHARGED_BACK:
+    is_back = case.state is CaseState.CHARGED_BACK
+    if CaseStep.PAID in RULES[case.state].steps or (
+        is_back and closing.is_payable(session, case, desk.application.tenant)
+    ):
         found.add("pay")
+    if closing.is_over(session, case, desk.application.tenant, today):
+        found.add("close")
     return found
 
 

@@ -20,7 +20,7 @@ from issuer.cases.city import CityCaseRules
 from issuer.cases.facts import CaseFacts, CaseKind, Channel, PlateFact, missing, plates_of, with_plates
 from issuer.cases.rules import CheckOutcome
 from issuer.cases.states import CaseState
-from issuer.cases.store import Case, CaseActor, applicant, begin, find, take
+from issuer.cases.store import Case, CaseActor, applicant, begin, case_of, find, take
 from issuer.console import case_words as words
 from issuer.console.desk import Desk, acting_desk_of, choices_of, desk_of
 from issuer.console.fields import day_of, note_refusal, options, require, version_of
@@ -115,9 +115,10 @@ def save_permit(request: AnyRequest, case_id: FromPath[str], data: FormData) -> 
                 rules.fee_cents(case.kind, facts, case.channel, day)
                 by = CaseActor(desk.staff.actor, application.now(), version_of(data))
                 if not form.errors:
+                    _must_be_ours(case_of(take(session, application.tenant, case_id, by.version)))
                     steps.save_draft(session, application.tenant, case_id, by, facts)
         except IssuerRefusal as refusal:
-            if refusal.code == "CASE_MOVED":
+            if refusal.code in ("CASE_MOVED", "CASE_STEP"):
                 return desk.go(f"{PATH}/{case_id}/permit")
             note_refusal(desk, form, "term_months" if refusal.code == "CASE_FEE" else "permit_kind", refusal)
     if form.errors:
@@ -142,6 +143,7 @@ def hand_in(request: AnyRequest, case_id: FromPath[str], data: FormData) -> Resp
     try:
         with application.writing() as session:
             row = take(session, application.tenant, case_id, version_of(data))
+            _must_be_ours(case_of(row))
             by = CaseActor(desk.staff.actor, application.now())
             rules = CityCaseRules.of(session, application, row.type_id)
             case = steps.submit(session, application.tenant, case_id, by, rules)
@@ -232,10 +234,20 @@ def _draft(desk: Desk, case_id: str) -> Case | None:
     """The draft that the flow is about, begun at the counter; None where the case is none any more."""
     with desk.application.reading() as session:
         case = find(session, desk.application.tenant, case_id)
-    if case.state is not CaseState.DRAFT or case.channel is not Channel.COUNTER:
+    if not _is_ours(case):
         return None
     desk.note_access(case.subject)
     return case
+
+
+def _is_ours(case: Case) -> bool:
+    """Whether the flow is about the case: what a holder has begun online, only the holder hands in."""
+    return case.state is CaseState.DRAFT and case.kind is CaseKind.NEW and case.channel is Channel.COUNTER
+
+
+def _must_be_ours(case: Case) -> None:
+    if not _is_ours(case):
+        raise IssuerRefusal("CASE_STEP", step="submit", state=case.state.value)
 
 
 def _form_of(facts: CaseFacts, desk: Desk) -> Form:

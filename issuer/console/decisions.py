@@ -14,7 +14,7 @@ from litestar.params import FromPath
 from sqlalchemy.orm import Session
 
 from issuer import audit
-from issuer.cases import counter, issue, letters, steps
+from issuer.cases import closing, counter, issue, letters, steps
 from issuer.cases.city import CityCaseRules
 from issuer.cases.letters import LetterKind
 from issuer.cases.states import CaseState, CaseStep
@@ -160,14 +160,28 @@ def undo_payment(request: AnyRequest, case_id: FromPath[str], data: FormData) ->
 
 @post(_CASE + "/settle", status_code=303, sync_to_thread=True)
 def settle(request: AnyRequest, case_id: FromPath[str], data: FormData) -> Response[Any]:
-    """What was called back has come another way: the pass holds again."""
+    """What was called back has come another way, as a lead notes: the pass holds again."""
     desk = acting_desk_of(request, data)
+    said = text_of(data, "note")
     return _taken(
         desk,
         case_id,
         data,
         "settled",
-        lambda session, by: issue.settle(session, desk.application, case_id, by),
+        lambda session, by: issue.settle(session, desk.application, case_id, by, said),
+    )
+
+
+@post(_CASE + "/close", status_code=303, sync_to_thread=True)
+def close(request: AnyRequest, case_id: FromPath[str], data: FormData) -> Response[Any]:
+    """What was called back does not come any more, and the pass has ended."""
+    desk = acting_desk_of(request, data)
+    return _taken(
+        desk,
+        case_id,
+        data,
+        "closed",
+        lambda session, by: closing.close(session, desk.application.tenant, case_id, by),
     )
 
 
@@ -340,6 +354,6 @@ def _rules(session: Session, desk: Desk, case_id: str) -> CityCaseRules:
 
 
 HANDLERS: Final = [
-    accept, approve, propose, approve_second, send_back, received, withdraw, pay, undo_payment, settle,
+    accept, approve, propose, approve_second, send_back, received, withdraw, pay, undo_payment, settle, close,
     choose_documents, ask_documents, choose_refusal, refuse,
 ]  # fmt: skip

@@ -99,11 +99,12 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /office/cases/{case_id}/refuse": _roles(*_DESK),
     "POST /office/cases/{case_id}/withdraw": _roles(*_DESK),
     "POST /office/cases/{case_id}/pay": _roles(*_DESK),
-    "POST /office/cases/{case_id}/settle": _roles(*_DESK),
-    # What two decide, and what takes money or a revocation back: the second is a lead.
+    "POST /office/cases/{case_id}/close": _roles(*_DESK),
+    # What two decide, what takes money or a revocation back, and what settles it without a receipt: a lead.
     "POST /office/cases/{case_id}/second/approve": _roles(Role.SUPERVISOR),
     "POST /office/cases/{case_id}/second/return": _roles(Role.SUPERVISOR),
     "POST /office/cases/{case_id}/pay/undo": _roles(Role.SUPERVISOR),
+    "POST /office/cases/{case_id}/settle": _roles(Role.SUPERVISOR),
     # The counter.
     "GET /office/counter": _roles(*_DESK, menu="OFFICE_MENU_COUNTER"),
     "POST /office/counter": _roles(*_DESK),

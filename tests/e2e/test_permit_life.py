@@ -218,7 +218,7 @@ def approve(clerk: Clerk, number: str) -> None:
 
 def test_from_the_application_to_the_end(city: PermitCity, chromium: Browser) -> None:
     with context(chromium, viewport=PHONE) as phone, context(chromium, viewport=DESKTOP) as desk:
-        clerk = Clerk.invited(city, desk, "erika", "clerk")
+        clerk = Clerk.invited(city, desk, "erika", "clerk", "supervisor")
         refuse(city, phone.new_page(), clerk)
         page = phone.new_page()
         held = get_permit(city, page, clerk)
@@ -292,6 +292,7 @@ def charge_back(city: PermitCity, page: Page, clerk: Clerk, held: Held) -> None:
     page.locator('form:has(input[value="chargeback"]) button').click()
     city.becomes(held.seal, SUSPENDED)
     desk = open_case(clerk, held.case)
+    desk.fill("#note", "Überwiesen")
     send(desk, "/settle")
     expect(desk.locator("[role=status]").first).to_be_visible()
     city.becomes(held.seal, VALID)

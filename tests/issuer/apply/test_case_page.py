@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from issuer import lifecycle
-from issuer.cases import access, issue, steps, store
+from issuer.cases import access, closing, issue, steps, store
 from issuer.cases.facts import CaseFacts, CaseKind, Channel
 from issuer.cases.states import CaseState, CaseStep
 from issuer.cases.store import CaseActor
@@ -98,6 +98,22 @@ def test_charged_back_is_said_plainly(applicant: Applicant, other: Other) -> Non
     assert "bitte melden Sie sich bei der Stadt" in page
     form = {"form_token": applicant.token("/apply/case")}
     applicant.goes("/apply/case", applicant.client.post("/apply/case/pass", data=form))
+
+
+def test_closed_after_a_chargeback_is_said_plainly(applicant: Applicant, other: Other) -> None:
+    case = applicant.applied()
+    other.approve(case)
+    applicant.send("/apply/case/pay", "/apply/case")
+    other.pays(case, TransactionStatus.PAYED)
+    other.pays(case, TransactionStatus.CHARGED_BACK)
+    with applicant.application.writing() as session:
+        at = applicant.application.now()
+        number = applicant.case().pass_number or ""
+        lifecycle.revoke(session, TENANT, case.type_id, number, actor=Actor("staff:1", at, "moved away"))
+        closing.close(session, TENANT, case.id, CaseActor("staff:1", at))
+    page = applicant.page()
+    assert "Die Zahlung wurde zurückgebucht, und der Ausweis gilt nicht mehr" in page
+    assert "Bis zum Ende der Frist" not in page
 
 
 def test_what_the_pass_is_by_now_counts(applicant: Applicant, other: Other) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import func, select
 
+from issuer import lifecycle
 from issuer.application import Application
 from issuer.cases import evidence, issue, steps, store
 from issuer.cases.states import CaseState
-from issuer.models import Base
+from issuer.lifecycle import Actor
+from issuer.models import Base, PassRow
 from issuer.models_cases import CaseApplicantRow, CaseEvidenceRow, CaseLinkRow, CaseRow, CaseVisitRow
 from issuer.nightly.run import preview, run_night
 from tests.issuer.cases.office import CLERK, Office, somebody_else
 from tests.issuer.cases.test_evidence import PAPER
+from tests.service import PERMIT
 
 
 @pytest.fixture
@@ -42,6 +45,41 @@ def test_what_waits_for_the_office_never_ends_by_itself(office: Office) -> None:
     office.clock.forward(days=400)
     run_night(office.application)
     assert office.state(case.id) is CaseState.SUBMITTED
+
+
+@pytest.mark.parametrize("how", ["revoked", "ended", "deleted"])
+def test_money_that_was_called_back_for_what_has_ended_is_closed(office: Office, how: str) -> None:
+    case, other = office.approved(), office.approved(person=somebody_else())
+    application, tenant = office.application, office.application.tenant
+    for one in (case, other):
+        with application.writing() as session:
+            issue.paid(session, application, one.id, office.by("payment:demo"))
+            issue.charged_back(session, application, one.id, office.by("payment:demo"))
+    office.clock.forward(days=10)
+    with application.writing() as session:
+        row = session.get_one(PassRow, (tenant, PERMIT, office.case(case.id).pass_number))
+        if how == "revoked":
+            why = Actor(CLERK, application.now(), "moved")
+            lifecycle.revoke(session, tenant, PERMIT, row.number, actor=why)
+        elif how == "ended":
+            row.period_last = row.period_first
+        else:
+            session.get_one(CaseRow, (tenant, case.id)).pass_number = "RPP-GONE"
+    # The office has its deadline; and as long as the revocation may be taken back, nothing is closed.
+    for days in (4, 10) if how == "revoked" else (4,):
+        office.clock.forward(days=days)
+        run_night(application)
+        assert office.state(case.id) is CaseState.CHARGED_BACK
+    office.clock.forward(days=1)
+    assert preview(application)["cases"] == {"chargebacks_closed": 1}
+    run_night(application)
+    assert (office.state(case.id), office.state(other.id)) == (CaseState.LAPSED, CaseState.CHARGED_BACK)
+    assert preview(application)["cases"] == {}
+    office.clock.forward(days=100)
+    run_night(application)
+    with application.reading() as session:
+        assert store.applicant(session, tenant, case.id) is None
+        assert store.applicant(session, tenant, other.id) is not None
 
 
 def test_evidence_goes_first_then_who_asked_then_the_case(office: Office) -> None:

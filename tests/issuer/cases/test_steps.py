@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
-from issuer import audit
+from issuer import audit, lifecycle
 from issuer.application import Application
 from issuer.cases import access, issue, steps, store
 from issuer.cases.facts import CaseFacts, CaseKind, PlateFact
@@ -337,6 +337,20 @@ def test_money_that_is_called_back_suspends_the_pass(office: Office) -> None:
         issue.charged_back(session, office.application, done.id, office.by("payment:demo"))
     assert office.state(done.id) is CaseState.CHARGED_BACK
     assert status(office, done.pass_number) is PassStatus.SUSPENDED
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_settled_money_lifts_no_other_suspension(office: Office, by_hand: bool) -> None:
+    done = paid(office, office.approved().id)
+    with office.application.writing() as session:
+        if by_hand:
+            why = lifecycle.Actor(CLERK, office.application.now(), "review")
+            number = done.pass_number or ""
+            lifecycle.suspend(session, office.application.tenant, PERMIT, number, actor=why)
+        issue.charged_back(session, office.application, done.id, office.by("payment:demo"))
+        issue.settle(session, office.application, done.id, office.by(CLERK), "transferred")
+    assert office.state(done.id) is CaseState.ISSUED
+    assert status(office, done.pass_number) is (PassStatus.SUSPENDED if by_hand else PassStatus.ACTIVE)
 
 
 def test_a_plate_is_changed_and_a_term_added(office: Office) -> None:

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
+from issuer import lifecycle
 from issuer.application import Application
 from issuer.cases import case_payments, evidence
 from issuer.cases.states import CaseState
@@ -26,7 +27,7 @@ from issuer.staff.permissions import Role
 from tests.issuer.cases.office import ERIKA
 from tests.issuer.console.people import Colleague
 from tests.issuer.console.permit_office import PermitOffice, hidden, pdf_text
-from tests.service import City
+from tests.service import PERMIT, City
 
 SQLITE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 
@@ -168,6 +169,57 @@ def test_from_the_check_to_the_money_at_the_counter_and_back(office: PermitOffic
     assert late.status_code == 409
     assert "nicht von heute" in late.text
     assert "D-XY" not in str(office.history(case.id))
+
+
+def test_money_without_a_receipt_is_noted_by_a_lead(office: PermitOffice) -> None:
+    case = office.submitted()
+    clerk, lead = office.clerk, office.lead
+    office.checked(case)
+    office.send(clerk, case.id, "approve")
+    office.send(clerk, case.id, "pay", receipt="K 4711")
+    assert office.send(lead, case.id, "pay/undo").status_code == 303
+    page = office.page(clerk, case.id).text
+    assert "/settle" not in page
+    assert "vermerkt es die Leitung" in page
+    assert office.send(clerk, case.id, "settle", note="Überwiesen").status_code == 403
+    for note in ("", " ", "x" * 101, "a\nb"):
+        answer = office.send(lead, case.id, "settle", note=note)
+        assert (answer.status_code, "wie das Geld gekommen ist" in answer.text) == (409, True), note
+    assert office.state(case.id) is CaseState.CHARGED_BACK
+    assert office.send(lead, case.id, "settle", note="Überwiesen").status_code == 303
+    assert office.state(case.id) is CaseState.ISSUED
+    last = office.history(case.id)[-1]
+    assert (last.action, last.reason) == ("case_settle", "Überwiesen")
+    assert "Grund: Überwiesen" in office.page(lead, case.id).text
+
+
+def test_no_money_is_taken_for_a_pass_that_was_revoked(office: PermitOffice) -> None:
+    case = office.submitted()
+    clerk, lead = office.clerk, office.lead
+    office.checked(case)
+    office.send(clerk, case.id, "approve")
+    office.send(clerk, case.id, "pay", receipt="K 4711")
+    office.send(lead, case.id, "pay/undo")
+    page = office.page(clerk, case.id).text
+    assert (f"{case.id}/pay" in page, "Fall abschließen" in page) == (True, False)
+    early = office.send(clerk, case.id, "close")
+    assert (early.status_code, "weder widerrufen noch abgelaufen" in early.text) == (409, True)
+    with office.application.writing() as session:
+        number = office.case(case.id).pass_number or ""
+        why = lifecycle.Actor("staff:1", office.application.now(), "moved")
+        lifecycle.revoke(session, office.application.tenant, PERMIT, number, actor=why)
+    page = office.page(clerk, case.id).text
+    assert (f"{case.id}/pay" in page, "Fall abschließen" in page) == (False, True)
+    answer = office.send(clerk, case.id, "pay", receipt="K 4712")
+    assert (answer.status_code, "kein Geld mehr angenommen" in answer.text) == (409, True)
+    assert "K 4712" not in office.page(clerk, case.id).text
+    assert office.state(case.id) is CaseState.CHARGED_BACK
+    assert office.send(clerk, case.id, "close").headers["location"].endswith("?done=closed")
+    assert office.state(case.id) is CaseState.LAPSED
+    closed = office.page(clerk, case.id).text
+    assert "Abgeschlossen: nicht bezahlt" in closed
+    assert "überfällig" not in closed
+    assert office.send(clerk, case.id, "close").status_code == 409
 
 
 def test_four_eyes_are_two_people(office: PermitOffice) -> None:

@@ -11,13 +11,17 @@ from httpx import Response
 from sqlalchemy import select
 
 from issuer.application import Application
+from issuer.cases import steps, store
+from issuer.cases.facts import CaseFacts, CaseKind, Channel, PlateFact
 from issuer.cases.states import CaseState
+from issuer.cases.store import CaseActor
 from issuer.models_cases import CaseRow
 from issuer.models_delivery import LetterRow
 from issuer.models_payments import PaymentRow
+from tests.issuer.cases.office import ERIKA, HOLDER, WANTED
 from tests.issuer.console.people import form_token
 from tests.issuer.console.permit_office import PermitOffice, hidden, pdf_text
-from tests.service import PERMIT, City
+from tests.service import PERMIT, City, running_numbers
 
 PERSON = {
     "given_name": "Hilde", "family_name": "Groß", "doctoral_degree": "", "street": "pastorswiesenring",
@@ -178,3 +182,27 @@ def test_an_exception_waits_for_the_second_person(office: PermitOffice) -> None:
     assert office.state(case_id) is CaseState.SECOND_LOOK
     assert office.send(office.lead, case_id, "second/approve").status_code == 303
     assert "Bezahlen" in office.clerk.client.get(path + "/finish").text
+
+
+@pytest.mark.parametrize(
+    ("kind", "channel"),
+    [(CaseKind.CHANGE, Channel.ONLINE), (CaseKind.NEW, Channel.ONLINE), (CaseKind.CHANGE, Channel.COUNTER)],
+)
+def test_what_a_holder_has_begun_is_not_handed_in_at_the_counter(
+    office: PermitOffice, kind: CaseKind, channel: Channel
+) -> None:
+    application, clerk = office.application, office.clerk
+    about = running_numbers(application)[0] if kind is CaseKind.CHANGE else None
+    facts = CaseFacts(plates=(PlateFact("D-XY 99"),), keeper="holder") if about else WANTED
+    with application.writing() as session:
+        by = CaseActor(HOLDER, application.now())
+        case = store.begin(session, application.tenant, kind, PERMIT, channel, by, pass_number=about)
+        case = steps.save_draft(session, application.tenant, case.id, by, facts, ERIKA)
+    token = form_token(clerk.client.get("/office/counter"))
+    path = f"/office/counter/{case.id}"
+    for step_name, fields in (("evidence", SEEN), ("permit", CAR)):
+        form = {"form_token": token, "version": str(case.version), "seen": "0", **fields}
+        answer = clerk.client.post(f"{path}/{step_name}", data=form)
+        assert answer.headers["location"] == f"/office/cases/{case.id}", step_name
+    left = office.case(case.id)
+    assert (left.state, left.version, left.facts) == (CaseState.DRAFT, case.version, case.facts)

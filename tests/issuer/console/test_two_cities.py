@@ -14,7 +14,17 @@ from tests.issuer.console.permit_office import PermitOffice
 from tests.service import City
 
 EVERYTHING = tuple(Role)
-STEPS = ("approve", "withdraw", "pay", "settle", "refuse", "documents", "second/approve", "second/return")
+STEPS = (
+    "approve",
+    "withdraw",
+    "pay",
+    "settle",
+    "close",
+    "refuse",
+    "documents",
+    "second/approve",
+    "second/return",
+)
 
 
 @pytest.fixture
