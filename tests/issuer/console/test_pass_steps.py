@@ -11,6 +11,7 @@ from sqlalchemy import select
 
 from issuer import audit, lifecycle, reconciliation
 from issuer.application import Application
+from issuer.cases.states import CaseState
 from issuer.lifecycle import Actor
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_cases import CaseRow
@@ -207,3 +208,18 @@ def test_whoever_has_applied_anew_gets_no_second_one(office: PermitOffice) -> No
     answer = office.lead.send(path + "/reinstate", note="Verwechselt")
     assert answer.status_code == 409
     assert case.number in answer.text
+
+
+@pytest.mark.parametrize("city", ["sqlite"], indirect=True)
+def test_what_was_called_back_is_settled_in_the_case_alone(office: PermitOffice) -> None:
+    case = office.submitted()
+    number = running_numbers(office.application)[0]
+    tenant = office.application.tenant
+    with office.application.writing() as session:
+        row = session.get_one(CaseRow, (tenant, case.id))
+        row.state, row.pass_number = CaseState.CHARGED_BACK.value, number
+    paused(office, number, "payment charged back")
+    answer = office.clerk.send(f"/office/passes/{PERMIT}/{number}/steps/resume", reason="settled")
+    assert answer.status_code == 409
+    assert case.number in answer.text
+    assert status(office, number) is PassStatus.SUSPENDED
