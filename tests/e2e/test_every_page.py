@@ -1,0 +1,160 @@
+# The fixtures of the holder's pages are this module's as well.
+# ruff: noqa: F401, F811
+"""Every page of the office and of holders, as the tables of routes have them: axe finds nothing, and whatever can be
+used is reached with the Tab key alone.
+
+Needs Debian's chromium; without it the tests are skipped.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+from playwright.sync_api import Browser, Page
+
+from issuer.cases import access, steps, store
+from issuer.cases.facts import CaseKind, Channel
+from issuer.cases.store import CaseActor
+from issuer.staff.permissions import PERMISSIONS, Role
+from issuer.web.app import routed
+from tests.e2e.test_pickup_browser import (
+    CHROMIUM,
+    DESKTOP,
+    NARROW,
+    SQLITE,
+    Site,
+    check,
+    chromium,
+    context,
+    open_pass,
+    site,
+)
+from tests.issuer.cases.office import ERIKA, WANTED
+from tests.issuer.console.permit_office import PermitOffice
+from tests.issuer.console.test_browser import first_visit, link_for
+from tests.service import PERMIT, City, running_numbers
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+]
+# No pages: files, and answers that lead on.
+FILE = re.compile(r"\.(csv|json|jsonld|pdf|pkpass|html)$|/file$|/dpia$|/evidence/|/letters/|/oidc/")
+# Pages that only exist for a moment on the way somewhere; each has its own test in a browser.
+ELSEWHERE = {
+    "/office/login": "test_browser", "/office/login/code": "test_browser", "/office/factor": "test_browser",
+    "/office/welcome/{token}": "test_browser",
+    "/office/imports/{run_id}": "test_imports_browser", "/office/imports/{run_id}/undo": "test_imports_browser",
+    "/office/print/{run_id}": "test_admin_browser", "/office/devices/{device_id}": "test_admin_browser",
+    "/p/l/{token}": "test_pickup_browser", "/p/l/{token}/new": "test_pickup_browser",
+    "/p/pass/plate/confirm": "test_holder_browser", "/p/pass/wallets": "test_pickup_browser",
+    "/payments/start/{payment_id}": "test_permit_life", "/payments/return/{payment_id}": "test_permit_life",
+    "/payments/demo/{transaction_id}": "test_permit_life",
+}  # fmt: skip
+MARK = """() => {
+  let count = 0;
+  const all = 'a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex="0"]';
+  for (const one of document.querySelectorAll(all)) {
+    // What lies in a closed part comes when that is opened.
+    const unseen = one.disabled || !one.checkVisibility({visibilityProperty: true});
+    // The arrows go from one radio button to the next: a group is one stop.
+    if (!unseen) one.dataset.stop = one.type === 'radio' ? `radio ${one.name}` : String(count++);
+  }
+  return [...document.querySelectorAll('[data-stop]')].map((one) => one.dataset.stop);
+}"""
+
+
+def all_by_tab(page: Page, what: str) -> None:
+    """Whatever can be used is reached by Tab, from the top of the page."""
+    wanted = set(page.evaluate(MARK))
+    seen: set[str] = set()
+    # A field for a day has a stop for each of its parts.
+    for _ in range(4 * len(wanted) + 10):
+        if wanted <= seen:
+            return
+        page.keyboard.press("Tab")
+        seen.add(page.evaluate("document.activeElement.dataset.stop ?? ''"))
+    left = wanted - seen
+    html = [
+        page.locator(f'[data-stop="{one}"]').first.evaluate("(one) => one.outerHTML") for one in sorted(left)
+    ]
+    raise AssertionError(f"{what}: not by Tab: {html}")
+
+
+def look(page: Page, address: str, language: str = "de") -> None:
+    answer = page.goto(address)
+    assert answer is not None
+    assert answer.status == 200, (address, answer.status)
+    # Where a page leads on because there is nothing to show, it is no test of that page.
+    assert unquote(page.url.partition("?")[0]) == address, page.url
+    check(page, address, language)
+    all_by_tab(page, address)
+
+
+@SQLITE
+def test_every_page_of_the_office(chromium: Browser, site: Site, city: City, tmp_path: Path) -> None:
+    application = site.application
+    case = PermitOffice.of(city, application, tmp_path).submitted()
+    revoked, number = running_numbers(application)[:2]
+    with application.writing() as session:
+        by = CaseActor("staff:x", application.now())
+        draft = store.begin(session, application.tenant, CaseKind.NEW, PERMIT, Channel.COUNTER, by)
+        steps.save_draft(session, application.tenant, draft.id, by, WANTED, ERIKA)
+    values = {"type_id": PERMIT, "number": number, "case_id": case.id, "zone": "BÖ", "step": "revoke"}
+    pages = [name.removeprefix("GET ") for name in PERMISSIONS if name.startswith("GET ")]
+    with context(chromium, viewport=DESKTOP) as browser:
+        page = browser.new_page()
+        first_visit(page, site, city, link_for(site, "erika", *Role))
+        page.goto(f"{site.url}/office/accounts")
+        account = page.get_by_role("link", name="Erika Muster").last.get_attribute("href")
+        values["account_id"] = str(account).rpartition("/")[2]
+        page.goto(f"{site.url}/office/passes/{PERMIT}/{revoked}/steps/revoke")
+        page.locator("main input[type=radio]").first.check()
+        page.locator("main form[method=post] button[type=submit]").click()
+        page.wait_for_load_state("load")
+        for path in pages:
+            if FILE.search(path) or path in ELSEWHERE:
+                continue
+            given = dict(values)
+            if "/counter/" in path:
+                given["case_id"] = draft.id
+            if path.endswith("/reinstate"):
+                given["number"] = revoked
+            if path.endswith("/finish"):
+                # There is nothing to finish before the case was handed in.
+                continue
+            look(page, site.url + path.format(**given))
+
+
+@SQLITE
+def test_every_page_of_a_holder(chromium: Browser, site: Site) -> None:
+    application = site.application
+    number = running_numbers(application)[0]
+    with application.writing() as session:
+        by = CaseActor("holder", application.now())
+        begun = store.begin(session, application.tenant, CaseKind.NEW, PERMIT, Channel.ONLINE, by)
+        steps.save_draft(session, application.tenant, begun.id, by, WANTED, ERIKA)
+        link = access.create_link(session, application, begun.id)
+    paths = sorted(
+        {
+            route.path_format
+            for route in routed().routes
+            if route.path_format.startswith(("/p", "/apply", "/accessibility"))
+            and "GET" in getattr(route, "methods", ())
+        }
+    )
+    assert len(paths) > 30
+    with context(chromium, viewport=NARROW) as browser:
+        page = browser.new_page()
+        page.goto(link)
+        page.locator("main form button[type=submit]").click()
+        page.wait_for_url(re.compile("/apply/"))
+        open_pass(page, site, number)
+        # A draft that is filled in has no page that says how it stands, and nobody has to keep a link twice.
+        for path in ["/", *paths]:
+            if FILE.search(path) or path in ELSEWHERE or path in ("/apply/case", "/apply/l/{token}"):
+                continue
+            look(page, site.url + path)
