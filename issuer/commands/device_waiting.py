@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import datetime
-from types import FrameType
 from typing import Final
 
 from issuer.application import Application
@@ -46,39 +42,11 @@ def wait_and_confirm(application: Application, made: Invitation, say: Say, langu
     DEVICE_LEFT_OPEN where standard input ends. KeyboardInterrupt passes through, after the same sentence.
     """
     try:
-        with _kept_interrupts() as check:
-            state = _wait(application, made, say, check)
-        if state is DeviceState.PENDING:
+        if _wait(application, made, say) is DeviceState.PENDING:
             _confirm(application, made.id, say, language)
     except KeyboardInterrupt:
         warn("\n" + say("DEVICE_LEFT_OPEN", id=made.id))
         raise
-
-
-@contextmanager
-def _kept_interrupts() -> Iterator[Callable[[], None]]:
-    """Ctrl-C interrupts as always; one that was lost while Python cleared up is raised by the next check."""
-    pressed = False
-    before = signal.getsignal(signal.SIGINT)
-
-    def press(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.default_int_handler(number, frame)
-
-    def check() -> None:
-        if pressed:
-            raise KeyboardInterrupt
-
-    # Only the main thread hears signals, and only Python's own handler is replaced.
-    ours = threading.current_thread() is threading.main_thread() and before is signal.default_int_handler
-    if ours:
-        signal.signal(signal.SIGINT, press)
-    try:
-        yield check
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, before)
 
 
 def pause() -> None:
@@ -86,7 +54,7 @@ def pause() -> None:
     time.sleep(POLL_SECONDS)
 
 
-def _wait(application: Application, made: Invitation, say: Say, check: Callable[[], None]) -> DeviceState:
+def _wait(application: Application, made: Invitation, say: Say) -> DeviceState:
     shown = sys.stderr.isatty()
     if not shown:
         until = made.expires_at.astimezone(BERLIN).strftime("%H:%M")
@@ -98,7 +66,6 @@ def _wait(application: Application, made: Invitation, say: Say, check: Callable[
                 sys.stderr.write(_ANEW + say("DEVICE_AWAITED", left=f"{left // 60}:{left % 60:02d}"))
                 sys.stderr.flush()
             pause()
-            check()
     finally:
         if shown:
             sys.stderr.write(_ANEW)

@@ -110,7 +110,7 @@ def test_every_page(
         page.goto(site.url + "/office/seal")
         page.fill("#seal", number)
         page.locator("main form button[type=submit]").click()
-        expect(page.locator("code.bytes").first).to_contain_text("SP1:")
+        expect(page.locator("pre.hex").last).to_contain_text("SP1:")
         look("seal")
         page.goto(site.url + "/office/barriers")
         look("barriers")

@@ -171,6 +171,8 @@ def test_ctrl_c_while_waiting_leaves_it_open(application: Application, http: Htt
         stderr=subprocess.PIPE,
         env=clean_environment(),
         text=True,
+        # Whoever runs the tests in the background has told them to ignore it, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no thread holds a lock
     )
     try:
         assert running.stdout is not None
