@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from issuer import attributes as stored_attributes
 from issuer import audit, outgoing
 from issuer.audit import AuditEvent, Fact
+from issuer.debts import check_no_debt
 from issuer.doors import close_doors
 from issuer.errors import RegisterRefusal
 from issuer.importing.record import attribute_columns, digest, status_word
@@ -207,7 +208,8 @@ def suspend(session: Session, tenant: str, type_id: str, number: str, *, actor: 
 
 
 def resume(session: Session, tenant: str, type_id: str, number: str, *, actor: Actor) -> None:
-    """Let a suspended right hold again. Raises RegisterRefusal as `suspend` does."""
+    """Let a suspended right hold again. Raises RegisterRefusal as `suspend` does, PASS_IN_DEBT."""
+    check_no_debt(session, tenant, type_id, number)
     _take(_RESUME, session, (tenant, type_id, number), actor)
 
 

@@ -138,7 +138,8 @@ def _settled(
         try:
             lifecycle.resume(session, application.tenant, row.type_id, row.pass_number, actor=reason)
         except IssuerRefusal as refusal:
-            if refusal.code not in ("PASS_NOT_SUSPENDED", "PASS_REVOKED", "PASS_ENDED"):
+            # In debt: another case of the same pass is still charged back.
+            if refusal.code not in ("PASS_NOT_SUSPENDED", "PASS_REVOKED", "PASS_ENDED", "PASS_IN_DEBT"):
                 raise
     return case_of(row)
 

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 
 from issuer import audit, lifecycle
 from issuer.audit import AuditEvent
-from issuer.cases.states import CaseState
 from issuer.console.desk import Desk, acting_desk_of, desk_of
 from issuer.console.fields import options
 from issuer.delivery import mail
@@ -23,7 +22,6 @@ from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.letters import pickup_letter
 from issuer.lifecycle import Actor
 from issuer.models import PassRow
-from issuer.models_cases import CaseRow
 from issuer.pickup.links import Channel, create_link
 from issuer.register import load_contents, subject
 from issuer.reinstatement import LONGEST, reinstate
@@ -205,29 +203,12 @@ def _take(desk: Desk, session: Session, type_id: str, number: str, step: str, sa
         case "suspend":
             lifecycle.suspend(session, tenant, type_id, number, actor=by)
         case "resume":
-            _check_no_debt(session, tenant, type_id, number)
             lifecycle.resume(session, tenant, type_id, number, actor=by)
         case "reissue":
             pass_type = application.pass_types[type_id]
             seal_for = application.sealer(session, pass_type)
             lifecycle.reissue(session, tenant, pass_type, number, seal_for=seal_for, actor=by)
             mail.tell_holder(session, application, mail.PICKUP, type_id, number, {})
-
-
-def _check_no_debt(session: Session, tenant: str, type_id: str, number: str) -> None:
-    """A suspension for money that was called back is lifted by settling its case: by a lead, or with a receipt."""
-    case = session.scalar(
-        select(CaseRow.number)
-        .where(
-            CaseRow.tenant == tenant,
-            CaseRow.type_id == type_id,
-            CaseRow.pass_number == number,
-            CaseRow.state == CaseState.CHARGED_BACK.value,
-        )
-        .limit(1)
-    )
-    if case is not None:
-        raise RegisterRefusal("PASS_IN_DEBT", number=number, case=case)
 
 
 def _step_page(

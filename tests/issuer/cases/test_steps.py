@@ -353,6 +353,31 @@ def test_settled_money_lifts_no_other_suspension(office: Office, by_hand: bool) 
     assert status(office, done.pass_number) is (PassStatus.SUSPENDED if by_hand else PassStatus.ACTIVE)
 
 
+def test_nobody_lifts_a_suspension_past_the_debt(office: Office) -> None:
+    """Of two charged-back cases of one pass both have to be settled; no other way leads round them."""
+    first = paid(office, office.approved().id)
+    number, tenant = first.pass_number or "", office.application.tenant
+    with office.application.writing() as session:
+        second = store.begin(
+            session, tenant, CaseKind.CHANGE, PERMIT, first.channel, office.by(HOLDER), pass_number=number
+        )
+        session.get_one(CaseRow, (tenant, second.id)).state = CaseState.ISSUED.value
+    with office.application.writing() as session:
+        for case in (first, second):
+            issue.charged_back(session, office.application, case.id, office.by("payment:demo"))
+
+    def resume() -> None:
+        with office.application.writing() as session:
+            actor = lifecycle.Actor("api:portal", office.application.now(), "paid")
+            lifecycle.resume(session, tenant, PERMIT, number, actor=actor)
+
+    refused("PASS_IN_DEBT", resume)
+    for case, after in ((first, PassStatus.SUSPENDED), (second, PassStatus.ACTIVE)):
+        with office.application.writing() as session:
+            issue.settle(session, office.application, case.id, office.by(CLERK), "Überweisung vom 3.12.")
+        assert status(office, number) is after
+
+
 def test_a_plate_is_changed_and_a_term_added(office: Office) -> None:
     number = paid(office, office.approved().id).pass_number
     other = CaseFacts(plates=(PlateFact("D-XY 78"),))
