@@ -22,6 +22,7 @@ from issuer.data_protection.tables import FIXED, IMPERSONAL, PERSONAL, Activity
 from issuer.models import Base, HolderRow, PassRow
 from issuer.models_delivery import WalletPassRow
 from issuer.nightly import retention
+from issuer.nightly.retention_rules import FIRST, LAST
 from issuer.nightly.run import run_night
 from issuer.outgoing import google_switched
 from issuer.settings import load_settings, save_settings
@@ -153,7 +154,7 @@ def test_every_text_is_there_in_both_languages() -> None:
     for stored in PERSONAL.values():
         assert f"RECORD_PERIOD_{stored.period.upper()}" in german
     assert {f"RECORD_PERIOD_{one.upper()}" for one in FIXED} <= german.keys()
-    for rule in (*retention.FIRST, *retention.LAST):
+    for rule in (*FIRST, *LAST):
         assert f"DELETION_{rule.name.upper()}" in german, rule.name
 
 
