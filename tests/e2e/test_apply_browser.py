@@ -1,4 +1,4 @@
-# The fixtures of the holder's pages are this module's as well.
+# The fixtures of the browsers are this module's as well.
 # ruff: noqa: F401, F811
 """Applying for a permit in a real browser: on a phone by keyboard alone with axe on every page; without JavaScript.
 
@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from issuer.cases import issue, steps
 from issuer.cases.store import CaseActor
-from tests.e2e.test_pickup_browser import (
+from tests.browsers import (
     CHROMIUM,
     DESKTOP,
     NARROW,

@@ -1,4 +1,4 @@
-# The fixtures of the holder's pages are this module's as well.
+# The fixtures of the browsers are this module's as well.
 # ruff: noqa: F401, F811
 """Every page of the office and of holders, as the tables of routes have them: axe finds nothing, and whatever can be
 used is reached with the Tab key alone.
@@ -20,7 +20,7 @@ from issuer.cases.facts import CaseKind, Channel
 from issuer.cases.store import CaseActor
 from issuer.staff.permissions import PERMISSIONS, Role
 from issuer.web.app import routed
-from tests.e2e.test_pickup_browser import (
+from tests.browsers import (
     CHROMIUM,
     DESKTOP,
     NARROW,

@@ -23,11 +23,11 @@ from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import TimeoutError as NotThere
 
 from passes.periods import BERLIN
+from tests.browsers import CHROMIUM, DESKTOP, PHONE, chromium, context
 from tests.e2e.permit_city import Clerk, PermitCity
-from tests.e2e.test_pickup_browser import CHROMIUM, DESKTOP, PHONE, chromium, context
 from tests.service import new_database
 
-# The browser of the holder's pages is this module's as well.
+# The fixtures of the browsers are this module's as well.
 __all__ = ["chromium"]
 
 pytestmark = [

@@ -1,153 +1,49 @@
+# The fixtures of the browsers are this module's as well.
+# ruff: noqa: F401, F811
 """The holder's pages in a real browser: automated accessibility checks, narrow screens, keyboard, no JavaScript.
 
-Needs Debian's chromium; without it the tests are skipped. Every request of the browser goes to the service under
-test, or is answered here.
+Needs Debian's chromium; without it the tests are skipped.
 """
 
 from __future__ import annotations
 
 import base64
-import re
 import shutil
-import socket
 import subprocess
-import threading
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 import zxingcpp
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Page, Route, expect, sync_playwright
-from uvicorn import Config, Server
+from playwright.sync_api import Browser, expect
 
-from issuer import google_wallet, lifecycle
-from issuer.application import Application
+from issuer import lifecycle
 from issuer.lifecycle import Actor
 from issuer.models import PassRow
 from issuer.pickup.codes import create_letter_code, grouped
-from issuer.pickup.links import create_link
-from issuer.settings import load_settings, save_settings
-from tests.service import CARD, PERMIT, TODAY, City, running_numbers
-from tests.web_app import create_app
-
-CHROMIUM = Path("/usr/bin/chromium")
-AXE = Path(__file__).parents[1] / "data" / "axe" / "axe.min.js"
-ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36"
-IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Mobile Safari/604.1"
-NARROW = {"width": 320, "height": 640}
-PHONE = {"width": 390, "height": 844}
-DESKTOP = {"width": 1200, "height": 900}
-SAVE = "https://pay.google.com/gp/v/save/demo"
+from tests.browsers import (
+    ANDROID,
+    CHROMIUM,
+    DESKTOP,
+    IPHONE,
+    NARROW,
+    SAVE,
+    SQLITE,
+    Site,
+    check,
+    chromium,
+    context,
+    is_wider_than_screen,
+    open_pass,
+    site,
+    tab_to,
+)
+from tests.service import CARD, PERMIT, TODAY, running_numbers
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
 ]
-# How a page looks does not depend on the database; a whole visit, which reads and writes everything, runs on both.
-SQLITE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
-
-
-@dataclass
-class Site:
-    """A running service."""
-
-    application: Application
-    url: str
-
-    def link(self, number: str, type_id: str = PERMIT) -> str:
-        with self.application.writing() as session:
-            return create_link(session, self.application, type_id, number, "mail")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def site(city: City, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    """The city's service on a free port; Google says yes without being asked."""
-    monkeypatch.setenv("STADTPASS_SERVICE_REQUESTS_PER_MINUTE", "0")
-    monkeypatch.setattr(google_wallet, "is_offered", lambda application, session: True)
-    monkeypatch.setattr(google_wallet, "save_link", lambda application, type_id, number: SAVE)
-    application = city.open()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://localhost:{port}"
-    with application.writing() as session:
-        settings = msgspec.structs.replace(load_settings(session, application.tenant), base_url=url)
-        save_settings(session, application.tenant, settings)
-    server = Server(Config(create_app(application), port=port, log_config=None, lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    for _ in range(200):
-        if server.started:
-            break
-        time.sleep(0.05)
-    assert server.started
-    yield Site(application, url)
-    server.should_exit = True
-    thread.join(timeout=20)
-
-
-def context(chromium: Browser, **options: Any) -> BrowserContext:
-    """A fresh browser profile that can reach nothing but the service and the stand-in for Google."""
-    made = chromium.new_context(**{"viewport": PHONE, "locale": "de-DE", **options})
-    made.set_default_timeout(60_000)
-
-    def answer(route: Route) -> None:
-        if route.request.url.startswith("https://pay.google.com/"):
-            route.fulfill(body="<!doctype html><title>Google</title>saved", content_type="text/html")
-        elif re.match(r"http://localhost:\d+/", route.request.url):
-            route.continue_()
-        else:
-            route.abort()
-
-    made.route("**/*", answer)
-    return made
-
-
-def open_pass(page: Page, site: Site, number: str, type_id: str = PERMIT) -> None:
-    page.goto(site.link(number, type_id))
-    page.locator("form button[type=submit]").click()
-    page.wait_for_url("**/p/pass")
-
-
-def faults(page: Page) -> list[str]:
-    """What axe-core finds wrong, by rule and place."""
-    # A click returns when the next page begins; its colours are there when its style sheets are.
-    page.wait_for_load_state("load")
-    # A tool's script, put in past the page's own policy.
-    page.evaluate(AXE.read_text("utf-8"))
-    found = page.evaluate(
-        "() => axe.run(document, {runOnly: ['wcag2a','wcag2aa','wcag21a','wcag21aa','wcag22aa','best-practice']})"
-    )
-    return [f"{one['id']}: {node['html'][:120]}" for one in found["violations"] for node in one["nodes"]]
-
-
-def is_wider_than_screen(page: Page) -> bool:
-    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
-
-
-def check(page: Page, what: str, language: str) -> None:
-    """A page as it is now: no findings, no sideways scrolling, the right language, a title, one heading."""
-    assert faults(page) == [], what
-    assert not is_wider_than_screen(page), what
-    assert page.locator("html").get_attribute("lang") == language, what
-    assert page.locator("h1").count() == 1, what
-    assert page.title(), what
 
 
 @pytest.mark.parametrize("language", ["de", "en"])
@@ -302,15 +198,6 @@ def test_keyboard_alone(chromium: Browser, site: Site) -> None:
         expect(page.locator("main [type=submit]")).to_be_focused()
         page.keyboard.press("Enter")
         page.wait_for_url("**/p/pass")
-
-
-def tab_to(page: Page, identifier: str) -> None:
-    # Whoever may do everything has a long navigation.
-    for _ in range(60):
-        if page.evaluate("document.activeElement.id") == identifier:
-            return
-        page.keyboard.press("Tab")
-    raise AssertionError(f"{identifier} cannot be reached")
 
 
 @pytest.mark.parametrize(("agent", "first"), [(IPHONE, "apple"), (ANDROID, "google"), (None, "print")])

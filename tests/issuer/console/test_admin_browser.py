@@ -1,4 +1,4 @@
-# The fixtures of the holder's pages are this module's as well.
+# The fixtures of the browsers are this module's as well.
 # ruff: noqa: F401, F811
 """Zones, fees, devices, keys and print runs in a real browser: axe, narrow and wide, light and dark, by keyboard.
 
@@ -15,7 +15,7 @@ from issuer.application import Application
 from issuer.models import HolderRow
 from issuer.printing import making, runs
 from issuer.staff.permissions import Role
-from tests.e2e.test_pickup_browser import (
+from tests.browsers import (
     CHROMIUM,
     DESKTOP,
     NARROW,

@@ -1,4 +1,4 @@
-# The fixtures of the holder's pages are this module's as well.
+# The fixtures of the browsers are this module's as well.
 # ruff: noqa: F401, F811
 """The console in a real browser: the whole life of a log-in, with axe, by keyboard, narrow, and without JavaScript.
 
@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from issuer.staff import second_factor
 from issuer.staff.accounts import invite
 from issuer.staff.permissions import Role
-from tests.e2e.test_pickup_browser import (
+from tests.browsers import (
     CHROMIUM,
     DESKTOP,
     NARROW,

@@ -1,4 +1,4 @@
-# The fixtures of the holder's pages are this module's as well.
+# The fixtures of the browsers are this module's as well.
 # ruff: noqa: F401, F811
 """The office's work in a real browser: counter and cases, narrow and wide, light and dark, axe; by keyboard alone.
 
@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from issuer.rules.directory import streets_from_csv
 from issuer.staff.permissions import Role
-from tests.e2e.test_pickup_browser import (
+from tests.browsers import (
     CHROMIUM,
     DESKTOP,
     NARROW,

@@ -1,4 +1,4 @@
-# The fixtures of the holder's pages are this module's as well.
+# The fixtures of the browsers are this module's as well.
 # ruff: noqa: F401, F811
 """An import in a real browser: upload, progress that moves by itself, table, confirmation, undo; axe on every page.
 
@@ -19,7 +19,7 @@ from issuer.importing import file_check, run_work, runs
 from issuer.importing.run_work import run_task
 from issuer.lifecycle import Actor
 from issuer.staff.permissions import Role
-from tests.e2e.test_pickup_browser import (
+from tests.browsers import (
     CHROMIUM,
     DESKTOP,
     NARROW,

@@ -1,4 +1,4 @@
-# The fixtures of the holder's pages are this module's as well.
+# The fixtures of the browsers are this module's as well.
 # ruff: noqa: F401, F811
 """Statements, audit trail, data protection and the accessibility statement in a real browser: axe, keyboard, narrow.
 
@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 
 from issuer.nightly.run import run_night
 from issuer.staff.permissions import Role
-from tests.e2e.test_pickup_browser import (
+from tests.browsers import (
     CHROMIUM,
     DESKTOP,
     NARROW,

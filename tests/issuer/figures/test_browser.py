@@ -1,4 +1,4 @@
-# The fixtures of the holder's pages are this module's as well.
+# The fixtures of the browsers are this module's as well.
 # ruff: noqa: F401, F811
 """The figures in a real browser: axe, 320 px and desktop, light and dark, both languages, by keyboard.
 
@@ -19,7 +19,7 @@ from issuer.models import PassRow
 from issuer.nightly.reports import Report
 from issuer.staff.permissions import Role
 from passes.periods import BERLIN, berlin_day
-from tests.e2e.test_pickup_browser import (
+from tests.browsers import (
     CHROMIUM,
     DESKTOP,
     NARROW,
