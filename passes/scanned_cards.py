@@ -2,7 +2,7 @@
 
 Scanners hand on more than the number: start and stop characters (``*...*`` of Code 39, ``A...B`` of Codabar), an
 identifier of the symbology (ISO/IEC 15424, ``]F0``), blanks, a carriage return; with Caps Lock on they type small
-letters. Which of that belongs to the number only the library knows, so the answer is every spelling that can be meant.
+letters. Which of that belongs to the number only the library knows: the answer is every spelling that can be meant.
 
 A seal is never a card number: what begins with a word and a colon (``SP1:``, ``https:``, ``tel:``) is neither sent to
 a library nor looked up.
@@ -118,7 +118,7 @@ def _spellings(bare: str, kind: Symbology | None) -> Iterator[Spelling]:
     if kind in (None, Symbology.CODE_39) and (bare.startswith("*") or bare.endswith("*")):
         # One asterisk alone is half a code.
         inner = bare[1:-1]
-        if len(bare) > 2 and bare[0] == bare[-1] == "*" and "*" not in inner:  # noqa: PLR2004 - the two asterisks
+        if len(bare) > 2 and bare[0] == bare[-1] == "*" and "*" not in inner:
             yield from _typed(inner.strip(" "), Symbology.CODE_39, framed=True)
         return
     frame = _CODABAR_FRAME.fullmatch(bare)

@@ -72,7 +72,9 @@ def is_seal(text: str) -> bool:
 ENVELOPES = st.sampled_from(["", " ", "\r", "\x02", "]Q1", "]C0\x1d", "]F0", "*", "A", "]A0*"])
 
 
-@given(ENVELOPES, st.sampled_from([PREFIX, ROTATING_PREFIX, ""]), st.text(max_size=70), ENVELOPES, SYMBOLOGIES)
+@given(
+    ENVELOPES, st.sampled_from([PREFIX, ROTATING_PREFIX, ""]), st.text(max_size=70), ENVELOPES, SYMBOLOGIES
+)
 @example("", PREFIX, "123", "", Symbology.CODABAR)
 def test_nothing_is_a_seal_and_a_card_number(
     before: str, prefix: str, text: str, after: str, symbology: Symbology | None

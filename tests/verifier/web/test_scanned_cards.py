@@ -1,4 +1,4 @@
-"""The web app reads what scanners deliver as the library does, and takes no seal for a card number, nor the other way."""
+"""The web app reads what scanners deliver as the library does, and takes no seal for a card number or the reverse."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ TAKEN = """async (texts) => {
   const { scannedCard, withoutEnvelope } = await import('/core/scanned-cards.js');
   return texts.map((text) => [isCode(withoutEnvelope(text).bare), scannedCard(text).kind]);
 }"""
-# Signs of every class that the rules tell apart; all texts of up to four of them, framed by what begins a seal or not.
+# Signs of every class that the rules tell apart: all texts of up to four of them, behind what begins a seal.
 SIGNS = ["1", "A", "f", "*", ":", "]", " ", "\r", "-", "ß"]
 BEGINNINGS = ["", "SP1:", "SP1R:", "sp1:", "]Q1SP1:", "]F0SP1:", "*SP1:", "ASP1:", " SP1R:"]
 
@@ -51,8 +51,8 @@ def test_the_numbers_of_every_scheme(page: Page) -> None:
     with (DATA / "card_number_vectors.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file, delimiter=";"))
     # Each number, and each with one sign changed: what the schemes' checks are for.
-    cases = [
-        [text[:at] + sign + text[at + 1 :], None, [row["scheme"]]]
+    cases: list[tuple[str, Symbology | None, list[str]]] = [
+        (text[:at] + sign + text[at + 1 :], None, [row["scheme"]])
         for row in rows
         for text in [row["input"].strip("*")]
         for at, sign in itertools.product(range(len(text)), "0179AVX")
@@ -67,11 +67,12 @@ def test_the_numbers_of_every_scheme(page: Page) -> None:
 def test_any_text_is_read_as_the_library_reads_it(page: Page) -> None:
     choice = random.Random(6)
     alphabet = "0123456789ABCDXYabd*:]$%+-./ \r\n\x1d\x7fßé\u200b"
+    weights = [9] * 10 + [1] * (len(alphabet) - 10)
     kinds = [None, *Symbology]
     cases: list[tuple[str, Symbology | None, list[str]]] = [
         (
             choice.choice(["", "*", "A", "]F0", "]C1", "SP1:"])
-            + "".join(choice.choices(alphabet, weights=[9] * 10 + [1] * (len(alphabet) - 10), k=choice.randint(0, 44)))
+            + "".join(choice.choices(alphabet, weights=weights, k=choice.randint(0, 44)))
             + choice.choice(["", "*", "B", "\r"]),
             choice.choice(kinds),
             choice.sample(sorted(SCHEMES), choice.randint(0, 2)),
@@ -92,7 +93,9 @@ def test_nothing_is_a_seal_and_a_card_number(page: Page) -> None:
         for signs in itertools.product(SIGNS, repeat=length)
     ]
     answers = page.evaluate(TAKEN, texts)
-    both = [text for text, (is_code, kind) in zip(texts, answers, strict=True) if is_code and kind == "number"]
+    both = [
+        text for text, (is_code, kind) in zip(texts, answers, strict=True) if is_code and kind == "number"
+    ]
     assert both == []
     codes = [text for text, (is_code, _) in zip(texts, answers, strict=True) if is_code]
     assert codes

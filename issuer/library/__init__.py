@@ -1,0 +1,1 @@
+"""Membership of libraries: only pass types that have a card number take part."""
