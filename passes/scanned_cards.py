@@ -5,7 +5,8 @@ identifier of the symbology (ISO/IEC 15424, ``]F0``), blanks, a carriage return;
 letters. Which of that belongs to the number only the library knows: the answer is every spelling that can be meant.
 
 A seal is never a card number: what begins with a word and a colon (``SP1:``, ``https:``, ``tel:``) is neither sent to
-a library nor looked up.
+a library nor looked up. Nor is what has other signs than letters, digits and those of Code 39 and Codabar: of several
+layouts in which keys can be understood, the wrong ones mostly have them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from passes.errors import PassRefusal
 LONGEST_DELIVERED: Final = 80
 
 _EDGES: Final = "".join(map(chr, range(0x21))) + "\x7f"
+_SIGNS: Final = re.compile(r"[0-9A-Za-z $%+./:_*-]*")
 _INSIDE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _IDENTIFIER: Final = re.compile(r"\]([A-Za-z])[0-9A-Za-z]")
 _OF_IDENTIFIER: Final = {
@@ -88,6 +90,8 @@ def scanned_card(text: str, symbology: Symbology | None = None) -> ScannedCard:
         return ScannedCard(Delivered.OTHER)
     if not bare or _INSIDE.search(bare):
         return ScannedCard(Delivered.MISREAD)
+    if not _SIGNS.fullmatch(bare):
+        return ScannedCard(Delivered.OTHER)
     found: dict[str, Spelling] = {}
     for one in _spellings(bare, kind):
         if _can_be(one.text, kind):
@@ -140,7 +144,7 @@ def _typed(text: str, kind: Symbology | None, *, framed: bool) -> Iterator[Spell
 
 
 def _can_be(text: str, kind: Symbology | None) -> bool:
-    if not any(sign in "0123456789" for sign in text) or _WORD_AND_COLON.match(text):
+    if not any(sign in "0123456789" for sign in text) or "*" in text or _WORD_AND_COLON.match(text):
         return False
     # Of the symbologies only Code 39 has a blank in a number, and it may have been typed.
     code = Symbology.CODE_39 if kind is None and " " in text else kind

@@ -30,6 +30,7 @@ const OF_IDENTIFIER = new Map([
   ["A", "CODE_39"], ["C", "CODE_128"], ["E", "EAN_13"], ["F", "CODABAR"], ["I", "ITF"], ["Q", "QR"],
 ]);
 const EDGES = /^[\x00-\x20\x7f]+|[\x00-\x20\x7f]+$/g;
+const SIGNS = /^[0-9A-Za-z $%+./:_*-]*$/;
 const INSIDE = /[\x00-\x1f\x7f]/;
 const ASCII = /^[\x00-\x7f]*$/;
 const IDENTIFIER = /^\]([A-Za-z])[0-9A-Za-z]/;
@@ -50,6 +51,7 @@ export function scannedCard(text, symbology = null) {
   const codabar = kind === "CODABAR" && CODABAR_FRAME.test(bare);
   if (!ASCII.test(bare) || (WORD_AND_COLON.test(bare) && !codabar)) return { kind: "other", spellings: [] };
   if (bare === "" || INSIDE.test(bare)) return { kind: "misread", spellings: [] };
+  if (!SIGNS.test(bare)) return { kind: "other", spellings: [] };
   /** @type {Map<string, Spelling>} */
   const found = new Map();
   for (const one of spellingsOf(bare, kind)) if (canBe(one.text, kind) && !found.has(one.text)) found.set(one.text, one);
@@ -133,7 +135,7 @@ function typed(text, kind, framed) {
  * @param {Symbology | null} kind
  */
 function canBe(text, kind) {
-  if (!/[0-9]/.test(text) || WORD_AND_COLON.test(text) || text.length > LONGEST) return false;
+  if (!/[0-9]/.test(text) || text.includes("*") || WORD_AND_COLON.test(text) || text.length > LONGEST) return false;
   // Of the symbologies only Code 39 has a blank in a number, and it may have been typed.
   const code = kind ?? (text.includes(" ") ? "CODE_39" : "CODE_128");
   return ENCODABLE[code].test(text) && (code !== "EAN_13" || weights31(text));
