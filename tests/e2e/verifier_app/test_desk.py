@@ -1,4 +1,4 @@
-"""The library's desk: plain numbers by hand scanner, keyboard and camera, with the service, without it, and locked."""
+"""The library's desk: plain numbers by hand scanner, keyboard and camera, with the service, without it, locked."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.e2e.verifier_city import (
     write_clip,
 )
 from tests.e2e.verifier_phone import enrol_desk, in_both_schemes, way
-from tests.e2e.verifier_screens import show
+from tests.e2e.verifier_screens import check, show
 from tests.hand_scanner import scan_by_hand
 from tests.web_pages import CHROMIUM, needs_chromium
 
@@ -171,6 +171,7 @@ def test_what_the_service_says_instead(phone: Callable[..., Page], city: Verifie
         show(page, NUMBER)
         page.locator(f'.verdict[data-verdict="{colour}"]').wait_for()
         expect(page.get_by_role("alert")).to_contain_text(sentence)
+        check(page, sentence)
         page.locator(".next").click()
     city.command("devices", "lock", device)
     show(page, NUMBER)

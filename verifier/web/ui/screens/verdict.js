@@ -44,7 +44,7 @@ export function showVerdict(app, outcome) {
     clock,
     facts(app, outcome),
     next,
-    h("div", { class: "actions" }, back?.element, otherWay(app, outcome)),
+    h("div", { class: "actions" }, copying(app, outcome), back?.element, otherWay(app, outcome)),
   );
   return {
     title: word,
@@ -96,9 +96,11 @@ function lookedUp({ say }, { lookUp }) {
  * @param {import("../app.js").App} app
  * @param {import("../app.js").Outcome} outcome
  */
-function subject({ say }, { verdict, input, askLibrary }) {
-  if (askLibrary && input !== null) return cardNumber(say, input);
-  if (verdict.cardNumber !== null) return cardNumber(say, verdict.cardNumber);
+function subject({ say, device }, { verdict, input, askLibrary }) {
+  const number = askLibrary ? input : verdict.cardNumber;
+  // Outside the library nobody knows what the number is one of.
+  const label = askLibrary && !device.settings.desk ? null : h("p", { class: "label" }, say("FACT_CARD_NUMBER"));
+  if (number !== null) return h("div", { class: "subject" }, label, h("p", { class: "card" }, number));
   if (verdict.plates?.length) {
     return h("ul", { class: "plates", "aria-label": say("FACT_PLATES") }, verdict.plates.map((one) => h("li", { class: "plate" }, one)));
   }
@@ -107,10 +109,13 @@ function subject({ say }, { verdict, input, askLibrary }) {
 }
 
 /**
- * @param {import("../../core/verdict.js").Say} say
- * @param {string} number
+ * For the library's own system. It stands below the button that goes on and sticks to the screen: nothing may cover it.
+ * @param {import("../app.js").App} app
+ * @param {import("../app.js").Outcome} outcome
  */
-function cardNumber(say, number) {
+function copying({ say }, { verdict, input, askLibrary }) {
+  const number = askLibrary ? input : verdict.cardNumber;
+  if (number === null) return null;
   const done = h("span", { role: "status", class: "copied" });
   const copy = async () => {
     try {
@@ -120,8 +125,7 @@ function cardNumber(say, number) {
       done.textContent = say("NOT_COPIED");
     }
   };
-  return h("div", { class: "subject" },
-    h("p", { class: "label" }, say("FACT_CARD_NUMBER")), h("p", { class: "card" }, number), button(say("COPY"), copy), done);
+  return [button(say("COPY"), copy), done];
 }
 
 /**
