@@ -1,0 +1,1 @@
+"""Membership of libraries: rules, members, and the library's own system."""
