@@ -1,1 +1,1 @@
-"""Membership of libraries: only pass types that have a card number take part."""
+"""Membership of libraries: rules, members, and the library's own system."""

@@ -27,6 +27,7 @@ from issuer.library.sources import (
     PatronUnknown,
     SourceMisbehaves,
     SourceUnavailable,
+    ask,
 )
 from issuer.models import PassRow, RevisionRow
 from passes.model import PassStatus
@@ -181,22 +182,22 @@ def _by_source(
 def _patron(source: PatronSource, numbers: Sequence[str]) -> Patron:
     """The first of ``numbers`` that the library's system knows. Raises as `PatronSource.patron` does, in time."""
 
-    def ask() -> Patron:
+    def asked() -> Patron:
         *others, last = numbers[:_MOST_ASKED]
         for one in others:
             with suppress(PatronUnknown):
-                return _own(source.patron(one), one)
-        return _own(source.patron(last), last)
+                return _own(ask(source, one), one)
+        return _own(ask(source, last), last)
 
-    asking = _ASKING.submit(ask)
+    asking = _ASKING.submit(asked)
     try:
         return asking.result(PATIENCE_SECONDS)
     except TimeoutError:
         asking.cancel()
-        raise SourceUnavailable("LIBRARY_UNAVAILABLE") from None
+        raise SourceUnavailable("LIBRARY_TIMEOUT") from None
 
 
 def _own(patron: Patron, number: str) -> Patron:
     if patron.card_number != number:
-        raise SourceMisbehaves("LIBRARY_MISBEHAVES")
+        raise SourceMisbehaves("LIBRARY_OTHER_PATRON")
     return patron
