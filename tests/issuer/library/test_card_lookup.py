@@ -27,9 +27,11 @@ from issuer.lifecycle import Actor
 from issuer.models import HolderRow, PassRow
 from issuer.settings import load_settings, save_settings
 from issuer.verifier_devices import Role, lock_device
+from issuer.workspace import CONFIG
 from tests.issuer.publication.app_device import AppDevice
 from tests.issuer.publication.handheld import Http
 from tests.issuer.publication.test_app_devices import ON_ONE_DATABASE, enrolled, refused
+from tests.paia_server import PASSWORD, USER, Fault, PaiaServer
 from tests.service import CARD, City
 from tests.web_app import create_app
 
@@ -275,6 +277,34 @@ def test_a_library_that_stalls_keeps_nobody_waiting(
         assert (answer["verdict"], answer["reason"], answer["cause"]) == ("GREY", "ASK_LIBRARY", "silent")
     assert len(library.asked) <= 4
     library.stalls.set()
+
+
+@ON_ONE_DATABASE
+def test_a_library_that_speaks_paia(city: City) -> None:
+    secret = city.folder / "library.password"
+    secret.write_text(PASSWORD)
+    secret.chmod(0o600)
+    with PaiaServer({VALID: {"name": "Maximiliane Muster", "status": 0, "expires": "2026-12-24"}}) as server:
+        config = city.folder / CONFIG
+        library = {
+            "source": "paia", "url": f"{server.url}/core", "login_url": f"{server.url}/auth", "user": USER,
+            "password_file": secret.name,
+        }  # fmt: skip
+        lines = [f'{name} = "{value}"' for name, value in library.items()]
+        config.write_text("\n".join([config.read_text(), "[library]", *lines, ""]))
+        application = city.open()
+        with TestClient(create_app(application)) as http:
+            desk = enrolled(application, http, city.clock, Role.LIBRARIAN)
+            found = ask(desk, http, f"*{VALID}*").json()
+            assert (found["reason"], found["valid_until"]) == ("VALID", "2026-12-24")
+            server.patrons[VALID]["status"] = 3
+            found = ask(desk, http, VALID)
+            assert (found.json()["reason"], found.json()["cause"]) == ("SUSPENDED", None)
+            assert "Muster" not in found.text
+            assert told(desk, http, "24711300000134")[:2] == ("RED", "CARD_UNKNOWN")
+            server.faults.append(Fault("stall"))
+            found = ask(desk, http, VALID).json()
+            assert (found["verdict"], found["reason"], found["cause"]) == ("GREY", "ASK_LIBRARY", "silent")
 
 
 @ON_ONE_DATABASE
