@@ -43,7 +43,7 @@ class Waiting(msgspec.Struct, frozen=True):
     check_code: str
 
 
-class Self(msgspec.Struct, frozen=True):
+class Self(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a device may know of itself; ``zones`` empty for all, ``card_schemes`` for librarians alone."""
 
     state: str
