@@ -39,7 +39,7 @@ MOST: Final = 25
 _FEWEST_CHARACTERS: Final = 2
 _KINDS: Final = {Standing.VALID: "success", Standing.NOT_YET: "info"}
 _CRUMB: Final = ("OFFICE_MENU_PASSES", "/office/passes")
-_SENTENCES: Final = ("display_hint", "rules", "contact", "privacy")
+_SENTENCES: Final = ("display_hint", "standing", "rules", "contact", "privacy")
 _ADDRESS: Final = ("street", "house_number", "postal_code", "city", "email")
 
 
