@@ -37,8 +37,13 @@ ColumnKind = Literal[
 RESERVED_SEAL_KEYS = frozenset({0, 1, 7})
 # What can stand on a carrier besides the attributes.
 BUILT_IN_FIELDS = frozenset(
-    {"number", "valid_from", "valid_until", "vehicle", "zone_code", "display_hint", "contact", "reminder"}
-)
+    {
+        "number", "valid_from", "valid_until", "vehicle", "zone_code", "display_hint", "contact", "reminder",
+        "standing",
+    }
+)  # fmt: skip
+# What a pass says on its face while it does not hold: texts of the type, by the pass's status.
+STANDINGS = ("standing_suspended", "standing_revoked", "standing_superseded")
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -318,6 +323,8 @@ def _check(spec: _TypeFile, texts: Mapping[str, TypeTexts], name: str) -> None:
                 refuse(f"{language}.toml has no label for {key}")
             if key not in BUILT_IN_FIELDS and key not in names and key not in words.texts:
                 refuse(f"{language}.toml has no text for {key}")
+            if key == "standing" and not words.texts.keys() >= set(STANDINGS):
+                refuse(f"{language}.toml has no text for each of {', '.join(STANDINGS)}")
         for attribute in spec.attributes:
             if attribute.kind == "choice" and set(words.choices.get(attribute.name, {})) != set(
                 attribute.choices
