@@ -106,6 +106,7 @@ class CardOperation(Operation):
             required=["read"],
             properties={"read": read, "symbology": known},
             additional_properties=False,
+            examples=[msgspec.to_builtins(_QUESTION)],
         )
         example = Example(value=msgspec.to_builtins(_QUESTION))
         self.request_body = RequestBody(

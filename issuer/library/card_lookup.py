@@ -30,6 +30,7 @@ from issuer.library.sources import (
     ask,
 )
 from issuer.models import PassRow, RevisionRow
+from issuer.models_library import BlockReason, MemberRow, ReplacedCardRow
 from passes.model import PassStatus
 from passes.periods import berlin_day
 from passes.scanned_cards import ScannedCard
@@ -92,6 +93,7 @@ _OF_STATUS: Final = {
     PassStatus.REVOKED: CardReason.REVOKED,
     PassStatus.SUPERSEDED: CardReason.SUPERSEDED,
 }
+_HARMLESS: Final = frozenset({BlockReason.LOST, BlockReason.RETURNED})
 # That somebody owes fees is told to nobody but the library.
 _OF_STANDING: Final = {
     PatronStanding.ACTIVE: CardReason.VALID,
@@ -117,6 +119,7 @@ def look_up(
         spellings = [one for card in cards for one in card.of_schemes(schemes).spellings]
         numbers = list(dict.fromkeys(one.text for one in spellings))
         known = _in_register(session, application.tenant, numbers, day) if numbers else []
+        known += _replaced(session, application.tenant, numbers) if numbers else []
     if not numbers:
         return CardAnswer(CardReason.CARD_MISREAD)
     if len({one.card_number for one in known}) > 1:
@@ -131,18 +134,33 @@ def look_up(
 
 
 def _in_register(session: Session, tenant: str, numbers: Sequence[str], day: date) -> list[CardAnswer]:
-    passes = select(PassRow, RevisionRow.attributes).where(
-        PassRow.tenant == tenant,
-        PassRow.card_key.in_(numbers),
-        RevisionRow.tenant == PassRow.tenant,
-        RevisionRow.type_id == PassRow.type_id,
-        RevisionRow.number == PassRow.number,
-        RevisionRow.superseded_at.is_(None),
+    same = (MemberRow.tenant == PassRow.tenant) & (MemberRow.type_id == PassRow.type_id)
+    passes = (
+        select(PassRow, RevisionRow.attributes, MemberRow.block_reason)
+        .outerjoin(MemberRow, same & (MemberRow.number == PassRow.number))
+        .where(
+            PassRow.tenant == tenant,
+            PassRow.card_key.in_(numbers),
+            RevisionRow.tenant == PassRow.tenant,
+            RevisionRow.type_id == PassRow.type_id,
+            RevisionRow.number == PassRow.number,
+            RevisionRow.superseded_at.is_(None),
+        )
     )
-    return [_of_pass(row, attributes, day) for row, attributes in session.execute(passes)]
+    return [_of_pass(row, attributes, block, day) for row, attributes, block in session.execute(passes)]
 
 
-def _of_pass(row: PassRow, attributes: Mapping[str, object], day: date) -> CardAnswer:
+def _replaced(session: Session, tenant: str, numbers: Sequence[str]) -> list[CardAnswer]:
+    replaced = select(ReplacedCardRow.card_key, ReplacedCardRow.type_id).where(
+        ReplacedCardRow.tenant == tenant, ReplacedCardRow.card_key.in_(numbers)
+    )
+    return [
+        CardAnswer(CardReason.SUPERSEDED, card, type_id=type_id)
+        for card, type_id in session.execute(replaced)
+    ]
+
+
+def _of_pass(row: PassRow, attributes: Mapping[str, object], block: str | None, day: date) -> CardAnswer:
     reason = _OF_STATUS.get(PassStatus(row.status), CardReason.ASK_LIBRARY)
     if reason is CardReason.VALID and row.period_first > day:
         reason = CardReason.NOT_YET_VALID
@@ -156,6 +174,7 @@ def _of_pass(row: PassRow, attributes: Mapping[str, object], day: date) -> CardA
         valid_until=row.period_last,
         type_id=row.type_id,
         category=category if isinstance(category, str) else None,
+        cause=block if reason is CardReason.SUSPENDED and block in _HARMLESS else None,
     )
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import select, text
 
 from issuer import device_cards, lifecycle
 from issuer.application import Application
+from issuer.library import members
 from issuer.library.sources import (
     Patron,
     PatronStanding,
@@ -25,9 +26,11 @@ from issuer.library.sources import (
 )
 from issuer.lifecycle import Actor
 from issuer.models import HolderRow, PassRow
+from issuer.models_library import BlockReason
 from issuer.settings import load_settings, save_settings
 from issuer.verifier_devices import Role, lock_device
 from issuer.workspace import CONFIG
+from passes.card_numbers import CardNumber
 from tests.issuer.publication.app_device import AppDevice
 from tests.issuer.publication.handheld import Http
 from tests.issuer.publication.test_app_devices import ON_ONE_DATABASE, enrolled, refused
@@ -161,6 +164,66 @@ def test_what_the_register_says(application: Application, http: Http, desk: AppD
     step(application, lifecycle.revoke, number)
     assert told(desk, http, card) == ("RED", "REVOKED", card)
     assert told(desk, http, "24711399999999") == ("GREY", "CARD_UNKNOWN", "24711399999999")
+
+
+def replace_card(application: Application, number: str, new: str) -> None:
+    pass_type = application.pass_types[CARD]
+    with application.writing() as session:
+        place = (session, application.tenant, pass_type)
+        sealer, by = application.sealer(session, pass_type), Actor("test", application.now())
+        members.replace_card(*place, number, CardNumber(new), seal_for=sealer, actor=by)
+
+
+def test_a_replaced_number_never_holds_again(
+    application: Application, http: Http, desk: AppDevice, library: Library
+) -> None:
+    number = number_of(application, VALID)
+    replace_card(application, number, "BQD18N009999")
+    assert told(desk, http, f"*{VALID}*") == ("RED", "SUPERSEDED", VALID)
+    # Whatever the library's system says of it, which nobody asks.
+    library.answers[VALID] = patron()
+    assert told(desk, http, VALID)[:2] == ("RED", "SUPERSEDED")
+    assert library.asked == []
+    library.answers["BQD18N009999"] = patron("BQD18N009999")
+    assert told(desk, http, "bqd18n009999") == ("GREEN", "VALID", "BQD18N009999")
+
+
+@pytest.mark.parametrize(
+    ("why", "cause"),
+    [
+        (BlockReason.LOST, "lost"),
+        (BlockReason.RETURNED, "returned"),
+        (BlockReason.FEES, None),
+        (BlockReason.OTHER, None),
+    ],
+)
+@ON_ONE_DATABASE
+def test_why_a_card_is_blocked_is_told_where_a_desk_may_read_it(
+    application: Application, http: Http, desk: AppDevice, why: BlockReason, cause: str | None
+) -> None:
+    number, pass_type = number_of(application, VALID), application.pass_types[CARD]
+    with application.writing() as session:
+        by = Actor("test", application.now())
+        members.block(session, application.tenant, pass_type, number, why, actor=by, open_fees_cents=1234)
+    found = ask(desk, http, VALID)
+    assert (found.json()["reason"], found.json()["cause"]) == ("SUSPENDED", cause)
+    assert "1234" not in found.text
+    assert "fees" not in found.text
+    with application.writing() as session:
+        members.unblock(session, application.tenant, pass_type, number, actor=by)
+    assert told(desk, http, VALID)[:2] == ("GREEN", "VALID")
+
+
+@ON_ONE_DATABASE
+def test_a_number_that_can_be_two_cards_is_neither(
+    application: Application, http: Http, desk: AppDevice
+) -> None:
+    replace_card(application, number_of(application, VALID), "A24711300000134B")
+    found = ask(desk, http, "A24711300000134B").json()
+    assert (found["verdict"], found["reason"], found["cause"]) == ("GREY", "ASK_LIBRARY", "several")
+    # A camera knows the code, and which of the two it is.
+    assert told(desk, http, "A24711300000134B", symbology="CODABAR")[2] == "24711300000134"
+    assert told(desk, http, "A24711300000134B", symbology="CODE_128")[2] == "A24711300000134B"
 
 
 @ON_ONE_DATABASE
