@@ -1,1 +1,1 @@
-"""Membership of libraries: rules, members, and the library's own system."""
+"""Membership of libraries: who may have a card, what it costs, and what happens to it."""
