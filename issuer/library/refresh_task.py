@@ -10,7 +10,7 @@ import logging
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from issuer.background.tasks import Json, Queue, RetryLater, Task
@@ -29,6 +29,7 @@ TASK: Final = "library-comparison"
 NAME: Final = "library"
 REPORT: Final = "library-comparison"
 _PATIENCE: Final = timedelta(hours=12)
+_LOST_AFTER: Final = timedelta(hours=48)
 _log = logging.getLogger("stadtpass.library")
 
 
@@ -43,6 +44,10 @@ def run(application: Application, report: Report) -> None:
         return
     payload: Json = {"day": report.day.isoformat(), "after": None, "begun": False}
     with application.writing() as session:
+        if _is_under_way(session, application, report.day):
+            # Of many members the last would never be asked about if each night began anew.
+            report.put(session, {"still_running": 1})
+            return
         if application.enqueue(session, TASK, payload, once=f"{TASK}.{report.day.isoformat()}"):
             report.put(session, {"queued": 1})
             return
@@ -61,7 +66,7 @@ def run_task(application: Application, payload: Json) -> None:
     """One piece of the comparison of ``payload["day"]``. Raises RetryLater while the library's system is away."""
     report = Report(application, date.fromisoformat(payload["day"]), REPORT)
     source = source_of(application)
-    if source is None:
+    if source is None or _is_overtaken(application, report.day):
         return
     after: Key | None = tuple(payload["after"]) if payload["after"] else None
     try:
@@ -122,6 +127,30 @@ def last_fault(session: Session, tenant: str) -> str:
     if row is None:
         return ""
     return next((word for word in ("stopped", "given_up") if row.report.get(word)), "")
+
+
+def _is_under_way(session: Session, application: Application, day: date) -> bool:
+    """Whether the comparison of an earlier day has not ended, and not been at it for so long that it must be lost."""
+    started = session.scalar(
+        select(func.max(NightlyRunRow.started_at)).where(
+            NightlyRunRow.tenant == application.tenant,
+            NightlyRunRow.name == REPORT,
+            NightlyRunRow.day < day,
+            NightlyRunRow.finished_at.is_(None),
+        )
+    )
+    return started is not None and started > application.now() - _LOST_AFTER
+
+
+def _is_overtaken(application: Application, day: date) -> bool:
+    """Whether a later day's comparison has begun: two at once would ask twice, and note for one another."""
+    with application.reading() as session:
+        newest = session.scalar(
+            select(func.max(NightlyRunRow.day)).where(
+                NightlyRunRow.tenant == application.tenant, NightlyRunRow.name == REPORT
+            )
+        )
+    return newest is not None and newest > day
 
 
 def _go_on(session: Session, application: Application, day: str, last: Key) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import select
 
 from issuer import audit
 from issuer.application import Application
+from issuer.background.engine import Engine
 from issuer.cli import main
 from issuer.library import members, refresh, refresh_task
 from issuer.library.before_issue import MemberNotInOrder, Unchecked, check_before_issue
@@ -25,6 +28,7 @@ from issuer.library.sources import (
 )
 from issuer.lifecycle import Actor
 from issuer.models import PassRow, RevisionRow
+from issuer.models_delivery import NightlyRunRow
 from issuer.models_library import BlockReason, MemberRow
 from issuer.models_library_checks import LibraryHoldRow
 from issuer.nightly.reports import Report
@@ -33,8 +37,8 @@ from issuer.register import subject
 from issuer.web.health import notes_about
 from keys.texts import texts
 from passes.periods import berlin_day
-from tests.issuer.nightly.samples import snapshot
-from tests.service import CARD, City
+from tests.issuer.nightly.samples import column, snapshot
+from tests.service import CARD, City, SetClock
 from tests.sip2_server import INSTITUTION, LOCATION, PASSWORD, USER, Account, Sip2Server
 
 FAR = date(2028, 12, 31)
@@ -425,3 +429,61 @@ def test_the_command_line(
             select(PassRow.status).where(PassRow.tenant == application.tenant, PassRow.type_id == CARD)
         ).all()
     assert "active" in statuses
+
+
+def test_piece_by_piece_in_a_real_engine(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The night queues the first piece, each piece the next; a system that is away for a moment is waited for."""
+    application, library = register.application, register.library
+    config = msgspec.structs.replace(
+        application.config,
+        background=msgspec.structs.replace(application.config.background, polling_seconds=0.05),
+        library=msgspec.structs.replace(application.config.library, source="sip2"),
+    )
+    monkeypatch.setattr(type(application), "config", property(lambda _: config))
+    monkeypatch.setattr(refresh, "MOST_AT_ONCE", 4)
+    monkeypatch.setattr(refresh_task, "source_of", lambda _: library)
+    number, card = list(register.cards.items())[-1]
+    library.say(card, PatronStanding.OWES_FEES)
+    library.away_after = 6
+    engine = Engine(application, "library-1")
+    engine.start()
+    try:
+        refresh_task.run(application, Report(application, register.report.day, refresh_task.NAME))
+        # A second night's work of the same day queues nothing.
+        refresh_task.run(application, Report(application, register.report.day, refresh_task.NAME))
+        for tries in range(600):
+            if len(library.asked) > 6 and tries > 20:
+                library.away_after = None
+            if column(application, NightlyRunRow.finished_at, name=refresh_task.REPORT) not in ([], [None]):
+                break
+            threading.Event().wait(0.05)
+    finally:
+        engine.stop(5)
+    counts = register.counts()
+    assert (counts["asked"], counts["blocked"]) == (len(register.cards), 1)
+    assert register.card(number).status == "suspended"
+    assert register.member(number).block_reason == BlockReason.FEES
+
+
+def test_two_nights_do_not_run_into_one_another(register: Register, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long comparison goes on to its end; one that was lost is overtaken after two days."""
+    application, library = register.application, register.library
+    config = msgspec.structs.replace(
+        application.config, library=msgspec.structs.replace(application.config.library, source="sip2")
+    )
+    monkeypatch.setattr(type(application), "config", property(lambda _: config))
+    monkeypatch.setattr(refresh_task, "source_of", lambda _: library)
+    day = register.report.day
+    register.report.begin()
+    tomorrow = Report(application, day + timedelta(days=1), refresh_task.NAME)
+    refresh_task.run(application, tomorrow)
+    assert library.asked == []
+    assert column(application, NightlyRunRow.report, name=refresh_task.NAME) == [{"still_running": 1}]
+    clock = application.now
+    assert isinstance(clock, SetClock)
+    clock.forward(hours=49)
+    refresh_task.run(application, Report(application, day + timedelta(days=2), refresh_task.NAME))
+    asked = len(library.asked)
+    assert asked == len(register.cards) + 1
+    refresh_task.run_task(application, {"day": day.isoformat(), "after": None, "begun": False})
+    assert len(library.asked) == asked
