@@ -58,6 +58,7 @@ PERSONAL: Final[Mapping[str, Stored]] = {
     "passes": Stored(Activity.PASSES, "passes_after_end"),
     "revisions": Stored(Activity.PASSES, "passes_after_end"),
     "pass_terms": Stored(Activity.PASSES, "passes_after_end"),
+    "library_holds": Stored(Activity.PASSES, "passes_after_end"),
     "library_members": Stored(Activity.PASSES, "passes_after_end"),
     "replaced_cards": Stored(Activity.PASSES, KEPT),
     "cases": Stored(Activity.CASES, "cases"),
