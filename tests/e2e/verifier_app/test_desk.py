@@ -16,6 +16,7 @@ from tests.e2e.verifier_city import (
     VerifierCity,
     bars_picture,
     browser_arguments,
+    code_picture,
     write_clip,
 )
 from tests.e2e.verifier_phone import enrol_desk, in_both_schemes, way
@@ -144,6 +145,25 @@ def test_what_is_no_card_number(phone: Callable[..., Page], city: VerifierCity) 
     show(page, NUMBER)
     expect(verdict(page, "NOT_A_SEAL", "GREY")).to_contain_text("sehen Sie im System nach")
     assert len(asked) == 1
+
+
+def test_whichever_code_carries_it(phone: Callable[..., Page], city: VerifierCity, tmp_path: Path) -> None:
+    page = phone()
+    enrol_desk(city, page)
+    pictures = [
+        # A number in a QR code is a number, and text of a seal in bars is a seal.
+        (code_picture(NUMBER), "VALID", "GREEN"),
+        (bars_picture("SP1:24711300000134", "Code128"), "MALFORMED", "RED"),
+        (bars_picture(NUMBER, "ITF"), "VALID", "GREEN"),
+    ]
+    for place, (picture, reason, colour) in enumerate(pictures):
+        file = tmp_path / f"{place}.png"
+        picture.save(file)
+        page.locator("#photo").set_input_files(file)
+        found = verdict(page, reason, colour)
+        expect(found.locator(".looked-up")).to_have_count(1 if reason == "VALID" else 0)
+        page.locator(".next").click()
+        page.get_by_role("heading", name="Bibliotheksausweis").wait_for()
 
 
 def test_what_the_service_says_instead(phone: Callable[..., Page], city: VerifierCity) -> None:
