@@ -144,6 +144,7 @@ def test_a_system_that_stalls_keeps_no_desk_waiting(server: PaiaServer, connecte
         ("page", SourceMisbehaves, "LIBRARY_NOT_PAIA"),
         ("elsewhere", SourceMisbehaves, "LIBRARY_REDIRECT"),
         ("huge", SourceMisbehaves, "LIBRARY_TOO_LONG"),
+        ("packed", SourceMisbehaves, "LIBRARY_ANSWER"),
         ("deep", SourceMisbehaves, "LIBRARY_ANSWER"),
         ("malformed", SourceMisbehaves, "LIBRARY_ANSWER"),
         ("encoding", SourceMisbehaves, "LIBRARY_ANSWER"),
