@@ -19,7 +19,8 @@ from issuer.cli import main
 from issuer.library import members, refresh, refresh_task
 from issuer.library.before_issue import MemberNotInOrder, Unchecked, check_before_issue
 from issuer.library.extension import extend
-from issuer.library.refresh import REASONS, Stopped
+from issuer.library.refresh import Stopped
+from issuer.library.refresh_plan import UNKNOWN
 from issuer.library.sources import (
     Patron,
     PatronStanding,
@@ -413,7 +414,8 @@ def test_before_a_card_is_issued(register: Register) -> None:
 
 def test_every_reason_has_its_words() -> None:
     for language in ("de", "en"):
-        assert all(one in texts("issuer", language) for one in REASONS)
+        for one in (*PatronStanding, UNKNOWN):
+            assert f"LIBRARY_REASON_{one.upper()}" in texts("issuer", language)
 
 
 def test_the_command_line(
