@@ -9,6 +9,7 @@ their end, form-encoded log-ins. What is wrong is noted in ``broken``.
 from __future__ import annotations
 
 import base64
+import gzip
 import json
 import secrets
 import ssl
@@ -160,6 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._slowly(fault)
         elif fault == "huge":
             self._raw(200, b'{"name": "' + b"x" * 3_000_000 + b'", "status": 0}')
+        elif fault == "packed":
+            self._raw(200, gzip.compress(b'{"name": "' + b" " * 50_000_000 + b'", "status": 0}'), packed=True)
         elif fault == "deep":
             self._raw(200, b'{"name": ' + b"[" * 30_000 + b"]" * 30_000 + b', "status": 0}')
         elif fault == "page":
@@ -234,8 +237,17 @@ class _Handler(BaseHTTPRequestHandler):
     def _json(self, status: int, body: Json) -> None:
         self._raw(status, json.dumps(body).encode())
 
-    def _raw(self, status: int, data: bytes, kind: str = "application/json; charset=utf-8") -> None:
+    def _raw(
+        self,
+        status: int,
+        data: bytes,
+        kind: str = "application/json; charset=utf-8",
+        *,
+        packed: bool = False,
+    ) -> None:
         self.send_response(status)
+        if packed:
+            self.send_header("content-encoding", "gzip")
         self.send_header("content-type", kind)
         self.send_header("x-paia-version", "1.4.0")
         if status == 401:

@@ -8,7 +8,6 @@ system that calls it good says so of every card.
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from sqlalchemy.orm import Session
 from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.library import members
 from issuer.library.extension import extend
-from issuer.library.refresh_plan import LAPSED_AT_MOST, UNKNOWN, Card, Plan, plan
+from issuer.library.refresh_plan import LAPSED_AT_MOST, Card, Plan, plan
 from issuer.library.sources import (
     Patron,
     PatronSource,
@@ -50,7 +49,6 @@ _SECONDS_AT_ONCE: Final = 15.0
 # In a small library a handful of members can leave at once.
 _ALWAYS_ALLOWED: Final = 5
 _OWING: Final = (PatronStanding.OWES_FEES.value, PatronStanding.EXPIRED_OWES_FEES.value)
-_log = logging.getLogger("stadtpass.library")
 Key = tuple[str, str]
 
 
@@ -348,6 +346,3 @@ def _of(tenant: str, key: Key) -> tuple[ColumnElement[bool], ...]:
 
 def _reason(standing: str) -> str:
     return texts("issuer")(f"LIBRARY_REASON_{standing.upper()}")
-
-
-REASONS: Final = tuple(f"LIBRARY_REASON_{one.upper()}" for one in (*PatronStanding, UNKNOWN))

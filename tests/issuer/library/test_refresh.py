@@ -18,7 +18,9 @@ from issuer.background.engine import Engine
 from issuer.cli import main
 from issuer.library import members, refresh, refresh_task
 from issuer.library.before_issue import MemberNotInOrder, Unchecked, check_before_issue
-from issuer.library.refresh import REASONS, Stopped
+from issuer.library.extension import extend
+from issuer.library.refresh import Stopped
+from issuer.library.refresh_plan import UNKNOWN
 from issuer.library.sources import (
     Patron,
     PatronStanding,
@@ -35,6 +37,7 @@ from issuer.nightly.reports import Report
 from issuer.nightly.run import preview, run_night
 from issuer.register import subject
 from issuer.web.health import notes_about
+from keys.errors import Refusal
 from keys.texts import texts
 from passes.periods import berlin_day
 from tests.issuer.nightly.samples import column, snapshot
@@ -236,6 +239,30 @@ def test_a_later_day(register: Register) -> None:
     assert "extended" not in {what for what, count in register.compare().items() if count}
 
 
+def test_days_that_no_card_is_extended_to(register: Register) -> None:
+    application, pass_type = register.application, register.application.pass_types[CARD]
+    first, second = list(register.cards)[:2]
+    register.act(members.block, second, BlockReason.LOST)
+
+    def to(number: str, last: date) -> None:
+        actor = Actor("librarian", application.now())
+        with application.writing() as session:
+            seal_for = application.sealer(session, pass_type)
+            extend(session, application.tenant, pass_type, number, last, seal_for=seal_for, actor=actor)
+
+    for number, last, code in (
+        (first, date(2027, 6, 30), "NOTHING_CHANGES"),
+        (first, date(2026, 12, 1), "NOTHING_CHANGES"),
+        (second, FAR, "PASS_SUSPENDED"),
+        ("unknown", FAR, "NUMBER_UNKNOWN"),
+        (first, date(2200, 1, 1), "DATE_YEAR"),
+    ):
+        with pytest.raises(Refusal) as caught:
+            to(number, last)
+        assert caught.value.code == code
+    assert register.card(first).period_last == register.card(second).period_last == date(2027, 6, 30)
+
+
 def test_renewed_a_week_late(register: Register) -> None:
     number, card = next(iter(register.cards.items()))
     with register.application.writing() as session:
@@ -387,7 +414,8 @@ def test_before_a_card_is_issued(register: Register) -> None:
 
 def test_every_reason_has_its_words() -> None:
     for language in ("de", "en"):
-        assert all(one in texts("issuer", language) for one in REASONS)
+        for one in (*PatronStanding, UNKNOWN):
+            assert f"LIBRARY_REASON_{one.upper()}" in texts("issuer", language)
 
 
 def test_the_command_line(

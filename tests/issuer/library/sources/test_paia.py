@@ -13,6 +13,7 @@ import pytest
 
 from issuer.configuration import LibraryConfig
 from issuer.errors import IssuerRefusal
+from issuer.library.before_issue import MemberNotInOrder, Unchecked, check_before_issue
 from issuer.library.sources import Patron, PatronStanding, PatronUnknown, SourceMisbehaves, SourceUnavailable
 from issuer.library.sources.connected import connect
 from issuer.library.sources.guarded import GuardedSource
@@ -108,6 +109,24 @@ def test_account_states(
     assert connected().patron("17").standing is standing
 
 
+@pytest.mark.parametrize("status", [1, 5, 99])
+def test_an_unknown_state_is_a_blocked_account_at_the_desk(
+    server: PaiaServer, connected: Connect, status: int
+) -> None:
+    server.patrons["17"]["status"] = status
+    refusal = refused(lambda: check_before_issue(connected(), "17"), MemberNotInOrder)
+    assert refusal == "LIBRARY_MEMBER_BLOCKED"
+
+
+def test_a_system_that_stalls_keeps_no_desk_waiting(server: PaiaServer, connected: Connect) -> None:
+    server.fail("stall", times=9)
+    began = time.monotonic()
+    found = check_before_issue(connected(timeout_seconds=60.0, desk_seconds=0.5), "17")
+    assert isinstance(found, Unchecked)
+    assert found.fault.code == "LIBRARY_TIMEOUT"
+    assert time.monotonic() - began < 2
+
+
 @pytest.mark.parametrize(
     ("fault", "kind", "code"),
     [
@@ -125,6 +144,7 @@ def test_account_states(
         ("page", SourceMisbehaves, "LIBRARY_NOT_PAIA"),
         ("elsewhere", SourceMisbehaves, "LIBRARY_REDIRECT"),
         ("huge", SourceMisbehaves, "LIBRARY_TOO_LONG"),
+        ("packed", SourceMisbehaves, "LIBRARY_ANSWER"),
         ("deep", SourceMisbehaves, "LIBRARY_ANSWER"),
         ("malformed", SourceMisbehaves, "LIBRARY_ANSWER"),
         ("encoding", SourceMisbehaves, "LIBRARY_ANSWER"),
