@@ -105,6 +105,7 @@ def shown_symbology(card: CardNumber) -> Symbology:
 def card_code_svg(card: CardNumber, *, upright: bool = False) -> str:
     """The code with its quiet zone as SVG, light ground included; ``upright`` turns bars by a quarter.
 
+    Bars may be stretched to any height; a square code keeps its shape.
     Raises as `card_code` does.
     """
     code = card_code(card)
@@ -118,7 +119,7 @@ def card_code_svg(card: CardNumber, *, upright: bool = False) -> str:
         path = "".join(f"M{at} 0h{wide}v{height}h-{wide}z" for at, wide in code.edges)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}"><path fill="#fff" d="M0 0h{width}v{height}h-{width}z"/>'
+        f'width="{width}" height="{height}" preserveAspectRatio="none"><path fill="#fff" d="M0 0h{width}v{height}h-{width}z"/>'
         f'<path d="{path}"/></svg>'
     )
 
@@ -147,8 +148,9 @@ def _height(code: Bars) -> int:
 
 def _runs(made: zxingcpp.Barcode) -> list[int]:
     """The widths of bars and spaces in turn, in narrow bars: the first row of the picture at one pixel a bar."""
-    picture = memoryview(made.to_image(scale=1, add_quiet_zones=False))
-    row = bytes(picture)[: picture.shape[1]]
+    picture = made.to_image(scale=1, add_quiet_zones=False)
+    # A buffer of one byte a pixel, which the stubs of the module do not say.
+    row = bytes(picture)[: picture.shape[1]]  # type: ignore[call-overload]
     return [sum(1 for _ in run) for _, run in groupby(row.strip(b"\xff"))]
 
 
