@@ -119,8 +119,8 @@ def card_code_svg(card: CardNumber, *, upright: bool = False) -> str:
         path = "".join(f"M{at} 0h{wide}v{height}h-{wide}z" for at, wide in code.edges)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" preserveAspectRatio="none"><path fill="#fff" d="M0 0h{width}v{height}h-{width}z"/>'
-        f'<path d="{path}"/></svg>'
+        f'width="{width}" height="{height}" preserveAspectRatio="none">'
+        f'<path fill="#fff" d="M0 0h{width}v{height}h-{width}z"/><path d="{path}"/></svg>'
     )
 
 
