@@ -50,7 +50,7 @@ def any_code(picture: Image.Image) -> dict[str, str]:
 
 def drawn(svg: str, millimetres: float, dpi: int) -> Image.Image:
     """``svg`` at a width on paper, drawn by typst's renderer, with nothing around it."""
-    page = f'#set page(width: {millimetres}mm, height: auto, margin: 0pt)\n#image(bytes(sys.inputs.svg), width: 100%)'
+    page = f"#set page(width: {millimetres}mm, height: auto, margin: 0pt)\n#image(bytes(sys.inputs.svg), width: 100%)"
     made = typst.compile(page.encode(), format="png", ppi=dpi, sys_inputs={"svg": svg})
     assert isinstance(made, bytes)
     return Image.open(io.BytesIO(made)).convert("L")

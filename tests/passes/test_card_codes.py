@@ -61,7 +61,9 @@ def test_small_blurred_and_askew_pictures_are_read(card: CardNumber) -> None:
     grey = small.point(lambda value: 60 + value * 120 // 255)
     assert read(grey, symbology) == card.text
     for degrees in (-6, 6, 180):
-        assert read(small.rotate(degrees, Image.Resampling.BICUBIC, True, fillcolor=255), symbology) == card.text
+        assert (
+            read(small.rotate(degrees, Image.Resampling.BICUBIC, True, fillcolor=255), symbology) == card.text
+        )
 
 
 @pytest.mark.parametrize("card", CARDS, ids=str)
@@ -118,7 +120,9 @@ ALPHABETS = {
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.sampled_from(list(ALPHABETS)))
 def test_any_number_is_read_as_it_is(data: st.DataObject, symbology: Symbology) -> None:
-    text = data.draw(ALPHABETS[symbology].filter(lambda one: not one.casefold().startswith(("sp1:", "sp1r:"))))
+    text = data.draw(
+        ALPHABETS[symbology].filter(lambda one: not one.casefold().startswith(("sp1:", "sp1r:")))
+    )
     card = CardNumber(text, None, symbology)
     assert shown_symbology(card) is symbology
     assert read(card_code_png(card), symbology) == text
