@@ -21,11 +21,11 @@ FORMATS = {
     Symbology.ITF: zxingcpp.BarcodeFormat.ITF,
     Symbology.QR: zxingcpp.BarcodeFormat.QRCode,
 }
-# One number of each kind: what a library's file says, as a card shows it.
+# One number of each kind, as a card shows it; nobody of the sample files has one of them.
 SAMPLES = {
-    Symbology.CODABAR: CardNumber("24711300000134", "codabar14", Symbology.CODABAR),
-    Symbology.CODE_39: CardNumber("BQD18N001000", "sbc_like", Symbology.CODE_39),
-    Symbology.CODE_128: CardNumber("D402102592", "mod11", Symbology.CODE_128),
+    Symbology.CODABAR: CardNumber("24711390000101", "codabar14", Symbology.CODABAR),
+    Symbology.CODE_39: CardNumber("BQD18N999000", "sbc_like", Symbology.CODE_39),
+    Symbology.CODE_128: CardNumber("D900000120", "mod11", Symbology.CODE_128),
     Symbology.EAN_13: CardNumber("4006381333931", None, Symbology.EAN_13),
     Symbology.ITF: CardNumber("00123456", None, Symbology.ITF),
     Symbology.QR: CardNumber("lib-0042/x", None, Symbology.QR),
