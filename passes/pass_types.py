@@ -17,7 +17,9 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from keys.texts import LANGUAGES
+from passes.card_numbers import CardNumber
 from passes.errors import PassRefusal
+from passes.model import PassContent
 
 _Id = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{1,39}\Z")]
 _Key = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,39}\Z")]
@@ -81,7 +83,11 @@ class FieldSpec(_Strict, frozen=True):
 
 
 class AppleSpec(_Strict, frozen=True):
-    """How the type looks as an Apple pass. A barcode is ``seal:FORMAT`` or ``number:FORMAT``, in order."""
+    """How the type looks as an Apple pass. A barcode is ``seal:FORMAT`` or ``number:FORMAT``, in order.
+
+    Where the type has a code of its number as well and the city shows that one, the barcodes are not asked: the
+    card's own symbology says which.
+    """
 
     style: Literal["generic", "storeCard", "eventTicket", "coupon"]
     barcodes: tuple[Annotated[str, msgspec.Meta(pattern=r"\A(seal|number):[A-Za-z0-9]+\Z")], ...]
@@ -89,7 +95,7 @@ class AppleSpec(_Strict, frozen=True):
 
 
 class GoogleSpec(_Strict, frozen=True):
-    """How the type looks as a Google generic pass."""
+    """How the type looks as a Google generic pass; ``barcode`` as in `AppleSpec`."""
 
     generic_type: Annotated[str, msgspec.Meta(pattern=r"\AGENERIC_[A-Z_]+\Z")]
     barcode: Annotated[str, msgspec.Meta(pattern=r"\A(seal|number):[A-Za-z0-9]+\Z")] = "seal:QR"
@@ -186,6 +192,8 @@ class _TypeFile(_Strict, frozen=True):
     google: GoogleSpec
     pdf: PdfSpec
     register: RegisterSpec
+    # The codes that a pass has: wallets show one, by the city's setting; print and pick-up page show all.
+    codes: tuple[Literal["seal", "number"], ...] = ("seal",)
     membership: MembershipSpec | None = None
 
 
@@ -208,6 +216,17 @@ class PassType:
         return self.spec.seal_code
 
     @cached_property
+    def card_attribute(self) -> str | None:
+        """The attribute that is the number on the card; None for types whose passes have their own number alone."""
+        cards = (one.name for one in self.spec.attributes if one.kind == "card_number")
+        return next(cards, None)
+
+    @cached_property
+    def has_number_code(self) -> bool:
+        """Whether passes of the type have, beside the seal, their card number as a code for other readers."""
+        return "number" in self.spec.codes
+
+    @cached_property
     def shows_reminder(self) -> bool:
         """Whether the Apple pass has the field that changes when its holder is reminded of the end."""
         return any(one.key == "reminder" and one.apple != "none" for one in self.spec.fields)
@@ -216,6 +235,11 @@ class PassType:
     def attributes(self) -> Mapping[str, AttributeSpec]:
         """The declared attributes by name, in order."""
         return {attribute.name: attribute for attribute in self.spec.attributes}
+
+    def card_of(self, content: PassContent) -> CardNumber | None:
+        """The number on the card that ``content`` is for; None where the type has none."""
+        value = content.attributes.get(self.card_attribute) if self.card_attribute is not None else None
+        return value if isinstance(value, CardNumber) else None
 
     def words(self, language: str) -> TypeTexts:
         """The type's words in ``language``; German where there is no translation."""
@@ -299,6 +323,11 @@ def _check(spec: _TypeFile, texts: Mapping[str, TypeTexts], name: str) -> None:
     ]
     if len(set(seal_keys)) != len(seal_keys) or RESERVED_SEAL_KEYS & set(seal_keys):
         refuse("a seal key is reserved or used twice")
+    if spec.codes not in {("seal",), ("seal", "number")}:
+        refuse("codes are seal, or seal and number")
+    card = next((one for one in spec.attributes if one.kind == "card_number"), None)
+    if "number" in spec.codes and (card is None or not card.required):
+        refuse("a code of the number needs a card number that is required")
     keys = [field.key for field in spec.fields]
     if len(set(keys)) != len(keys):
         refuse("a field is placed twice")

@@ -16,6 +16,8 @@ from typing import Any, Final
 import typst
 
 from keys.texts import LANGUAGES, Texts, texts
+from passes.card_codes import Bars, card_code, card_code_svg
+from passes.card_numbers import CardNumber
 from passes.display import Shown, day_text, display_hint, shown_fields
 from passes.errors import PassRefusal
 from passes.model import City, PassContent
@@ -101,7 +103,22 @@ def _card(pass_type: PassType, content: PassContent, city: City) -> dict[str, An
         "large": [_large(one, content) for one in _printed(pass_type, shown, "large")],
         "small": [{"label": one.label, "text": one.text} for one in _printed(pass_type, shown, "small")],
         "seal-caption": say("PDF_SEAL_CAPTION"),
+        "number-code": _number_code(pass_type, content),
     }
+
+
+def _number_code(pass_type: PassType, content: PassContent) -> dict[str, Any] | None:
+    """The code of the card number for the readers that a library has; None for types without one."""
+    card = pass_type.card_of(content)
+    if card is None or not pass_type.has_number_code:
+        return None
+    say, code = texts("passes", "de"), card_code(card)
+    made: dict[str, Any] = {
+        "svg": card_code_svg(card),
+        "alt": say("PDF_NUMBER_CODE_ALT", number=card.text),
+        "caption": say("PDF_NUMBER_CODE_CAPTION"),
+    }
+    return made | ({"kind": "bars", "modules": code.modules} if isinstance(code, Bars) else {"kind": "qr"})
 
 
 def _letter(pass_type: PassType, content: PassContent, city: City, say: Texts) -> dict[str, Any]:
@@ -152,6 +169,8 @@ def _large(field: Shown, content: PassContent) -> dict[str, Any]:
             {"plate": one.plate.canonical, "season": one.season.text if one.season else ""} for one in value
         ]
         made |= {"kind": "plates", "plates": plates}
+    elif isinstance(value, CardNumber):
+        made |= {"kind": "card", "groups": list(value.groups)}
     elif field.day is not None:
         made["kind"] = "date"
     return made

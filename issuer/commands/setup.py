@@ -18,6 +18,7 @@ from issuer.rules.reload import RELOADS, Difference, refuse_history
 from issuer.settings import SHOWN_ON_PASSES, Settings, load_settings, save_settings
 from issuer.setup import DEMO_ROOT, initialise
 from passes.model import DisplayMode
+from passes.pass_types import PassTypes
 from passes.periods import berlin_day
 from verifier.cli import Parser, chosen_time
 from verifier.verdict import ExitCode
@@ -132,6 +133,13 @@ def run_show(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.GREEN
 
 
+def _types_showing(key: str, pass_types: PassTypes) -> tuple[str, ...] | None:
+    """The types on whose passes the setting ``key`` stands; None for all."""
+    if key != "library_main_code":
+        return None
+    return tuple(one.id for one in pass_types if one.has_number_code)
+
+
 def run_set(arguments: argparse.Namespace) -> ExitCode:
     """Change one setting, checked as a whole."""
     try:
@@ -159,7 +167,9 @@ def run_set(arguments: argparse.Namespace) -> ExitCode:
         at = chosen_time(arguments)
         audit.append(session, workspace.tenant, [event], at, actor())
         if arguments.key in SHOWN_ON_PASSES and after != before_settings:
-            outgoing.everything_moved(session, workspace.tenant, at)
+            outgoing.everything_moved(
+                session, workspace.tenant, at, _types_showing(arguments.key, workspace.pass_types)
+            )
         if before_settings.google_offered and not after.google_offered:
             outgoing.google_switched(session, workspace.tenant, at)
     tell(say(arguments, "SETTING_SAVED", key=arguments.key))

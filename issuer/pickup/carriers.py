@@ -17,6 +17,7 @@ from issuer.cases.facts import Channel as CaseChannel
 from issuer.pickup import own_cases, plate_change, renewal_offer
 from issuer.pickup.guests import Guest, acting_guest_of, guest_of
 from issuer.pickup.links import Channel, create_link
+from issuer.pickup.shown_codes import shown_codes
 from issuer.pickup.visits import note
 from issuer.pickup.wallets import wallets_of
 from issuer.web import rates
@@ -57,6 +58,7 @@ def show_pass(request: AnyRequest, done: FromQuery[str] = "") -> Response[Any]:
     return guest.page(
         "pass.html",
         offers=offers,
+        codes=shown_codes(guest.held),
         wallets=wallets,
         ends=ends,
         done=done if done in _DONE else "",

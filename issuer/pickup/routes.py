@@ -18,6 +18,7 @@ from issuer.pickup import (
     records,
     renewal_pages,
     seal_page,
+    shown_codes,
     wallets,
 )
 from issuer.pickup.guests import ForeignForm, NoVisit, with_visit
@@ -84,6 +85,7 @@ HANDLERS: list[ControllerRouterHandler] = [
             *own_cases.HANDLERS,
             *own_data.HANDLERS,
             *seal_page.HANDLERS,
+            *shown_codes.HANDLERS,
             *give_back.HANDLERS,
         ],
         exception_handlers=EXCEPTION_HANDLERS,

@@ -88,7 +88,8 @@ def test_every_kind_of_permit_shows_for_which_car_and_place_it_is(
 
 def test_the_library_card_is_a_letter_with_the_number_on_a_card_to_cut_out() -> None:
     (letter,) = words(pdf(library_card()))
-    assert letter.count("24711300000134") == 2
+    # On the card it stands in groups, whose gaps some programs take for spaces.
+    assert letter.replace(" ", "").count("24711300000134") == 2
     assert letter.count("16.04.2027") == 2
     assert HOLDER[0] in letter
     assert "Windschutzscheibe" not in letter
@@ -175,8 +176,7 @@ def test_a_scanner_reads_the_seal_at_its_size_with_a_light_margin(
     content: PassContent, least: int, made_for: City, tmp_path: Path
 ) -> None:
     page = pictures(pdf(content, made_for), tmp_path)[0]
-    (found,) = zxingcpp.read_barcodes(page)
-    assert found.text == content.seal
+    (found,) = (one for one in zxingcpp.read_barcodes(page) if one.text == content.seal)
     assert found.ec_level == "M"
     corner, opposite = found.position.top_left, found.position.bottom_right
     left, top, right, bottom = corner.x, corner.y, opposite.x + 1, opposite.y + 1
