@@ -205,7 +205,18 @@ def replace_card(
 def children_of(
     session: Session, tenant: str, pass_type: PassType, number: str, day: date
 ) -> tuple[FamilyCard, ...]:
-    """The cards that the member ``number`` answers for on ``day``: those of children under age, by number."""
+    """The cards that the member ``number`` answers for on ``day``: those of children under age, by number.
+
+    A member whose own card was revoked or superseded answers for nobody.
+    """
+    row = session.get(PassRow, (tenant, pass_type.id, number))
+    gone = row is None or row.status in _GONE
+    return () if gone else _children(session, tenant, pass_type, number, day)
+
+
+def _children(
+    session: Session, tenant: str, pass_type: PassType, number: str, day: date
+) -> tuple[FamilyCard, ...]:
     rules = rules_of(pass_type)
     found = session.scalars(
         select(MemberRow)
@@ -234,11 +245,11 @@ def family_of(
     member = session.get(MemberRow, (tenant, pass_type.id, number))
     head = number
     if member is not None and member.guardian_number:
-        children = children_of(session, tenant, pass_type, member.guardian_number, day)
+        children = _children(session, tenant, pass_type, member.guardian_number, day)
         if any(one.number == number for one in children):
             head = member.guardian_number
     first = _card(session, pass_type, tenant, head)
-    children = children_of(session, tenant, pass_type, head, day)
+    children = _children(session, tenant, pass_type, head, day)
     return (*(() if first is None else (replace(first, is_guardian=bool(children)),)), *children)
 
 

@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 
 from issuer.database import let_others_write
 from issuer.importing import runs
+from issuer.library.clearing import CHUNK as CLEARED_AT_ONCE
+from issuer.library.clearing import CLEARED
 from issuer.nightly import removals
 from issuer.nightly.reports import Report
 from issuer.nightly.retention_rules import CHUNK, FIRST, LAST
@@ -42,7 +44,7 @@ def preview(application: Application, session: Session) -> dict[str, int]:
     counts = {
         "withdrawn_from_wallets": removals.count_to_withdraw(session, application),
         "passes": removals.count_to_delete(session, application),
-        **{rule.name: rule.count(session, application) for rule in (*FIRST, *LAST)},
+        **{rule.name: rule.count(session, application) for rule in (*FIRST, *CLEARED, *LAST)},
         "mail_files": len(_old_mail_files(application)),
         "import_files": len(runs.stale_files(application)),
     }
@@ -56,7 +58,7 @@ def due(application: Application, session: Session) -> list[Due]:
         Due("withdrawn_from_wallets", removals.count_to_withdraw(session, application), None),
         *(
             Due(one.name, one.count(session, application), one.oldest(session, application))
-            for one in (*FIRST, *LAST)
+            for one in (*FIRST, *CLEARED, *LAST)
         ),
         Due("passes", removals.count_to_delete(session, application), removals.oldest(session, application)),
         Due("mail_files", len(files), _day_of(files[0]) if files else None),
@@ -70,6 +72,8 @@ def run(application: Application, report: Report, engine: Engine | None = None) 
     _repeat(application, report, "withdrawn_from_wallets", removals.CHUNK, removals.withdraw_some)
     for rule in FIRST:
         _repeat(application, report, rule.name, CHUNK, rule.delete_some)
+    for clearing in CLEARED:
+        _repeat(application, report, clearing.name, CLEARED_AT_ONCE, clearing.delete_some)
     _repeat(application, report, "passes", removals.CHUNK, removals.delete_some)
     for rule in LAST:
         _repeat(application, report, rule.name, CHUNK, rule.delete_some)
