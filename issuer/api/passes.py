@@ -266,6 +266,6 @@ def _card(
     scheme = given.scheme if given.scheme is not None else (old.scheme if old else None)
     symbology = given.symbology if given.symbology is not None else (old.symbology if old else None)
     try:
-        return CardNumber.parse(given.number, scheme or "", symbology or "")
+        return pass_type.card_number(given.number, scheme or "", symbology or "")
     except Refusal as refusal:
         raise misplaced(refusal, pointer="#/card_number") from None

@@ -256,6 +256,6 @@ def _card(row: RowUnderCheck, column: str, pass_type: PassType) -> None:
         return
     places = {"CARD_SCHEME_UNKNOWN": scheme, "CARD_SYMBOLOGY_UNKNOWN": symbology}
     try:
-        row.card = CardNumber.parse(row.text(column), row.text(scheme), row.text(symbology))
+        row.card = pass_type.card_number(row.text(column), row.text(scheme), row.text(symbology))
     except Refusal as refusal:
         row.refuse(places.get(refusal.code, column), refusal)

@@ -42,6 +42,7 @@ class Clearing:
     def oldest(self, session: Session, application: Application) -> date | None:
         """None: the days here are people's birth dates, which no report shows."""
         del session, application
+        return None
 
     def delete_some(self, session: Session, application: Application) -> int:
         """Clear up to `CHUNK` members; says how many that were."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sqlalchemy.orm import Session
 
@@ -30,6 +30,20 @@ NAME: Final = "retention"
 _MAIL_FILE: Final = re.compile(r"([0-9]{8}T[0-9]{6})Z-[0-9a-f]{32}\.eml")
 
 
+class _Counted(Protocol):
+    """A rule of deletion, or one that clears something in rows that stay."""
+
+    @property
+    def name(self) -> str: ...
+
+    def count(self, session: Session, application: Application) -> int: ...
+
+    def oldest(self, session: Session, application: Application) -> date | None: ...
+
+
+_COUNTED: Final[tuple[_Counted, ...]] = (*FIRST, *CLEARED, *LAST)
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
     """How many rows of a kind would be deleted now, and the day (Europe/Berlin) of the oldest, if rows have one."""
@@ -44,7 +58,7 @@ def preview(application: Application, session: Session) -> dict[str, int]:
     counts = {
         "withdrawn_from_wallets": removals.count_to_withdraw(session, application),
         "passes": removals.count_to_delete(session, application),
-        **{rule.name: rule.count(session, application) for rule in (*FIRST, *CLEARED, *LAST)},
+        **{rule.name: rule.count(session, application) for rule in _COUNTED},
         "mail_files": len(_old_mail_files(application)),
         "import_files": len(runs.stale_files(application)),
     }
@@ -58,7 +72,7 @@ def due(application: Application, session: Session) -> list[Due]:
         Due("withdrawn_from_wallets", removals.count_to_withdraw(session, application), None),
         *(
             Due(one.name, one.count(session, application), one.oldest(session, application))
-            for one in (*FIRST, *CLEARED, *LAST)
+            for one in _COUNTED
         ),
         Due("passes", removals.count_to_delete(session, application), removals.oldest(session, application)),
         Due("mail_files", len(files), _day_of(files[0]) if files else None),
