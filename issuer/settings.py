@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from issuer.errors import IssuerRefusal
 from issuer.models import SettingRow, TenantRow
+from passes.card_numbers import SCHEME_NAME
 from passes.model import City, DisplayMode
 
 _RECORD_KEY = "record_key"
@@ -76,6 +77,9 @@ class LegalRemedy(StrEnum):
     ACTION = "action"
 
 
+_SchemeName = Annotated[str, msgspec.Meta(pattern=rf"\A{SCHEME_NAME.pattern}\Z")]
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings with their defaults; a tenant stores those it has chosen."""
 
@@ -121,6 +125,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_data_contributor: str = ""
     open_data_geocoding: str = ""
     open_data_mail: str = ""
+    # The schemes of the library's card numbers, tried in this order at the desk; empty: numbers are text alone.
+    library_card_schemes: Annotated[tuple[_SchemeName, ...], msgspec.Meta(max_length=20)] = ()
 
     @property
     def list_ttl(self) -> timedelta:

@@ -19,8 +19,8 @@ from passes.card_numbers import LONGEST, SCHEME_NAME, SCHEMES, CheckScheme
 from passes.errors import PassRefusal
 
 FILE_NAME: Final = "card-schemes.toml"
-# Characters and classes of them, each with a fixed or bounded count, and alternatives. Few counts may be open, so that
-# no text makes a form slow.
+# Characters and classes of them, each with a fixed or bounded count, and alternatives. Few counts may be open, so
+# that no text makes a form slow.
 _COUNT: Final = r"(?:\{[0-9]{1,2}(?:,[0-9]{1,2})?\})?"
 _ATOM: Final = rf"(?:\[[0-9A-Za-z-]{{1,40}}\]|[0-9A-Za-z:/%-]){_COUNT}"
 _FORM: Final = re.compile(rf"(?:{_ATOM}){{1,20}}(?:\|(?:{_ATOM}){{1,20}}){{0,3}}")

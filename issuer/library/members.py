@@ -335,10 +335,14 @@ def _source_row(
     pass_type: PassType, new: NewMember, number: str, *, consented: bool, fee: int | None
 ) -> RowFile:
     """The member as a row of the register's file, so that the same checks look at it."""
+    scheme = new.card.scheme or ""
+    if scheme in pass_type.card_schemes and not pass_type.card_schemes[scheme].check(new.card.text):
+        # Read off the card itself: what is printed counts, and its check digit is not that of the scheme.
+        scheme = ""
     cells = {
         "member_id": number,
         "card_number": new.card.text,
-        "card_scheme": new.card.scheme or "",
+        "card_scheme": scheme,
         "symbology": str(new.card.symbology or ""),
         "given_name": new.given_name,
         "family_name": new.family_name,
