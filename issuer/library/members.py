@@ -111,7 +111,7 @@ def enrol(
 
     Raises IssuerRefusal as `membership.check_category` does, CONSENT_MISSING, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT,
     MEMBERSHIP_FEE_MISSING; MemberRefused for what the register's checks find (DUPLICATE_CARD, DUPLICATE_ID,
-    CARD_FORMAT, FIELD_TOO_LONG ...); RegisterRefusal REGISTER_CHANGED, CARD_SPENT if somebody was quicker.
+    CARD_FORMAT, FIELD_TOO_LONG ...); RegisterRefusal CARD_JUST_TAKEN if somebody was quicker.
     """
     rules, today = rules_of(pass_type), berlin_day(actor.at)
     check_category(rules, new.category, new.birth_date, today)
@@ -192,7 +192,7 @@ def replace_card(
     """Another card number on the same pass; the old one never holds again and is never given out again.
 
     A card that is blocked because it was lost holds again with it. Raises RegisterRefusal as `lifecycle.change` does,
-    CARD_TAKEN, CARD_SPENT.
+    CARD_TAKEN, CARD_SPENT, CARD_JUST_TAKEN.
     """
     rules_of(pass_type)
     member = member_of(session, tenant, pass_type.id, number)

@@ -109,7 +109,7 @@ def taken_twice(application: Application) -> set[str | None]:
 
 FREED = row_text("library_valid.csv", 100, member_id="M-NEW", card_number="D402840003",
                  replaces_card_number="SPARE-1")  # fmt: skip
-REFUSED = {"DUPLICATE_CARD", "REGISTER_CHANGED", "CARD_SPENT", "CARD_TAKEN"}
+REFUSED = {"DUPLICATE_CARD", "REGISTER_CHANGED", "CARD_JUST_TAKEN", "CARD_SPENT", "CARD_TAKEN"}
 
 
 @pytest.mark.parametrize(
