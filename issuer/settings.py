@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from issuer.errors import IssuerRefusal
 from issuer.models import SettingRow, TenantRow
+from passes.card_numbers import SCHEME_NAME
 from passes.model import City, DisplayMode, MainCode
 
 _RECORD_KEY = "record_key"
@@ -78,6 +79,9 @@ class LegalRemedy(StrEnum):
     ACTION = "action"
 
 
+_SchemeName = Annotated[str, msgspec.Meta(pattern=rf"\A{SCHEME_NAME.pattern}\Z")]
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All settings with their defaults; a tenant stores those it has chosen."""
 
@@ -125,9 +129,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_data_contributor: str = ""
     open_data_geocoding: str = ""
     open_data_mail: str = ""
-    # How the library numbers its cards, of `passes.card_numbers.SCHEMES`: a number of another form counts as misread.
-    # Empty where there are numbers by no scheme.
-    library_card_schemes: tuple[Literal["codabar14", "mod11", "sbc_kennung", "sbc_like"], ...] = ()
+    # The schemes of the library's card numbers, tried in this order at the desk; empty: numbers are text alone.
+    library_card_schemes: Annotated[tuple[_SchemeName, ...], msgspec.Meta(max_length=20)] = ()
 
     @property
     def list_ttl(self) -> timedelta:

@@ -24,6 +24,7 @@ LONGEST: Final = 40
 #: The longest number that is drawn as bars. In Code 39, the widest, 26 characters on a card of 85.6 mm have narrow
 #: bars of 0.19 mm; AIM's specifications of the linear symbologies allow no finer ones.
 LONGEST_IN_BARS: Final = 26
+SCHEME_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 _BASE32 = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
 _KENNUNG_DIGITS = 9
@@ -115,9 +116,10 @@ SCHEMES: Final[Mapping[str, CheckScheme]] = MappingProxyType(
 class CardNumber:
     """One card number. ``text`` is what the card shows; ``scheme`` and ``symbology`` are None if not known.
 
-    Raises PassRefusal CARD_FORMAT for text that the symbology cannot encode or that lacks the scheme's form,
-    CARD_LIKE_SEAL for one that begins like a seal (``SP1:``, ``SP1R:``, in small letters as well),
-    CARD_SCHEME_UNKNOWN for a scheme outside the table. The check digit is looked at by `parse`.
+    Raises PassRefusal CARD_FORMAT for text that the symbology cannot encode or that lacks the form of a scheme of
+    the table, CARD_LIKE_SEAL for one that begins like a seal (``SP1:``, ``SP1R:``, in small letters as well),
+    CARD_SCHEME_UNKNOWN for what is no scheme's name. A city's own schemes and the check digit are looked at by
+    `parse`, so that a stored number can be read when its scheme's file has gone.
     """
 
     text: str
@@ -125,21 +127,30 @@ class CardNumber:
     symbology: Symbology | None = None
 
     def __post_init__(self) -> None:
-        if self.scheme is not None and self.scheme not in SCHEMES:
+        if self.scheme is not None and SCHEME_NAME.fullmatch(self.scheme) is None:
             raise PassRefusal("CARD_SCHEME_UNKNOWN", known=", ".join(sorted(SCHEMES)))
         _refuse_seal(self.text)
+        known = None if self.scheme is None else SCHEMES.get(self.scheme)
         encodable = _ANY if self.symbology is None else _ENCODABLE[self.symbology]
         if not (
             len(self.text) <= LONGEST
             and encodable.fullmatch(self.text)
             and (self.symbology is not Symbology.EAN_13 or _weights_3_1(self.text))
-            and (self.scheme is None or SCHEMES[self.scheme].form.fullmatch(self.text))
+            and (known is None or known.form.fullmatch(self.text))
         ):
             raise _refused(self.scheme)
 
     @classmethod
-    def parse(cls, text: str, scheme: str = "", symbology: str = "") -> Self:
+    def parse(
+        cls,
+        text: str,
+        scheme: str = "",
+        symbology: str = "",
+        schemes: Mapping[str, CheckScheme] | None = None,
+    ) -> Self:
         """Read a number as it was typed, imported or scanned; empty ``scheme`` or ``symbology`` mean unknown.
+
+        ``schemes`` are those that are known: the table's, if none are given, else those of the pass type.
 
         Start and stop characters that a scanner hands on (``*...*`` of Code 39, ``A...B`` of Codabar) are
         taken off first. A number that came with them was read from a card and is what the card shows, so
@@ -156,16 +167,22 @@ class CardNumber:
         _refuse_seal(text[: LONGEST + 2].strip(" "))
         if len(text) > LONGEST + 2:
             raise _refused(scheme or None)
+        known_schemes = SCHEMES if schemes is None else schemes
+        if scheme and scheme not in known_schemes:
+            raise PassRefusal("CARD_SCHEME_UNKNOWN", known=", ".join(sorted(known_schemes)))
         bare = _without_frame(text.strip(" "), scheme, kind)
         number = cls(bare, scheme or None, kind)
-        if bare == text.strip(" ") and not number.check_digit_holds:
-            raise _refused(number.scheme)
+        rule = known_schemes[scheme] if scheme else None
+        if rule is not None and (
+            rule.form.fullmatch(bare) is None or (bare == text.strip(" ") and not rule.check(bare))
+        ):
+            raise _refused(scheme)
         return number
 
     @property
     def check_digit_holds(self) -> bool:
-        """Whether the check digit fits the scheme; True without a scheme, which has nothing to hold."""
-        return self.scheme is None or SCHEMES[self.scheme].check(self.text)
+        """Whether the check digit fits a scheme of the table; True without one, which has nothing to hold."""
+        return self.scheme is None or self.scheme not in SCHEMES or SCHEMES[self.scheme].check(self.text)
 
     @property
     def symbologies(self) -> tuple[Symbology, ...]:
@@ -228,4 +245,5 @@ def _refuse_seal(text: str) -> None:
 
 
 def _refused(scheme: str | None) -> PassRefusal:
-    return PassRefusal("CARD_FORMAT", scheme=scheme if scheme in SCHEMES else "-")
+    known = scheme is not None and SCHEME_NAME.fullmatch(scheme) is not None
+    return PassRefusal("CARD_FORMAT", scheme=scheme if known else "-")

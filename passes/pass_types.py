@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -17,7 +17,8 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from keys.texts import LANGUAGES
-from passes.card_numbers import CardNumber
+from passes.card_numbers import SCHEMES, CardNumber, CheckScheme
+from passes.card_schemes import FILE_NAME, read_schemes
 from passes.errors import PassRefusal
 from passes.model import PassContent
 
@@ -199,11 +200,15 @@ class _TypeFile(_Strict, frozen=True):
 
 @dataclass(frozen=True)
 class PassType:
-    """A kind of card. ``images`` maps Apple's file names such as ``logo@2x.png`` to PNG bytes."""
+    """A kind of card. ``images`` maps Apple's file names such as ``logo@2x.png`` to PNG bytes.
+
+    ``card_schemes`` are the check schemes of card numbers, the city's own among them.
+    """
 
     spec: _TypeFile
     texts: Mapping[str, TypeTexts]
     images: Mapping[str, bytes]
+    card_schemes: Mapping[str, CheckScheme] = field(default_factory=lambda: SCHEMES)
 
     @property
     def id(self) -> str:
@@ -241,6 +246,10 @@ class PassType:
         value = content.attributes.get(self.card_attribute) if self.card_attribute is not None else None
         return value if isinstance(value, CardNumber) else None
 
+    def card_number(self, text: str, scheme: str = "", symbology: str = "") -> CardNumber:
+        """As `CardNumber.parse`, with the schemes that the type knows."""
+        return CardNumber.parse(text, scheme, symbology, self.card_schemes)
+
     def words(self, language: str) -> TypeTexts:
         """The type's words in ``language``; German where there is no translation."""
         return self.texts.get(language, self.texts["de"])
@@ -258,9 +267,15 @@ class PassTypes:
     def load(cls, *folders: Traversable) -> PassTypes:
         """The built-in types and every sub-folder of ``folders`` that has a ``type.toml``.
 
+        Card number schemes in a folder's ``card-schemes.toml`` hold for all types.
+
         Raises PassRefusal naming the file for anything that is not as declared here.
         """
         types: dict[str, PassType] = {}
+        schemes: dict[str, CheckScheme] = dict(SCHEMES)
+        for folder in folders:
+            if folder.is_dir() and folder.joinpath(FILE_NAME).is_file():
+                schemes |= read_schemes(folder.joinpath(FILE_NAME))
         for folder in (files("passes").joinpath("types"), *folders):
             if not folder.is_dir():
                 continue
@@ -270,7 +285,7 @@ class PassTypes:
                     if loaded.id in types:
                         raise PassRefusal("TYPE_TWICE", type=loaded.id, file=entry.name)
                     types[loaded.id] = loaded
-        return cls(types)
+        return cls({name: replace(one, card_schemes=schemes) for name, one in types.items()})
 
     def __getitem__(self, type_id: str) -> PassType:
         try:

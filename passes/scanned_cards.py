@@ -12,12 +12,12 @@ layouts in which keys can be understood, the wrong ones mostly have them.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from passes.card_numbers import LONGEST, SCHEMES, CardNumber, Symbology
+from passes.card_numbers import LONGEST, SCHEMES, CardNumber, CheckScheme, Symbology
 from passes.errors import PassRefusal
 
 LONGEST_DELIVERED: Final = 80
@@ -54,13 +54,15 @@ class Spelling:
     text: str
     framed: bool = False
 
-    def fits(self, schemes: Collection[str]) -> bool:
-        """Whether one of ``schemes``, all of `SCHEMES`, has such a number; True without any.
+    def fits(self, schemes: Collection[str], known: Mapping[str, CheckScheme] = SCHEMES) -> bool:
+        """Whether one of ``schemes`` has such a number; True without any, and where one of them is not ``known``.
 
         The check digit of a framed number is not held against it, as `CardNumber.parse` has it.
         """
-        return not schemes or any(
-            SCHEMES[name].form.fullmatch(self.text) and (self.framed or SCHEMES[name].check(self.text))
+        if not schemes or any(name not in known for name in schemes):
+            return True
+        return any(
+            known[name].form.fullmatch(self.text) and (self.framed or known[name].check(self.text))
             for name in schemes
         )
 
@@ -72,9 +74,12 @@ class ScannedCard:
     kind: Delivered
     spellings: tuple[Spelling, ...] = ()
 
-    def of_schemes(self, schemes: Collection[str]) -> ScannedCard:
-        """The same for a library that numbers by ``schemes`` alone: a number that fits none of them is misread."""
-        fitting = tuple([one for one in self.spellings if one.fits(schemes)])
+    def of_schemes(self, schemes: Collection[str], known: Mapping[str, CheckScheme] = SCHEMES) -> ScannedCard:
+        """The same for a library that numbers by ``schemes`` alone: a number that fits none of them is misread.
+
+        ``known`` are the built-in ones, and a city's own where its folder is at hand.
+        """
+        fitting = tuple([one for one in self.spellings if one.fits(schemes, known)])
         if self.kind is not Delivered.NUMBER or fitting:
             return ScannedCard(self.kind, fitting)
         return ScannedCard(Delivered.MISREAD)

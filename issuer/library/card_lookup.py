@@ -116,7 +116,8 @@ def look_up(
     day = berlin_day(application.now())
     with application.reading() as session:
         schemes = application.settings(session).library_card_schemes
-        spellings = [one for card in cards for one in card.of_schemes(schemes).spellings]
+        rules = {name: one for kind in application.pass_types for name, one in kind.card_schemes.items()}
+        spellings = [one for card in cards for one in card.of_schemes(schemes, rules).spellings]
         numbers = list(dict.fromkeys(one.text for one in spellings))
         known = _in_register(session, application.tenant, numbers, day) if numbers else []
         known += _replaced(session, application.tenant, numbers) if numbers else []

@@ -88,7 +88,8 @@ export function withoutEnvelope(text) {
  * @param {readonly string[]} schemes
  */
 function fits({ text, framed }, schemes) {
-  if (!schemes.length) return true;
+  // A city's own scheme is known to its service alone, which looks at the number again.
+  if (!schemes.length || schemes.some((name) => !SCHEMES.has(name))) return true;
   return schemes.some((name) => {
     const scheme = SCHEMES.get(name);
     // Of a scheme that this version does not know it cannot say that a number is wrong.
