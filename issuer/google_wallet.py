@@ -76,9 +76,7 @@ def save_links(application: Application, type_id: str, numbers: Sequence[str]) -
     return skinny_links(account.signer, account.city, objects, issued_at=application.now())
 
 
-def _want(
-    application: Application, type_id: str, numbers: Sequence[str]
-) -> tuple[dict[str, str], Account]:
+def _want(application: Application, type_id: str, numbers: Sequence[str]) -> tuple[dict[str, str], Account]:
     """Note that Google is to have the passes, in one short transaction; their serials by number."""
     serials: dict[str, str] = {}
     with application.writing() as session:

@@ -291,7 +291,9 @@ def _print_pass(application: Application, settings: Settings, of_pass: Sequence[
         for file, pdf in made.items():
             write_atomically(file, pdf, mode=0o600)
         with application.writing() as session:
-            keep_code(session, application, type_id, number, letters.code, family=of_pass[0][0].kind == FAMILY)
+            keep_code(
+                session, application, type_id, number, letters.code, family=of_pass[0][0].kind == FAMILY
+            )
     except BaseException:
         # A letter whose code opens nothing must not be posted.
         for file, pdf in made.items():

@@ -164,7 +164,11 @@ def test_a_letter_for_a_family_has_a_code_of_its_own(
         with application.writing() as session:
             opened.append(redeem_code(session, application, code_in(text_of(file)), last))
     # Two letters share the code to the one pass, which opens once.
-    assert sorted("nothing" if one is None else str(one.family) for one in opened) == ["False", "True", "nothing"]
+    assert sorted("nothing" if one is None else str(one.family) for one in opened) == [
+        "False",
+        "True",
+        "nothing",
+    ]
     handed_over = io.BytesIO(letters.pickup_letter(application, PERMIT, number, actor="t", family=True))
     text = " ".join(page.extract_text() for page in PdfReader(handed_over).pages)
     assert "Ausweise der Kinder" in " ".join(text.split())
