@@ -34,6 +34,7 @@ from tests.apple_phone import Phone
 from tests.e2e.commandline import main_in_process
 from tests.issuer.pickup.browser import HOST, browser, form_token, last_day, new_link, send, visit
 from tests.issuer.pickup.families import (
+    BORN,
     SAFARI,
     enter,
     family,
@@ -261,6 +262,10 @@ def test_the_childs_own_page_says_that_the_guardian_did_it(application: Applicat
             assert "PDF zum Drucken geladen" in page
             assert ("von der erziehungsberechtigten Person" in page) == said
             assert numbers[0] not in page or not said
+        [member] = client.get("/p/pass/data.json").json()["library_members"]
+        assert (member["birth_date"], member["guardian_number"]) == (BORN.isoformat(), numbers[0])
+        # Who of the library noted it is not the child's data.
+        assert "consent_by" not in member
 
 
 def blocked(application: Application, number: str) -> None:
