@@ -88,8 +88,7 @@ export function withoutEnvelope(text) {
  * @param {readonly string[]} schemes
  */
 function fits({ text, framed }, schemes) {
-  // A city's own scheme is known to its service alone, which looks at the number again.
-  if (!schemes.length || schemes.some((name) => !SCHEMES.has(name))) return true;
+  if (!schemes.length) return true;
   return schemes.some((name) => {
     const scheme = SCHEMES.get(name);
     // Of a scheme that this version does not know it cannot say that a number is wrong.
