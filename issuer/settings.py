@@ -121,6 +121,9 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_data_contributor: str = ""
     open_data_geocoding: str = ""
     open_data_mail: str = ""
+    # How the library numbers its cards, of `passes.card_numbers.SCHEMES`: a number of another form counts as misread.
+    # Empty where there are numbers by no scheme.
+    library_card_schemes: tuple[Literal["codabar14", "mod11", "sbc_kennung", "sbc_like"], ...] = ()
 
     @property
     def list_ttl(self) -> timedelta:
