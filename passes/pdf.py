@@ -8,7 +8,7 @@ markup. The card in the car is German whatever the holder reads, because wardens
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -47,18 +47,33 @@ class PdfFactory:
         stand in the letter only. Raises PassRefusal PDF_LETTERS for a character that the fonts lack, and what
         `qr.qr_matrix` raises for a seal that is none.
         """
+        return self.render_several(pass_type, [content], city, language)
+
+    def render_several(
+        self, pass_type: PassType, contents: Sequence[PassContent], city: City, language: str
+    ) -> bytes:
+        """As `render`, for several passes of ``pass_type`` in one PDF; at least one, in their order.
+
+        It is set as one document, since joining PDFs would lose the tags for screen readers. The time of creation is
+        that of the pass issued last.
+        """
         chosen = language if language in LANGUAGES else "de"
-        data = _document(pass_type, content, city, chosen)
+        documents = [_document(pass_type, content, city, chosen) for content in contents]
+        data = {**documents[0], "others": documents[1:]}
+        if len(contents) > 1:
+            name = pass_type.words(chosen).name
+            data["title"] = texts("passes", chosen)("PDF_SEVERAL", name=name, count=len(contents))
         try:
             made = self._compiler.compile(
                 format="pdf",
                 sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
                 pdf_standards=_STANDARDS,
-                timestamp=int(content.issued_at.timestamp()),
+                timestamp=int(max(content.issued_at for content in contents).timestamp()),
             )
         except typst.TypstError as fault:
             if "could not be displayed" in str(fault):
-                raise PassRefusal("PDF_LETTERS", number=content.number) from fault
+                numbers = ", ".join(content.number for content in contents)
+                raise PassRefusal("PDF_LETTERS", number=numbers) from fault
             raise
         if not isinstance(made, bytes):
             raise TypeError("typst gave no single PDF")

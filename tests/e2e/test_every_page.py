@@ -42,7 +42,7 @@ pytestmark = [
     pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
 ]
 # No pages: files, and answers that lead on.
-FILE = re.compile(r"\.(csv|json|jsonld|pdf|pkpass|html)$|/file$|/dpia$|/evidence/|/letters/|/oidc/")
+FILE = re.compile(r"\.(csv|json|jsonld|pdf|pkpass|pkpasses|html)$|/file$|/dpia$|/evidence/|/letters/|/oidc/")
 # Pages that only exist for a moment on the way somewhere; each has its own test in a browser.
 ELSEWHERE = {
     "/office/login": "test_browser", "/office/login/code": "test_browser", "/office/factor": "test_browser",
@@ -50,6 +50,7 @@ ELSEWHERE = {
     "/office/imports/{run_id}": "test_imports_browser", "/office/imports/{run_id}/undo": "test_imports_browser",
     "/office/print/{run_id}": "test_admin_browser", "/office/devices/{device_id}": "test_admin_browser",
     "/p/l/{token}": "test_pickup_browser", "/p/l/{token}/new": "test_pickup_browser",
+    "/p/family": "test_family_browser", "/p/family/phone": "test_family_browser",
     "/p/pass/plate/confirm": "test_holder_browser", "/p/pass/wallets": "test_pickup_browser",
     "/payments/start/{payment_id}": "test_permit_life", "/payments/return/{payment_id}": "test_permit_life",
     "/payments/demo/{transaction_id}": "test_permit_life",

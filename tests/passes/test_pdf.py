@@ -3,6 +3,7 @@
 import io
 import subprocess
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -130,6 +131,32 @@ def fonts_of(reader: PdfReader) -> list[DictionaryObject]:
             for inner in resolved.get("/DescendantFonts", [resolved]):
                 found.append(inner.get_object()["/FontDescriptor"].get_object())
     return found
+
+
+def test_the_cards_of_a_family_are_one_tagged_document(tmp_path: Path) -> None:
+    cards = [
+        replace(
+            library_card(),
+            number=f"M50000{place}",
+            seal=SEAL[: -3 * place or None],
+            issued_at=library_card().issued_at + timedelta(days=place),
+        )
+        for place in range(3)
+    ]
+    data = factory().render_several(CARD, cards, city(), "de")
+    pages = words(data)
+    assert len(pages) == 3
+    assert all(card.number in page for card, page in zip(cards, pages, strict=True))
+    codes = [zxingcpp.read_barcodes(one)[0].text for one in pictures(data, tmp_path)]
+    assert codes == [card.seal for card in cards]
+    root = PdfReader(io.BytesIO(data)).root_object
+    assert "/StructTreeRoot" in root
+    assert root["/Lang"] == "de"
+    assert PdfReader(io.BytesIO(data)).metadata.title == "Bibliotheksausweis, 3 Stück"  # type: ignore[union-attr]
+    assert factory().render_several(CARD, cards, city(), "de") == data
+    assert factory().render_several(CARD, cards[:1], city(), "de") == factory().render(
+        CARD, cards[0], city(), "de"
+    )
 
 
 @pytest.mark.parametrize("content", [permit("D-AB 123"), library_card()])
