@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 # 14 digits with the check digit of Luhn.
-FIRST, SECOND, THIRD = "24711300099991", "24711300099983", "24711300099975"
+FIRST, SECOND, THIRD = "24711300099995", "24711300099987", "24711300099979"
 MEMBER = "/office/library/members/[^/]+/[^/]+"
 BORN = {"parent": ("5", "2", "1980"), "child": ("3", "5", "2018"), "other": ("1", "9", "2020")}
 

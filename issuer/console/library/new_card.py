@@ -49,7 +49,7 @@ from issuer.library import card_numbers
 from issuer.library.members import NewMember, enrol
 from issuer.library.membership import consent_needed
 from issuer.library.renewals import TERM_MONTHS
-from issuer.library.sources import PatronUnknown, SourceMisbehaves, SourceUnavailable
+from issuer.library.sources import PatronStanding, PatronUnknown, SourceMisbehaves, SourceUnavailable
 from issuer.lifecycle import Actor
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.pickup.links import Channel
@@ -197,14 +197,21 @@ def _from_system(desk: Desk, form: Form) -> list[str]:
         return [say("OFFICE_LIB_NOT_IN_SYSTEM", number=form.values["card_number"])]
     except (SourceUnavailable, SourceMisbehaves) as refusal:
         return [refusal.sentence(desk.reader.language)]
-    if patron is None or not patron.name or form.values["family_name"]:
+    if patron is None:
         return []
+    notes = []
+    if patron.standing is not PatronStanding.ACTIVE:
+        notes.append(
+            say("OFFICE_LIB_STANDING_THERE", standing=say(f"OFFICE_LIB_SYSTEM_{patron.standing.name}"))
+        )
+    if not patron.name or form.values["family_name"]:
+        return notes
     # PAIA and SIP2 have one field for the name, often "Muster, Erika".
     family, comma, given = patron.name.partition(",")
     if not comma:
         given, _, family = patron.name.rpartition(" ")
     form.values["family_name"], form.values["given_name"] = family.strip()[:100], given.strip()[:100]
-    return [say("OFFICE_LIB_FROM_SYSTEM")]
+    return [*notes, say("OFFICE_LIB_FROM_SYSTEM")]
 
 
 def _check_person(desk: Desk, form: Form) -> _Person | None:

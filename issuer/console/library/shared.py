@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -19,6 +20,7 @@ from issuer.pickup.standing import Standing, standing_of
 from issuer.register import load_contents, subject
 from keys.texts import Texts
 from passes.card_numbers import CardNumber, Symbology
+from passes.errors import PassRefusal
 from passes.model import PassContent
 from passes.pass_types import PassType
 from passes.periods import berlin_day
@@ -143,8 +145,8 @@ def read_card(application: Application, text: str, symbology: str) -> CardNumber
     """The card number that somebody has typed or scanned, without what only the scanner has put around it.
 
     ``symbology`` is empty where it does not matter. Raises IssuerRefusal OFFICE_LIB_SEAL_SCANNED, OFFICE_LIB_MISREAD,
-    OFFICE_LIB_SCHEME for a number that the library's schemes do not have, PassRefusal CARD_FORMAT for one that the
-    symbology cannot hold.
+    OFFICE_LIB_SCHEME for a number that the library's schemes do not have or that the symbology cannot hold with them,
+    PassRefusal CARD_FORMAT for what the symbology cannot hold where there are no schemes.
     """
     with application.reading() as session:
         schemes = application.settings(session).library_card_schemes
@@ -152,12 +154,17 @@ def read_card(application: Application, text: str, symbology: str) -> CardNumber
     delivered = scanned_card(text, kind)
     if not delivered.spellings:
         raise IssuerRefusal("OFFICE_LIB_SEAL_SCANNED" if is_seal(text) else "OFFICE_LIB_MISREAD")
-    spellings = delivered.of_schemes(schemes).spellings
-    if not spellings:
-        raise IssuerRefusal("OFFICE_LIB_SCHEME")
-    one = next((one for one in spellings if one.framed), spellings[0])
-    scheme = next((name for name in schemes if one.fits([name])), None)
-    return CardNumber(one.text, scheme, kind)
+    # With start and stop characters it was read from a card, and is what the card says.
+    spellings = sorted(delivered.spellings, key=lambda one: not one.framed)
+    if not schemes:
+        return CardNumber(spellings[0].text, None, kind)
+    for one in spellings:
+        for scheme in schemes:
+            with suppress(PassRefusal):
+                number = CardNumber(one.text, scheme, kind)
+                if one.framed or number.check_digit_holds:
+                    return number
+    raise IssuerRefusal("OFFICE_LIB_SCHEME")
 
 
 def is_seal(text: str) -> bool:

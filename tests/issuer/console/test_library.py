@@ -9,14 +9,19 @@ from datetime import date
 import pytest
 from httpx import Response
 from litestar import Litestar
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from issuer import audit
 from issuer.application import Application
+from issuer.console.library import member
+from issuer.errors import IssuerRefusal
+from issuer.library.sources import Patron, PatronStanding, PatronUnknown, SourceUnavailable
 from issuer.models import PassRow, RevisionRow
 from issuer.models_access import PickupLinkRow
 from issuer.models_library import MemberRow, MembershipFeeRow
 from issuer.register import subject
+from issuer.settings import load_settings, save_settings
 from issuer.staff.permissions import Role
 from passes.status_list import Status
 from tests.issuer.console.people import Colleague, settle
@@ -25,7 +30,7 @@ from tests.web_app import create_app
 
 NEW = "/office/library/new"
 # 14 digits with the check digit of Luhn.
-FIRST, SECOND, THIRD = "24711300099991", "24711300099983", "24711300099975"
+FIRST, SECOND, THIRD = "24711300099995", "24711300099987", "24711300099979"
 GROWN_UP = {"given_name": "Jürgen", "family_name": "Müller", "birth": (1, 5, 1980)}
 # Eleven years old on the day of the tests.
 CHILD = {"given_name": "Mia", "family_name": "Müller", "birth": (3, 5, 2015)}
@@ -179,6 +184,20 @@ def test_what_is_no_card_number_is_refused(library: Library, card: str) -> None:
     page = library.send(NEW + "/card", type_id=CARD, card_number=card)
     assert page.status_code == 422
     assert "1 von 3" in page.text
+
+
+def test_a_wrong_check_digit_is_told_where_the_library_names_its_schemes(library: Library) -> None:
+    with library.application.writing() as session:
+        tenant = library.application.tenant
+        settings = replace(load_settings(session, tenant), library_card_schemes=("codabar14", "mod11"))
+        save_settings(session, tenant, settings)
+    wrong = FIRST[:-1] + str((int(FIRST[-1]) + 1) % 10)
+    page = library.send(NEW + "/card", type_id=CARD, card_number=wrong)
+    assert page.status_code == 422
+    assert "Prüfziffer" in page.text
+    # What was read with start and stop characters is what the card says, whatever its digit.
+    for read in (FIRST, f"A{wrong}B"):
+        assert library.send(NEW + "/card", type_id=CARD, card_number=read).status_code == 200, read
 
 
 def test_a_number_that_somebody_has_or_had_is_refused(library: Library) -> None:
@@ -373,6 +392,50 @@ def test_clerks_see_no_members_and_librarians_no_permits(library: Library) -> No
     both = settle(library.application, clock, "kim", Role.CLERK, Role.LIBRARIAN, app=app)
     assert both.client.get(library.path(number)).status_code == 200
     assert both.client.get(f"/office/passes/{PERMIT}/{permit}").status_code == 200
+
+
+def test_what_the_librarys_own_system_says(library: Library, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Patron | IssuerRefusal] = {
+        FIRST: Patron(
+            FIRST,
+            "Müller, Jürgen",
+            PatronStanding.OWES_FEES,
+            date(2027, 6, 30),
+            450,
+            "",
+            "Bitte Anschrift prüfen",
+        ),
+        SECOND: SourceUnavailable("LIBRARY_UNAVAILABLE"),
+    }
+
+    class System:
+        def patron(self, card_number: str) -> Patron:
+            found = told.get(card_number, PatronUnknown("LIBRARY_UNKNOWN"))
+            if isinstance(found, IssuerRefusal):
+                raise found
+            return found
+
+    assert (
+        "Bibliothekssystem</h2>"
+        not in library.get(library.path(library.issued(THIRD, "adult", **GROWN_UP))).text
+    )
+    monkeypatch.setattr(member, "source_of", lambda _: System())
+    # The name comes from there, and may be changed.
+    page = library.send(NEW + "/card", type_id=CARD, card_number=FIRST)
+    assert 'value="Jürgen"' in page.text
+    assert "Aus dem Bibliothekssystem übernommen" in page.text
+    assert "steht dieses Mitglied so: Gebühren offen" in page.text
+    unknown = library.send(NEW + "/card", type_id=CARD, card_number="24711300099961")
+    assert "kennt die Nummer 24711300099961 nicht" in unknown.text
+    number = library.issued(FIRST, "adult", **GROWN_UP)
+    assert library.path(number) + "/system" in library.get(library.path(number)).text
+    said = library.get(library.path(number) + "/system").text
+    for fact in ("Gebühren offen", "30.06.2027", "4,50", "Bitte Anschrift prüfen"):
+        assert fact in said, fact
+    part = library.who.client.get(library.path(number) + "/system", headers={"hx-request": "true"})
+    assert "<html" not in part.text
+    silent = library.issued(SECOND, "adult", **GROWN_UP)
+    assert library.get(library.path(silent) + "/system").status_code == 200
 
 
 def test_who_has_seen_a_member_is_noted(library: Library) -> None:

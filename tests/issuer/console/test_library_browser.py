@@ -34,7 +34,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
 ]
-FIRST, SECOND, THIRD = "24711300099991", "24711300099983", "24711300099975"
+FIRST, SECOND, THIRD = "24711300099995", "24711300099987", "24711300099979"
 
 
 def fees(site: Site) -> None:
