@@ -96,7 +96,12 @@ SLOTS: list[Slot] = [
         frozenset({Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN}),
         _always,
     ),
-    Slot("OFFICE_SLOT_WISHES", "/office/wishes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
+    Slot(
+        "OFFICE_SLOT_WISHES",
+        "/office/wishes",
+        frozenset({Role.CLERK, Role.SUPERVISOR, Role.LIBRARIAN}),
+        _always,
+    ),
     Slot("OFFICE_SLOT_IMPORTS", "/office/imports", frozenset({Role.SUPERVISOR}), _imports),
     Slot("OFFICE_SLOT_ENDING", "/office/keys", frozenset({Role.ADMIN}), _ending),
     Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),

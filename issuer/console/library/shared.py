@@ -18,6 +18,7 @@ from issuer.models import HolderRow, PassRow
 from issuer.models_library import MemberRow, ReplacedCardRow
 from issuer.pickup.standing import Standing, standing_of
 from issuer.register import load_contents, subject
+from issuer.staff.permissions import Role
 from keys.texts import Texts
 from passes.card_numbers import CardNumber, Symbology
 from passes.errors import PassRefusal
@@ -46,6 +47,17 @@ def library_type(application: Application, type_id: str) -> PassType | None:
 def member_path(type_id: str, number: str) -> str:
     """Where a member's page is."""
     return f"{PATH}/members/{type_id}/{number}"
+
+
+def page_of(desk: Desk, type_id: str, number: str) -> str:
+    """The page on which the person may look at the pass; empty where they may not.
+
+    Library cards are the librarians' own, and all others those of clerks and leads.
+    """
+    roles = desk.staff.roles
+    if library_type(desk.application, type_id) is not None:
+        return member_path(type_id, number) if Role.LIBRARIAN in roles else ""
+    return "" if roles.isdisjoint({Role.CLERK, Role.SUPERVISOR}) else f"/office/passes/{type_id}/{number}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from sqlalchemy import select
 
 from issuer import audit
 from issuer.application import Application
+from issuer.audit import AuditEvent
 from issuer.console.library import member
 from issuer.errors import IssuerRefusal
 from issuer.library.sources import Patron, PatronStanding, PatronUnknown, SourceUnavailable
@@ -436,6 +437,21 @@ def test_what_the_librarys_own_system_says(library: Library, monkeypatch: pytest
     assert "<html" not in part.text
     silent = library.issued(SECOND, "adult", **GROWN_UP)
     assert library.get(library.path(silent) + "/system").status_code == 200
+
+
+def test_wishes_go_to_those_whose_cards_they_are_about(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP)
+    permit = running_numbers(library.application)[0]
+    with library.application.writing() as session:
+        wishes = [AuditEvent("ask-correction", subject(*key)) for key in ((CARD, number), (PERMIT, permit))]
+        audit.append(session, library.application.tenant, wishes, library.application.now(), "holder")
+    clerk = settle(library.application, library.city.clock, "erika", Role.CLERK, app=library.app)
+    for who, theirs, others in ((library.who, number, permit), (clerk, permit, number)):
+        page = who.client.get("/office/wishes").text
+        assert theirs in page
+        assert others not in page
+        (path,) = re.findall(rf'href="(/office/[^"]*/{theirs})"', page)
+        assert who.client.get(path).status_code == 200
 
 
 def test_who_has_seen_a_member_is_noted(library: Library) -> None:
