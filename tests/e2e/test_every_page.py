@@ -35,7 +35,7 @@ from tests.browsers import (
 from tests.issuer.cases.office import ERIKA, WANTED
 from tests.issuer.console.permit_office import PermitOffice
 from tests.issuer.console.test_browser import first_visit, link_for
-from tests.service import PERMIT, City, running_numbers
+from tests.service import CARD, PERMIT, City, running_numbers
 
 pytestmark = [
     pytest.mark.slow,
@@ -100,6 +100,7 @@ def test_every_page_of_the_office(chromium: Browser, site: Site, city: City, tmp
     application = site.application
     case = PermitOffice.of(city, application, tmp_path).submitted()
     revoked, number = running_numbers(application)[:2]
+    member = running_numbers(application, CARD)[0]
     with application.writing() as session:
         by = CaseActor("staff:x", application.now())
         draft = store.begin(session, application.tenant, CaseKind.NEW, PERMIT, Channel.COUNTER, by)
@@ -122,6 +123,8 @@ def test_every_page_of_the_office(chromium: Browser, site: Site, city: City, tmp
             given = dict(values)
             if "/counter/" in path:
                 given["case_id"] = draft.id
+            if "/library/members/" in path:
+                given |= {"type_id": CARD, "number": member, "step": "block"}
             if path.endswith("/reinstate"):
                 given["number"] = revoked
             if path.endswith("/finish"):
