@@ -35,6 +35,7 @@ from issuer.models_delivery import (
 from issuer.models_desk import CaseLetterRow
 from issuer.models_imports import ImportPassRow
 from issuer.models_library import MemberRow, ReplacedCardRow
+from issuer.models_library_checks import LibraryHoldRow
 from issuer.models_print import PrintItemRow
 from issuer.models_staff import CaseAccessRow
 from issuer.payments.service import payments_of
@@ -62,6 +63,7 @@ _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
     "letter_codes": LetterCodeRow,
     "visits": VisitRow,
     "import_passes": ImportPassRow,
+    "library_holds": LibraryHoldRow,
     "library_members": MemberRow,
     "replaced_cards": ReplacedCardRow,
 }
