@@ -165,7 +165,7 @@ class _Template:
         if self._url:
             values["token"] = lambda content: JSON(content.apple_token)
         self._codes: list[tuple[str, str]] = []
-        for index, entry in enumerate(pass_type.spec.apple.barcodes):
+        for index, entry in enumerate(pass_type.apple.barcodes):
             source, _, form = entry.partition(":")
             if form not in BARCODE_FORMATS:
                 raise ApplePassInvalid("APPLE_RULE_BARCODE_FORMAT", f"{pass_type.id}: apple.barcodes", form)
@@ -215,7 +215,7 @@ class _Template:
 
     def _model(self, present: set[str], *, void: bool) -> WalletPass:
         spec, words, city = self._type.spec, self._type.words("de"), self._city
-        style = pass_style(spec.apple.style)
+        style = pass_style(self._type.apple.style)
         groups = {
             "header": style.headerFields, "primary": style.primaryFields, "secondary": style.secondaryFields,
             "auxiliary": style.auxiliaryFields, "back": style.backFields,
@@ -249,7 +249,7 @@ class _Template:
         # The lock screen offers the pass on its first day; for the whole period it would be in the way.
         made.relevantDate = _slot("first_day")
         made.relevant_dates = [(_slot("first_day"), _slot("first_end"))]
-        made.sharingProhibited = spec.apple.sharing_prohibited
+        made.sharingProhibited = self._type.apple.sharing_prohibited
         if self._url:
             made.webServiceURL = self._url
             made.authenticationToken = _slot("token")

@@ -92,7 +92,7 @@ class GooglePassFactory:
         self._in_object = tuple(
             key for place in (*_ROWS, "text") for key in self._placed[place] if key not in self._in_class
         )
-        source, _, form = pass_type.spec.google.barcode.partition(":")
+        source, _, form = pass_type.google.barcode.partition(":")
         if form not in _BARCODES:
             raise PassRefusal("GOOGLE_TYPE", type=pass_type.id, fault=f"barcode {form}")
         self._shows_seal = source == "seal"
@@ -196,7 +196,7 @@ class GooglePassFactory:
             title_en = f"{texts('passes', 'en')('TEST')} · {city.name}"
         names = self._pass_type.words("de").name, self._pass_type.words("en").name
         parts: Json = {
-            "genericType": spec.google.generic_type,
+            "genericType": self._pass_type.google.generic_type,
             "cardTitle": _localized(title_de, title_en),
             "subheader": _localized(*names),
             "hexBackgroundColor": spec.colours.background,
@@ -232,7 +232,8 @@ class GooglePassFactory:
                         Shown(key, german.labels[key], in_german), Shown(key, english.labels[key], in_english)
                     )
                 )
-        sharing = not self._pass_type.spec.apple.sharing_prohibited
+        apple = self._pass_type.spec.apple
+        sharing = apple is not None and not apple.sharing_prohibited
         made: Json = {
             "id": self.class_id,
             "classTemplateInfo": {
