@@ -104,7 +104,7 @@ def printed_pass(request: AnyRequest) -> Response[Any]:
     """The print."""
     guest = guest_of(request)
     held, content = guest.held, guest.held.content
-    if not held.is_offered:
+    if not held.is_offered or "pdf" not in held.pass_type.carriers:
         return guest.reader.problem(_CONFLICT, "NOT_OFFERED")
     try:
         with _setting:
@@ -144,11 +144,12 @@ def _offers(session: Session, guest: Guest) -> list[str]:
     held = guest.held
     if not held.is_offered:
         return []
-    there = {"print", "phone"}
+    carriers = held.pass_type.carriers
+    there = {"print", "phone"} if "pdf" in carriers else {"phone"}
     if not held.is_withdrawn:
-        if _apple_is_set_up(session, guest.application):
+        if "apple" in carriers and _apple_is_set_up(session, guest.application):
             there.add("apple")
-        if google_wallet.is_offered(guest.application, session):
+        if "google" in carriers and google_wallet.is_offered(guest.application, session):
             there.add("google")
     return [one for one in _ORDER[guest.reader.device] if one in there]
 
