@@ -13,7 +13,7 @@ from tests.passes.carrier_samples import CARD, PERMIT
 from tests.passes.credential_samples import RESIDENCE
 
 URL = "https://ausweise.stadt.example"
-# Credentials hold these hashes. Who changes a claim or a word must raise the number at the end of `vct`, and then this.
+# Credentials hold these hashes. Who changes a claim or a word raises the number at the end of `vct`, and then this.
 PUBLISHED = {
     "resident-parking-permit": ("1", "sha256-Kx1q1NhnCRMUVb0cjcjWAMI2qJrEs9Sai1KJJE505Pg="),
     "library-card": ("1", "sha256-LEhpwaZ6Q1svi58bRKYxf85bS9C3C/pIh9WfB7QSLTE="),
