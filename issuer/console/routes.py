@@ -44,6 +44,7 @@ from issuer.console import (
     zones,
 )
 from issuer.console.desk import ForeignForm, NotAllowed, NotLoggedIn, desk_of, guard, wanted_path
+from issuer.console.library import family, member, new_card, search, steps, waiting
 from issuer.staff.permissions import PREFIX, Stage, check_routes
 from issuer.web import problems
 from issuer.web.reader import AnyRequest
@@ -133,6 +134,12 @@ HANDLERS: list[ControllerRouterHandler] = [
             *counter_pass.HANDLERS,
             *passes.HANDLERS,
             *pass_steps.HANDLERS,
+            *search.HANDLERS,
+            *waiting.HANDLERS,
+            *new_card.HANDLERS,
+            *member.HANDLERS,
+            *steps.HANDLERS,
+            *family.HANDLERS,
             *histories.HANDLERS,
             *statements.HANDLERS,
             *figures.HANDLERS,
