@@ -71,7 +71,8 @@ class ApplePassFactory:
 
     ``certificate`` is Apple's for the city's pass type identifier and team, ``chain`` those above it (WWDR
     first), ``signer`` its key, loaded once. Raises KeyRefusal if they do not belong together or to the city,
-    PassRefusal for images, words or an address that Apple does not take.
+    PassRefusal for images, words or an address that Apple does not take, TYPE_CARRIER for a type that is no
+    Apple pass.
 
     Without HTTPS in ``city.base_url`` a test city's passes come without a web service: they never change on
     the phone. Otherwise that is refused (APPLE_BASE_URL).
@@ -85,6 +86,7 @@ class ApplePassFactory:
         chain: Sequence[x509.Certificate],
         signer: Signer,
     ) -> None:
+        _ = pass_type.apple  # refuses a type that is never an Apple pass, whatever the certificate
         self._identity = AppleSigningIdentity(certificate, tuple(chain), signer)
         everything = (certificate, *chain)
         self._first = max(one.not_valid_before_utc for one in everything)
@@ -218,7 +220,7 @@ class _Template:
 
     def _model(self, present: set[str], *, void: bool) -> WalletPass:
         spec, words, city = self._type.spec, self._type.words("de"), self._city
-        style = pass_style(spec.apple.style)
+        style = pass_style(self._type.apple.style)
         groups = {
             "header": style.headerFields, "primary": style.primaryFields, "secondary": style.secondaryFields,
             "auxiliary": style.auxiliaryFields, "back": style.backFields,
@@ -252,7 +254,7 @@ class _Template:
         # The lock screen offers the pass on its first day; for the whole period it would be in the way.
         made.relevantDate = _slot("first_day")
         made.relevant_dates = [(_slot("first_day"), _slot("first_end"))]
-        made.sharingProhibited = spec.apple.sharing_prohibited
+        made.sharingProhibited = self._type.apple.sharing_prohibited
         if self._url:
             made.webServiceURL = self._url
             made.authenticationToken = _slot("token")
@@ -313,7 +315,7 @@ def _codes(pass_type: PassType, city: City) -> Iterator[tuple[str, str, Value]]:
         for form, symbology in SYMBOLOGIES.items():
             yield f"number {form}", form, card_code(symbology, pass_type)
         return
-    for index, entry in enumerate(pass_type.spec.apple.barcodes):
+    for index, entry in enumerate(pass_type.apple.barcodes):
         source, _, form = entry.partition(":")
         if form not in BARCODE_FORMATS:
             raise ApplePassInvalid("APPLE_RULE_BARCODE_FORMAT", f"{pass_type.id}: apple.barcodes", form)

@@ -75,12 +75,14 @@ class GooglePassFactory:
     TEST city whose addresses are not https gets neither callbacks nor a logo. What the factory returns is
     shared between its objects and must not be changed.
 
-    Raises PassRefusal: GOOGLE_ISSUER without a numeric issuer id, GOOGLE_ID for a tenant that cannot stand
-    in an id, GOOGLE_BASE_URL for a base or callback URL that is not https outside TEST, GOOGLE_TYPE for a
-    pass type that does not fit a generic pass, GOOGLE_TEXT for a text that Google would cut off.
+    Raises PassRefusal: TYPE_CARRIER for a type that is no Google pass, GOOGLE_ISSUER without a numeric issuer id,
+    GOOGLE_ID for a tenant that cannot stand in an id, GOOGLE_BASE_URL for a base or callback URL that is not https
+    outside TEST, GOOGLE_TYPE for a pass type that does not fit a generic pass, GOOGLE_TEXT for a text that Google
+    would cut off.
     """
 
     def __init__(self, pass_type: PassType, city: City, *, callback_url: str | None = None) -> None:
+        _ = pass_type.google  # refuses a type that is never a Google pass
         if not _ISSUER.fullmatch(city.google_issuer_id):
             raise PassRefusal("GOOGLE_ISSUER", city=city.name)
         self._pass_type = pass_type
@@ -102,7 +104,7 @@ class GooglePassFactory:
             key for place in (*_ROWS, "text") for key in self._placed[place] if key not in self._in_class
         )
         self._shows_card = pass_type.has_number_code and city.library_main_code is MainCode.NUMBER
-        source, _, form = pass_type.spec.google.barcode.partition(":")
+        source, _, form = pass_type.google.barcode.partition(":")
         if form not in _BARCODES:
             raise PassRefusal("GOOGLE_TYPE", type=pass_type.id, fault=f"barcode {form}")
         self._shows_seal = source == "seal" and not self._shows_card
@@ -214,7 +216,7 @@ class GooglePassFactory:
             title_en = f"{texts('passes', 'en')('TEST')} · {city.name}"
         names = self._pass_type.words("de").name, self._pass_type.words("en").name
         parts: Json = {
-            "genericType": spec.google.generic_type,
+            "genericType": self._pass_type.google.generic_type,
             "cardTitle": _localized(title_de, title_en),
             "subheader": _localized(*names),
             "hexBackgroundColor": spec.colours.background,
@@ -250,7 +252,8 @@ class GooglePassFactory:
                         Shown(key, german.labels[key], in_german), Shown(key, english.labels[key], in_english)
                     )
                 )
-        sharing = not self._pass_type.spec.apple.sharing_prohibited
+        apple = self._pass_type.spec.apple
+        sharing = apple is not None and not apple.sharing_prohibited
         made: Json = {
             "id": self.class_id,
             "classTemplateInfo": {

@@ -17,9 +17,11 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 
 from keys.texts import LANGUAGES
+from passes import eudi_spec
 from passes.card_numbers import SCHEMES, CardNumber, CheckScheme
 from passes.card_schemes import FILE_NAME, read_schemes
 from passes.errors import PassRefusal
+from passes.eudi_spec import EudiSpec
 from passes.model import PassContent
 
 _Id = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{1,39}\Z")]
@@ -36,6 +38,8 @@ ColumnKind = Literal[
     "integer", "cents", "choice", "yes_no", "zone", "plate", "season", "card_number", "card_scheme",
     "symbology",
 ]  # fmt: skip
+# Where a type can live; every type has a seal.
+CarrierName = Literal["apple", "google", "pdf", "seal", "eudi"]
 # Body keys that every seal has: type code, pass number, status reference.
 RESERVED_SEAL_KEYS = frozenset({0, 1, 7})
 # What can stand on a carrier besides the attributes.
@@ -180,6 +184,7 @@ class TypeTexts(_Strict, frozen=True):
     texts: dict[str, str] = {}
     choices: dict[str, dict[str, str]] = {}
     changes: dict[str, str] = {}
+    eudi: dict[str, str] = {}
 
 
 class _TypeFile(_Strict, frozen=True):
@@ -189,10 +194,12 @@ class _TypeFile(_Strict, frozen=True):
     colours: Colours
     attributes: tuple[AttributeSpec, ...]
     fields: tuple[FieldSpec, ...]
-    apple: AppleSpec
-    google: GoogleSpec
-    pdf: PdfSpec
     register: RegisterSpec
+    carriers: tuple[CarrierName, ...] | None = None
+    apple: AppleSpec | None = None
+    google: GoogleSpec | None = None
+    pdf: PdfSpec | None = None
+    eudi: EudiSpec | None = None
     # The codes that a pass has: wallets show one, by the city's setting; print and pick-up page show all.
     codes: tuple[Literal["seal", "number"], ...] = ("seal",)
     membership: MembershipSpec | None = None
@@ -219,6 +226,39 @@ class PassType:
     def seal_code(self) -> int:
         """The number that stands for the type in a seal."""
         return self.spec.seal_code
+
+    @cached_property
+    def carriers(self) -> frozenset[CarrierName]:
+        """Where passes of the type may live: those its file has a section for, and the seal."""
+        sections: dict[CarrierName, object] = {
+            "apple": self.spec.apple, "google": self.spec.google, "pdf": self.spec.pdf, "eudi": self.spec.eudi
+        }  # fmt: skip
+        return frozenset({"seal", *(name for name, section in sections.items() if section is not None)})
+
+    @property
+    def apple(self) -> AppleSpec:
+        """How the type looks as an Apple pass. Raises PassRefusal TYPE_CARRIER where it never is one."""
+        return self._on("apple", self.spec.apple)
+
+    @property
+    def google(self) -> GoogleSpec:
+        """How the type looks as a Google pass. Raises PassRefusal TYPE_CARRIER where it never is one."""
+        return self._on("google", self.spec.google)
+
+    @property
+    def pdf(self) -> PdfSpec:
+        """Which documents the PDF holds. Raises PassRefusal TYPE_CARRIER where there is none."""
+        return self._on("pdf", self.spec.pdf)
+
+    @property
+    def eudi(self) -> EudiSpec:
+        """How the type looks as an EUDI credential. Raises PassRefusal TYPE_CARRIER where it never is one."""
+        return self._on("eudi", self.spec.eudi)
+
+    def _on(self, carrier: CarrierName, section: _Shape | None) -> _Shape:
+        if section is None:
+            raise PassRefusal("TYPE_CARRIER", type=self.id, carrier=carrier)
+        return section
 
     @cached_property
     def card_attribute(self) -> str | None:
@@ -361,6 +401,14 @@ def _check(spec: _TypeFile, texts: Mapping[str, TypeTexts], name: str) -> None:
         _check_membership(spec.membership, spec.attributes, refuse)
     if any(one.key == "reminder" and (one.google, one.pdf) != ("none", "none") for one in spec.fields):
         refuse("reminder stands on Apple passes alone")
+    made = PassType(spec, texts, {}).carriers
+    if spec.carriers is not None and {*spec.carriers, "seal"} != made:
+        refuse(f"carriers and sections differ, the sections are: {', '.join(sorted(made))}")
+    labels = {language: words.eudi for language, words in texts.items()}
+    if spec.eudi is not None:
+        eudi_spec.check(spec.eudi, names, labels, refuse)
+    elif any(labels.values()):
+        refuse("there are [eudi] labels and no [eudi] section")
     for language, words in texts.items():
         for key in keys:
             if key not in words.labels:

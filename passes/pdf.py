@@ -84,7 +84,7 @@ class PdfFactory:
 
 def _document(pass_type: PassType, content: PassContent, city: City, language: str) -> dict[str, Any]:
     say, words = texts("passes", language), pass_type.words(language)
-    documents = pass_type.spec.pdf.documents
+    documents = pass_type.pdf.documents
     colours = pass_type.spec.colours
     return {
         "language": language,
@@ -141,7 +141,7 @@ def _letter(pass_type: PassType, content: PassContent, city: City, say: Texts) -
     shown = shown_fields(pass_type, content, city, say.language)
     large = _printed(pass_type, shown, "large")
     own_texts = [key for key in shown if key in words.texts and key not in pass_type.attributes]
-    in_car = "windscreen-card" in pass_type.spec.pdf.documents
+    in_car = "windscreen-card" in pass_type.pdf.documents
     paragraphs = [{"title": shown[key].label, "text": shown[key].text} for key in own_texts]
     if in_car:
         paragraphs.insert(0, {"title": say("PDF_KEEP_TITLE"), "text": say("PDF_KEEP_TEXT")})

@@ -111,7 +111,7 @@ def printed_pass(request: AnyRequest) -> Response[Any]:
     """The print."""
     guest = guest_of(request)
     held, content = guest.held, guest.held.content
-    if not held.is_offered:
+    if not held.is_offered or "pdf" not in held.pass_type.carriers:
         return guest.reader.problem(_CONFLICT, "NOT_OFFERED")
     try:
         data = print_of(held.pass_type, [content], held.city, content.language)
@@ -152,11 +152,12 @@ def offers_of(session: Session, application: Application, held: HeldPass, device
     """What can be fetched now of a pass, in the order for ``device``: print, phone, apple, google."""
     if not held.is_offered:
         return []
-    there = {"print", "phone"}
+    carriers = held.pass_type.carriers
+    there = {"print", "phone"} if "pdf" in carriers else {"phone"}
     if not held.is_withdrawn:
-        if _apple_is_set_up(session, application):
+        if "apple" in carriers and _apple_is_set_up(session, application):
             there.add("apple")
-        if google_wallet.is_offered(application, session):
+        if "google" in carriers and google_wallet.is_offered(application, session):
             there.add("google")
     return [one for one in ORDER[device] if one in there]
 
