@@ -88,12 +88,24 @@ function reasonOf(verdict, say) {
  */
 function subject({ say }, { verdict, input, askLibrary }) {
   if (askLibrary) return h("p", { class: "card" }, input);
+  if (verdict.person !== null) return person(say, verdict.person);
   if (verdict.cardNumber !== null) return cardNumber(say, verdict.cardNumber);
   if (verdict.plates?.length) {
     return h("ul", { class: "plates", "aria-label": say("FACT_PLATES") }, verdict.plates.map((one) => h("li", { class: "plate" }, one)));
   }
   if (verdict.organisation !== null) return h("p", { class: "card" }, verdict.organisation);
   return null;
+}
+
+/**
+ * Whom the proof is about, to be compared with a photo ID.
+ * @param {import("../../core/verdict.js").Say} say
+ * @param {import("../../core/seal.js").SealedPerson} about
+ */
+function person(say, { fullName, birthDate, address }) {
+  const born = birthDate.split("-").reverse().join(".");
+  return h("div", { class: "subject" },
+    h("p", { class: "card" }, fullName), h("p", {}, `${say("FACT_BIRTH_DATE")}: ${born}`), address.map((line) => h("p", {}, line)));
 }
 
 /**
@@ -133,6 +145,7 @@ function choices(app, { verdict }) {
  */
 function reminder({ say }, { verdict, byPlate }) {
   if (verdict.verdict !== "GREEN" && verdict.verdict !== "AMBER") return null;
+  if (verdict.person !== null) return h("p", { class: "remind" }, say("REMIND_PROOF"));
   if (verdict.cardNumber !== null) return h("p", { class: "remind" }, say("REMIND_PERSON"));
   if (verdict.plates?.length && !byPlate) return h("p", { class: "remind" }, say("REMIND_PLATE"));
   if (verdict.organisation !== null) return h("p", { class: "remind" }, say("REMIND_ORGANISATION"));
