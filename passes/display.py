@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from keys.texts import texts
 from passes.card_numbers import CardNumber
 from passes.model import Attribute, City, DisplayMode, PassContent
-from passes.pass_types import PassType
+from passes.pass_types import ComposedSpec, PassType
 from passes.zones import Zone
 
 
@@ -65,6 +66,12 @@ def reminder_sentence(days: int, last: date, language: str) -> str:
     return texts("passes", language)("REMINDER", days=days, last=day_text(last, language))
 
 
+def composed_lines(spec: ComposedSpec, attributes: Mapping[str, Attribute]) -> tuple[str, ...]:
+    """The lines of a value that is made of several attributes; lines with nothing in them are left out."""
+    lines = (" ".join(str(attributes[name]) for name in line if attributes.get(name)) for line in spec.lines)
+    return tuple(line for line in lines if line)
+
+
 def vehicle_text(content: PassContent, pass_type: PassType, language: str) -> str:
     """The plates, or the organisation whose cars are meant, or the words for changing vehicles."""
     plates = content.attributes.get("plates")
@@ -102,6 +109,8 @@ def _value(
         case "reminder":
             # Apple only: the others remind by a message (`passes.apple_values`).
             return "", None
+    if key in pass_type.composed:
+        return ", ".join(composed_lines(pass_type.composed[key], content.attributes)), None
     words = pass_type.words(language)
     if key in words.texts:
         return words.texts[key], None

@@ -5,7 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import cbor2
+import claim169
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -105,6 +107,16 @@ def test_a_proof_has_the_person_in_the_registered_claim_and_nowhere_else() -> No
     assert read_seal(sealed).content.person == ERIKA
     assert qr_version(sealed) <= 11
     assert "Erika" not in repr(read_seal(sealed).content)
+
+
+def test_another_implementation_reads_the_person() -> None:
+    sealed = SEALER.seal(permit(plates=(), zone=None, person=ERIKA))
+    pem = KEY.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    found = claim169.decode_with_ecdsa_p256_pem(sealed.removeprefix("SP1:"), pem)
+    assert str(found.verification_status) == "verified"
+    told = found.claim169
+    assert (told.full_name, told.date_of_birth) == ("Dr. Erika Müller-Özdağ", "19840229")
+    assert told.address == "Große Straße 7\n40213 Düsseldorf"
 
 
 def test_sizes_stay_within_what_a_wallet_shows_well() -> None:
