@@ -23,12 +23,14 @@ from keys.texts import Texts
 from passes import base45, rotating
 from passes.pass_types import PassType
 from passes.periods import BERLIN
-from passes.seal import BODY, MAX_BYTES, PREFIX, ReadSeal, read_seal, read_token
+from passes.seal import BODY, MAX_BYTES, PERSON, PREFIX, ReadSeal, read_seal, read_token
 
 _PER_LINE: Final = 8
 # RFC 8392, and the body's own keys; docs/sp1.md is the place where they are laid down.
 _TIMES: Final = (4, 5, 6)
-_CLAIMS: Final = {4: "EXPIRES", 5: "NOT_BEFORE", 6: "ISSUED_AT", BODY: "BODY"}
+_CLAIMS: Final = {4: "EXPIRES", 5: "NOT_BEFORE", 6: "ISSUED_AT", PERSON: "PERSON", BODY: "BODY"}
+# Of claim 169 what our proofs have.
+_PERSON: Final = {4: "NAME", 8: "BIRTH_DATE", 10: "ADDRESS"}
 _BODY: Final = {
     0: "TYPE", 1: "NUMBER", 2: "PLATES", 3: "ZONE", 4: "SEASONS", 5: "ORGANISATION", 6: "CARD_NUMBER", 7: "STATUS",
 }  # fmt: skip
@@ -93,7 +95,13 @@ def contents_of(
 def _claims(claims: object, pass_type: PassType | None, say: Texts) -> Iterable[Part]:
     for key, value in _items(claims):
         meaning = say(f"SEAL_CLAIM_{_CLAIMS[key]}")
-        if key == BODY:
+        if key == PERSON:
+            parts = [
+                Part(str(name), say(f"SEAL_PERSON_{_PERSON[name]}"), _words(one, say))
+                for name, one in _items(value)
+            ]
+            yield Part(str(key), meaning, "", tuple(parts))
+        elif key == BODY:
             yield Part(str(key), meaning, "", tuple(_body(value, pass_type, say)))
         else:
             yield Part(str(key), meaning, f"{value} ({_moment(value)})" if key in _TIMES else str(value))

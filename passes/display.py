@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
 from keys.texts import texts
 from passes.card_numbers import CardNumber
 from passes.model import Attribute, City, DisplayMode, PassContent, PassStatus
-from passes.pass_types import PassType
+from passes.pass_types import ComposedSpec, PassType
 from passes.zones import Zone
 
 
@@ -70,6 +71,12 @@ def standing_sentence(status: PassStatus, pass_type: PassType, language: str) ->
     return pass_type.words(language).texts.get(f"standing_{status.value}", "")
 
 
+def composed_lines(spec: ComposedSpec, attributes: Mapping[str, Attribute]) -> tuple[str, ...]:
+    """The lines of a value that is made of several attributes; lines with nothing in them are left out."""
+    lines = (" ".join(str(attributes[name]) for name in line if attributes.get(name)) for line in spec.lines)
+    return tuple(line for line in lines if line)
+
+
 def vehicle_text(content: PassContent, pass_type: PassType, language: str) -> str:
     """The plates, or the organisation whose cars are meant, or the words for changing vehicles."""
     plates = content.attributes.get("plates")
@@ -109,6 +116,8 @@ def _value(
         case "reminder":
             # Apple only: the others remind by a message (`passes.apple_values`).
             return "", None
+    if key in pass_type.composed:
+        return ", ".join(composed_lines(pass_type.composed[key], content.attributes)), None
     words = pass_type.words(language)
     if key in words.texts:
         return words.texts[key], None

@@ -112,6 +112,21 @@ class PdfSpec(_Strict, frozen=True):
     documents: tuple[Literal["windscreen-card", "letter"], ...]
 
 
+class ComposedSpec(_Strict, frozen=True):
+    """A value made of several attributes: ``lines`` of names, each line's values parted by spaces."""
+
+    name: _Key
+    lines: tuple[tuple[_Key, ...], ...]
+
+
+class PersonSpec(_Strict, frozen=True):
+    """A type that says who somebody is: what its seal has in claim 169. Such a type is never a wallet pass."""
+
+    full_name: tuple[_Key, ...]
+    birth_date: _Key
+    address: _Key
+
+
 class ColumnSpec(_Strict, frozen=True):
     """A column of the register's CSV file; ``attribute`` says which attribute it feeds."""
 
@@ -203,6 +218,8 @@ class _TypeFile(_Strict, frozen=True):
     # The codes that a pass has: wallets show one, by the city's setting; print and pick-up page show all.
     codes: tuple[Literal["seal", "number"], ...] = ("seal",)
     membership: MembershipSpec | None = None
+    composed: tuple[ComposedSpec, ...] = ()
+    person: PersonSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -289,6 +306,11 @@ class PassType:
     def card_number(self, text: str, scheme: str = "", symbology: str = "") -> CardNumber:
         """As `CardNumber.parse`, with the schemes that the type knows."""
         return CardNumber.parse(text, scheme, symbology, self.card_schemes)
+
+    @cached_property
+    def composed(self) -> Mapping[str, ComposedSpec]:
+        """The values made of several attributes, by name."""
+        return {one.name: one for one in self.spec.composed}
 
     def words(self, language: str) -> TypeTexts:
         """The type's words in ``language``; German where there is no translation."""
@@ -409,6 +431,13 @@ def _check(spec: _TypeFile, texts: Mapping[str, TypeTexts], name: str) -> None:
         eudi_spec.check(spec.eudi, names, labels, refuse)
     elif any(labels.values()):
         refuse("there are [eudi] labels and no [eudi] section")
+    made_of = {name for one in spec.composed for line in one.lines for name in line}
+    composed = [one.name for one in spec.composed]
+    if not made_of <= set(names) or len({*composed, *names}) != len(composed) + len(names):
+        refuse("a composed value is made of unknown attributes or named like another value")
+    if spec.person is not None:
+        _check_person(spec, spec.person, refuse)
+    names += composed
     for language, words in texts.items():
         for key in keys:
             if key not in words.labels:
@@ -441,3 +470,14 @@ def _check_membership(
         one.birth_date == "none" and (one.from_age, one.below_age) != (None, None) for one in rules.categories
     ):
         refuse("a category without birth dates has no ages")
+
+
+def _check_person(spec: _TypeFile, person: PersonSpec, refuse: Callable[[str], None]) -> None:
+    kinds = {one.name: one.kind for one in spec.attributes}
+    if not set(person.full_name) <= kinds.keys() or kinds.get(person.birth_date) != "date":
+        refuse("the person has an unknown name or birth date")
+    if person.address not in {one.name for one in spec.composed}:
+        refuse("the person's address is no composed value")
+    # Who somebody is and where they live has no place on a lock screen, or with a platform.
+    if spec.apple is not None or spec.google is not None:
+        refuse("a type that says who somebody is must not be a wallet pass")

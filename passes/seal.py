@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 
 from keys import cose
 from keys.identity import KID_BYTES
@@ -24,9 +24,15 @@ PREFIX = "SP1:"
 MAX_BYTES = 480
 MAX_TEXT = len(PREFIX) + (MAX_BYTES * 3 + 1) // 2
 BODY = -65537
+# Who somebody is (IANA CWT registry, claim 169): only in proofs of a person, which are never wallet passes.
+PERSON = 169
 
 _EXPIRES, _NOT_BEFORE, _ISSUED_AT = 4, 5, 6
 _TYPE, _NUMBER, _PLATES, _ZONE, _SEASONS, _ORGANISATION, _CARD_NUMBER, _STATUS = range(8)
+_FULL_NAME, _BIRTH_DATE, _ADDRESS = 4, 8, 10
+_MAX_NAME = 200
+_MAX_LINE, _MAX_LINES = 120, 6
+_BIRTH_DATE_FORM = re.compile(r"[12][0-9]{7}")
 _NUMBER_FORM = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _MAX_PLATES = 8
 _MAX_ZONE = 12
@@ -46,6 +52,15 @@ class MalformedSeal(PassRefusal):
 
 
 @dataclass(frozen=True, slots=True)
+class SealedPerson:
+    """Whom a proof is about, as claim 169 has it: name, birth date, and the lines of an address, none empty."""
+
+    full_name: str = field(repr=False)
+    birth_date: date = field(repr=False)
+    address: tuple[str, ...] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SealContent:
     """What a seal says. Times are seconds since 1970 (RFC 8392); ``expires`` is the first invalid second."""
 
@@ -62,6 +77,7 @@ class SealContent:
     organisation: str | None = None
     card_number: str | None = None
     further: Mapping[int, int | str | bool] = field(default_factory=dict)
+    person: SealedPerson | None = None
 
     def __post_init__(self) -> None:
         if not self.seasons:
@@ -140,14 +156,23 @@ def encode_claims(content: SealContent) -> bytes:
     body[_STATUS] = [content.status_list, content.status_index]
     for key, value in content.further.items():
         body[key] = value
-    return cose.encode(
-        {
-            _EXPIRES: content.expires,
-            _NOT_BEFORE: content.not_before,
-            _ISSUED_AT: content.issued_at,
-            BODY: body,
-        }
-    )
+    claims: dict[object, object] = {
+        _EXPIRES: content.expires,
+        _NOT_BEFORE: content.not_before,
+        _ISSUED_AT: content.issued_at,
+        BODY: body,
+    }
+    if content.person is not None:
+        claims[PERSON] = _person_claim(content.person)
+    return cose.encode(claims)
+
+
+def _person_claim(person: SealedPerson) -> dict[object, object]:
+    return {
+        _FULL_NAME: person.full_name,
+        _BIRTH_DATE: f"{person.birth_date:%Y%m%d}",
+        _ADDRESS: "\n".join(person.address),
+    }
 
 
 def read_seal(text: str) -> ReadSeal:
@@ -183,8 +208,9 @@ def _content(claims: object) -> SealContent:
 
 
 def _strict_content(claims: object) -> SealContent:
-    if not isinstance(claims, dict) or len(claims) != 4:
-        raise ValueError("not four claims")
+    if not isinstance(claims, dict) or len(claims) != (5 if PERSON in claims else 4):
+        raise ValueError("not the claims of a seal")
+    person = _person(claims[PERSON]) if PERSON in claims else None
     body = claims[BODY]
     if not isinstance(body, dict):
         raise ValueError("no body")
@@ -208,7 +234,7 @@ def _strict_content(claims: object) -> SealContent:
             _further(key, value)
     content = SealContent(
         type_code, number, claims[_ISSUED_AT], claims[_NOT_BEFORE], claims[_EXPIRES], status[0], status[1],
-        plates, seasons, zone, organisation, card_number, rest,
+        plates, seasons, zone, organisation, card_number, rest, person,
     )  # fmt: skip
     _check_frame(content)
     return content
@@ -230,6 +256,8 @@ def _check(content: SealContent) -> None:
         _text(content.card_number, _MAX_CARD_NUMBER)
     for key, value in content.further.items():
         _further(key, value)
+    if content.person is not None:
+        _person(_person_claim(content.person))
 
 
 def _check_frame(content: SealContent) -> None:
@@ -269,6 +297,22 @@ def _text(value: object, longest: int) -> str:
     if not value.isprintable():
         raise ValueError("text with invisible characters")
     return value
+
+
+def _person(claim: object) -> SealedPerson:
+    """Claim 169 with exactly name, birth date and address: whatever else it could say has no place in a proof."""
+    if not isinstance(claim, dict) or set(claim) != {_FULL_NAME, _BIRTH_DATE, _ADDRESS}:
+        raise ValueError("person")
+    born, address = claim[_BIRTH_DATE], claim[_ADDRESS]
+    if type(born) is not str or not _BIRTH_DATE_FORM.fullmatch(born) or type(address) is not str:
+        raise ValueError("person")
+    lines = address.split("\n")
+    if len(lines) > _MAX_LINES:
+        raise ValueError("address")
+    day = date(int(born[:4]), int(born[4:6]), int(born[6:]))
+    return SealedPerson(
+        _text(claim[_FULL_NAME], _MAX_NAME), day, tuple([_text(line, _MAX_LINE) for line in lines])
+    )
 
 
 def _further(key: object, value: object) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from datetime import date, datetime
 
 from passes.card_numbers import CardNumber
+from passes.display import composed_lines
 from passes.model import Attribute
 from passes.pass_types import AttributeSpec, PassType
 from passes.periods import Period
 from passes.plates import Plate
-from passes.seal import SealContent, seconds
+from passes.seal import SealContent, SealedPerson, seconds
 from passes.seasons import Season
 from passes.zones import Zone
 
@@ -63,7 +64,20 @@ def seal_content(
         organisation=organisation,
         card_number=card_number,
         further=further,
+        person=_person(pass_type, attributes),
     )
+
+
+def _person(pass_type: PassType, attributes: Mapping[str, Attribute]) -> SealedPerson | None:
+    """Whom a proof is about; None for a type that stands for a right. Raises ValueError without a birth date."""
+    spec = pass_type.spec.person
+    if spec is None:
+        return None
+    born = attributes.get(spec.birth_date)
+    if not isinstance(born, date):
+        raise ValueError(f"{pass_type.id} without {spec.birth_date}")
+    names = (str(attributes[name]) for name in spec.full_name if attributes.get(name))
+    return SealedPerson(" ".join(names), born, composed_lines(pass_type.composed[spec.address], attributes))
 
 
 def _further(spec: AttributeSpec, value: Attribute) -> int | str | bool:

@@ -21,6 +21,7 @@ from passes import base45
 from passes.periods import Period
 from passes.plates import Plate
 from passes.rotating import pass_key, totp
+from passes.seal import SealedPerson
 from passes.seasons import Season
 from passes.status_list import Status
 from tests.trust_factory import (
@@ -195,6 +196,10 @@ def seals(city: City) -> Iterator[tuple[str, str, Json]]:
     card = {"type_code": LIBRARY, "plates": (), "zone": None, "card_number": "69JGQN"}
     yield "a library card", city.seal(**card), {}
     yield "a library card where a zone was chosen", city.seal(**card), {"zone": "CITY"}
+    person = SealedPerson("Dr. Ömür Özdağ-Müller", date(1984, 2, 29), ("Große Straße 7", "40213 Düsseldorf"))
+    proof = {"plates": (), "zone": None, "person": person}
+    yield "a proof of a person", city.seal(**proof), {}
+    yield "a proof of a person that was revoked", city.seal(**proof, status_index=1), {}
     yield "further keys", city.seal(further={8: "Straße", 9: 5, 255: True}), {}
     yield from keys(city)
     yield from rotating(city, good)

@@ -24,7 +24,7 @@ from verifier.plate_check import check_plate
 from verifier.seal_check import CheckSettings, check_seal
 from verifier.state import StateFileError, load_state, save_state
 from verifier.trust import Trust, load_trust
-from verifier.verdict import Colour, ExitCode, Reason, Verdict, exit_code, severity
+from verifier.verdict import Colour, ExitCode, Reason, Verdict, day_text, exit_code, severity
 
 MAX_LINE = 4096
 _EXIT_CODES = "Exit code: 0 GREEN, 1 RED, 2 AMBER, 3 GREY, of several the worst; 64 usage, 70 internal error."
@@ -331,7 +331,11 @@ def _for_people(verdict: Verdict, language: str) -> str:
     if sys.stdout.isatty():
         word = f"\033[{_COLOURS[verdict.verdict]};1m {word} \033[0m"
     lines = [f"{word}  {printable(verdict.message(language))}"]
+    person = verdict.person
     facts = [
+        (say("FACT_PERSON"), person.full_name if person else None),
+        (say("FACT_BIRTH_DATE"), day_text(person.birth_date) if person else None),
+        (say("FACT_ADDRESS"), ", ".join(person.address) if person else None),
         (say("FACT_PLATES"), ", ".join(verdict.plates or ())),
         (say("FACT_ORGANISATION"), verdict.organisation),
         (say("FACT_CARD_NUMBER"), verdict.card_number),

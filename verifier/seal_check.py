@@ -63,6 +63,7 @@ def check_seal(text: str, trust: Trust, at: datetime, settings: CheckSettings | 
         zone=None if content is None else content.zone,
         card_number=None if content is None else content.card_number,
         organisation=None if content is None else content.organisation,
+        person=None if content is None else content.person,
         valid_from=None if content is None else _berlin_day(content.not_before),
         valid_until=None if content is None else _berlin_day(content.expires - 1),
         list_issued_at=None if listed_at is None else datetime.fromtimestamp(listed_at, UTC),

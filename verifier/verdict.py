@@ -8,6 +8,7 @@ from enum import Enum, IntEnum, StrEnum
 
 from keys.texts import texts
 from passes.periods import BERLIN
+from passes.seal import SealedPerson
 
 
 class Colour(StrEnum):
@@ -91,6 +92,7 @@ class Verdict:
     zone: str | None = None
     card_number: str | None = None
     organisation: str | None = None
+    person: SealedPerson | None = None
     valid_from: date | None = None
     valid_until: date | None = None
     list_issued_at: datetime | None = None
@@ -122,8 +124,8 @@ class Verdict:
         known: dict[str, object] = {
             "number": self.number or "",
             "zone": self.zone or "",
-            "first": _day(self.valid_from),
-            "last": _day(self.valid_until),
+            "first": day_text(self.valid_from),
+            "last": day_text(self.valid_until),
             "list_time": "" if self.list_issued_at is None else clock_text(self.list_issued_at),
             "age": _age(self.list_age_seconds, language),
             "suggestions": ", ".join(self.suggestions),
@@ -139,7 +141,7 @@ class Verdict:
 
     def as_json(self, language: str = "de") -> dict[str, object]:
         """The verdict as a program reads it: the fields of the contract, days as ``YYYY-MM-DD``."""
-        return {
+        made: dict[str, object] = {
             "verdict": self.verdict.value,
             "reason": self.reason.name,
             "message": self.message(language),
@@ -159,6 +161,14 @@ class Verdict:
             "test": self.test,
             "suggestions": list(self.suggestions),
         }
+        if self.person is not None:
+            # Only proofs of a person have one; every other verdict has the fields of the contract and no more.
+            made["person"] = {
+                "full_name": self.person.full_name,
+                "birth_date": self.person.birth_date.isoformat(),
+                "address": list(self.person.address),
+            }
+        return made
 
 
 # Several verdicts at once count as the worst of them.
@@ -175,7 +185,8 @@ def exit_code(worst: Verdict) -> ExitCode:
     return ExitCode[worst.verdict.name]
 
 
-def _day(day: date | None) -> str:
+def day_text(day: date | None) -> str:
+    """A day as people read it; empty for none."""
     return "" if day is None else day.strftime("%d.%m.%Y")
 
 

@@ -5,7 +5,9 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import cbor2
+import claim169
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +17,16 @@ from passes.errors import PassRefusal
 from passes.periods import Period
 from passes.plates import Plate
 from passes.qr import qr_version
-from passes.seal import MAX_BYTES, MalformedSeal, NotASeal, SealContent, Sealer, read_seal, seconds
+from passes.seal import (
+    MAX_BYTES,
+    MalformedSeal,
+    NotASeal,
+    SealContent,
+    SealedPerson,
+    Sealer,
+    read_seal,
+    seconds,
+)
 from passes.seasons import Season
 from tests.trust_factory import NOW, PLATE, City, Key, each_bit_flipped, permit
 from verifier.seal_check import check_seal
@@ -82,6 +93,32 @@ def test_layout_is_the_published_one() -> None:
     }
 
 
+ERIKA = SealedPerson("Dr. Erika Müller-Özdağ", date(1984, 2, 29), ("Große Straße 7", "40213 Düsseldorf"))
+
+
+def test_a_proof_has_the_person_in_the_registered_claim_and_nowhere_else() -> None:
+    sealed = SEALER.seal(permit(plates=(), zone=None, person=ERIKA))
+    payload = cbor2.loads(cbor2.loads(token_of(sealed)).value[2])
+    assert payload[169] == {
+        4: "Dr. Erika Müller-Özdağ", 8: "19840229", 10: "Große Straße 7\n40213 Düsseldorf",
+    }  # fmt: skip
+    assert set(payload) == {4, 5, 6, 169, -65537}
+    assert payload[-65537].keys() == {0, 1, 7}
+    assert read_seal(sealed).content.person == ERIKA
+    assert qr_version(sealed) <= 11
+    assert "Erika" not in repr(read_seal(sealed).content)
+
+
+def test_another_implementation_reads_the_person() -> None:
+    sealed = SEALER.seal(permit(plates=(), zone=None, person=ERIKA))
+    pem = KEY.public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    found = claim169.decode_with_ecdsa_p256_pem(sealed.removeprefix("SP1:"), pem)
+    assert str(found.verification_status) == "verified"
+    told = found.claim169
+    assert (told.full_name, told.date_of_birth) == ("Dr. Erika Müller-Özdağ", "19840229")
+    assert told.address == "Große Straße 7\n40213 Düsseldorf"
+
+
 def test_sizes_stay_within_what_a_wallet_shows_well() -> None:
     longest = Plate("ABC", "DE", "123")
     one = SEALER.seal(permit(plates=(longest,), zone="MÜ12", number="BP-2026-000123", status_list=0xFFFF))
@@ -108,6 +145,12 @@ FAULTS: list[dict[str, object]] = [
     {"further": {7: 1}}, {"further": {0: 5}}, {"further": {256: 1}}, {"further": {"8": 1}}, {"further": {8: None}},
     {"further": {8: 1.5}}, {"further": {8: [1]}}, {"further": {8: "e\u0301"}}, {"further": {8: 1 << 53}},
     {"further": {8: "\ud800"}}, {"further": {True: 1}}, {"further": None},
+    *({"person": replace(ERIKA, **change)} for change in (
+        {"full_name": ""}, {"full_name": "x" * 201}, {"full_name": "E\u0308"}, {"full_name": "a\nb"},
+        {"full_name": 1}, {"birth_date": date(999, 1, 1)}, {"birth_date": None}, {"birth_date": "19840229"},
+        {"address": ()}, {"address": ("",)}, {"address": ("a\nb",) * 4}, {"address": ("x" * 121,)},
+        {"address": ("x",) * 7},
+    )),
 ]  # fmt: skip
 
 
@@ -124,6 +167,7 @@ def test_refuses_to_seal_more_than_fits() -> None:
 
 
 BODY = {0: 1, 1: "N", 7: [17, 5]}
+PERSON = {4: "Erika Müller", 8: "19840229", 10: "Große Straße 7\n40213 Düsseldorf"}
 CLAIMS = {4: 2_000_000_000, 5: 1_000_000_000, 6: 1_000_000_000, -65537: BODY}
 
 
@@ -133,6 +177,7 @@ def _signed(claims: object, **header: object) -> str:
 
 def test_the_smallest_claims_are_read() -> None:
     assert read_seal(_signed(CLAIMS)).content.number == "N"
+    assert read_seal(_signed({**CLAIMS, 169: PERSON})).content.person is not None
 
 
 @pytest.mark.parametrize(
@@ -147,6 +192,13 @@ def test_the_smallest_claims_are_read() -> None:
             (3, None), (3, ""), (3, b"MU"),
             (5, None), (6, None), (8, None), (8, []), (256, 1), (-1, 1), ("x", 1), (3, "U\u0308"), (8, 1 << 53),
         ]),
+        *({**CLAIMS, 169: {**PERSON, key: value}} for key, value in [
+            (1, "4711"), (4, ""), (4, None), (4, "x" * 201), (8, "1984-02-29"), (8, "19850229"), (8, "19841301"),
+            (8, 19840229), (8, "09840229"), (10, ""), (10, "a\n\nb"), (10, "a\r\nb"), (10, None), (10, "x" * 121),
+            (10, "a\n" * 6 + "a"), (16, b"photo"),
+        ]),
+        *({**CLAIMS, 169: {key: PERSON[key] for key in PERSON if key != left}} for left in (4, 8, 10)),
+        {**CLAIMS, 169: []}, {**CLAIMS, 169: None}, {**CLAIMS, 1: "iss", 169: {4: "A", 8: "19840229", 10: "B"}},
         *({**CLAIMS, -65537: {**BODY, 2: ["D-AB 123"], 4: seasons}} for seasons in [
             [None], [], [[4, 10], None], [[4]], [[4, 13]], [[4, 4]], [["4", 10]], [b"\x04\x0a"],
             {0: [4, 10]}, [[True, 10]],
@@ -300,6 +352,13 @@ CONTENTS: Callable[[], st.SearchStrategy[SealContent]] = lambda: st.builds(  # n
     card_number=st.none() | SMALL_TEXT,
     further=st.dictionaries(
         st.integers(8, 255), SMALL_TEXT | st.booleans() | st.integers(-99, 99), max_size=4
+    ),
+    person=st.none()
+    | st.builds(
+        SealedPerson,
+        SMALL_TEXT,
+        st.dates(date(1000, 1, 1), date(2999, 12, 31)),
+        st.lists(SMALL_TEXT, min_size=1, max_size=6).map(tuple),
     ),
 )
 

@@ -150,6 +150,7 @@ class SealCheck {
       zone: content.zone,
       cardNumber: content.cardNumber,
       organisation: content.organisation,
+      person: content.person,
       validFrom: berlinDay(content.notBefore),
       validUntil: berlinDay(content.expires - 1),
       // A pass without a plate is in no plate list, so its print has to lie in the car whatever the city allows.

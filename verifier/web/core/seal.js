@@ -16,6 +16,14 @@ const MAX_BYTES = 480;
 export const MAX_TEXT = PREFIX.length + Math.floor((MAX_BYTES * 3 + 1) / 2);
 
 const BODY = -65537;
+// Who somebody is: only in proofs of a person.
+const PERSON = 169;
+const FULL_NAME = 4;
+const BIRTH_DATE = 8;
+const ADDRESS = 10;
+const MAX_NAME = 200;
+const MAX_LINE = 120;
+const MAX_LINES = 6;
 const EXPIRES = 4;
 const NOT_BEFORE = 5;
 const ISSUED_AT = 6;
@@ -37,6 +45,14 @@ const MAX_TIME = 7_258_118_400;
 /** @typedef {import("./cbor.js").Value} Value */
 
 /**
+ * Whom a proof is about; the birth date is ``YYYY-MM-DD``.
+ * @typedef {object} SealedPerson
+ * @property {string} fullName
+ * @property {string} birthDate
+ * @property {string[]} address its lines
+ */
+
+/**
  * What a seal says. Times are seconds since 1970; ``expires`` is the first invalid second.
  * @typedef {object} SealContent
  * @property {number} typeCode
@@ -51,6 +67,7 @@ const MAX_TIME = 7_258_118_400;
  * @property {string | null} zone
  * @property {string | null} organisation
  * @property {string | null} cardNumber
+ * @property {SealedPerson | null} person
  */
 
 /** @typedef {{message: import("./cose.js").Sign1, content: SealContent}} ReadSeal */
@@ -88,7 +105,7 @@ export function readToken(encoded) {
  * @returns {SealContent}
  */
 function contentOf(claims) {
-  if (!(claims instanceof Map) || claims.size !== 4) throw malformed("not four claims");
+  if (!(claims instanceof Map) || claims.size !== (claims.has(PERSON) ? 5 : 4)) throw malformed("not the claims of a seal");
   const body = claims.get(BODY);
   if (!(body instanceof Map)) throw malformed("no body");
   const rest = new Map(body);
@@ -111,6 +128,7 @@ function contentOf(claims) {
     zone: rest.has(ZONE) ? text(taken(ZONE), MAX_ZONE) : null,
     organisation: rest.has(ORGANISATION) ? text(taken(ORGANISATION), MAX_TEXT_VALUE) : null,
     cardNumber: rest.has(CARD_NUMBER) ? text(taken(CARD_NUMBER), MAX_CARD_NUMBER) : null,
+    person: claims.has(PERSON) ? personOf(claims.get(PERSON)) : null,
   };
   if (content.notBefore >= content.expires) throw malformed("ends before it starts");
   for (const [key, value] of rest) further(key, value);
@@ -142,6 +160,27 @@ function platesOf(present, texts, rest) {
   });
   if (seasons.every((one) => one === null)) throw malformed("seasons");
   return { plates, seasons };
+}
+
+/**
+ * Claim 169 with exactly name, birth date and address.
+ * @param {Value | undefined} claim
+ * @returns {SealedPerson}
+ */
+function personOf(claim) {
+  if (!(claim instanceof Map) || claim.size !== 3) throw malformed("person");
+  const [born, address] = [claim.get(BIRTH_DATE), claim.get(ADDRESS)];
+  if (typeof born !== "string" || !/^[12][0-9]{7}$/.test(born) || typeof address !== "string") throw malformed("person");
+  const day = `${born.slice(0, 4)}-${born.slice(4, 6)}-${born.slice(6)}`;
+  const date = new Date(`${day}T00:00:00Z`);
+  if (Number.isNaN(date.getTime()) || date.toISOString().slice(0, 10) !== day) throw malformed("person");
+  const lines = address.split("\n");
+  if (lines.length > MAX_LINES) throw malformed("address");
+  return {
+    fullName: text(claim.get(FULL_NAME), MAX_NAME),
+    birthDate: day,
+    address: lines.map((line) => text(line, MAX_LINE)),
+  };
 }
 
 /**

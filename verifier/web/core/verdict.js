@@ -64,6 +64,7 @@ export const STATUS_REASONS = new Map([
  * @property {string | null} zone
  * @property {string | null} cardNumber
  * @property {string | null} organisation
+ * @property {import("./seal.js").SealedPerson | null} person only in proofs of a person
  * @property {string | null} validFrom Berlin day
  * @property {string | null} validUntil Berlin day, inclusive
  * @property {number | null} listIssuedAt
@@ -94,6 +95,7 @@ export function verdictOf(reason, at, more = {}) {
     zone: null,
     cardNumber: null,
     organisation: null,
+    person: null,
     validFrom: null,
     validUntil: null,
     listIssuedAt: null,
@@ -190,5 +192,11 @@ export function toJson(verdict, say) {
     freshness: verdict.freshness,
     test: verdict.test,
     suggestions: verdict.suggestions,
+    ...(verdict.person === null ? {} : { person: personJson(verdict.person) }),
   };
+}
+
+/** @param {import("./seal.js").SealedPerson} person */
+function personJson({ fullName, birthDate, address }) {
+  return { full_name: fullName, birth_date: birthDate, address };
 }

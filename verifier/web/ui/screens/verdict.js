@@ -97,6 +97,7 @@ function lookedUp({ say }, { lookUp }) {
  * @param {import("../app.js").Outcome} outcome
  */
 function subject({ say, device }, { verdict, input, askLibrary }) {
+  if (verdict.person !== null) return person(say, verdict.person);
   const number = askLibrary ? input : verdict.cardNumber;
   // Outside the library nobody knows what the number is one of.
   const label = askLibrary && !device.settings.desk ? null : h("p", { class: "label" }, say("FACT_CARD_NUMBER"));
@@ -106,6 +107,17 @@ function subject({ say, device }, { verdict, input, askLibrary }) {
   }
   if (verdict.organisation !== null) return h("p", { class: "card" }, verdict.organisation);
   return null;
+}
+
+/**
+ * Whom the proof is about, to be compared with a photo ID.
+ * @param {import("../../core/verdict.js").Say} say
+ * @param {import("../../core/seal.js").SealedPerson} about
+ */
+function person(say, { fullName, birthDate, address }) {
+  const born = birthDate.split("-").reverse().join(".");
+  return h("div", { class: "subject" },
+    h("p", { class: "card" }, fullName), h("p", {}, `${say("FACT_BIRTH_DATE")}: ${born}`), address.map((line) => h("p", {}, line)));
 }
 
 /**
@@ -148,6 +160,7 @@ function choices(app, { verdict }) {
 function reminder({ say }, { verdict, byPlate, lookUp }) {
   if (verdict.verdict !== "GREEN" && verdict.verdict !== "AMBER") return null;
   if (lookUp !== null) return h("p", { class: "remind" }, say("REMIND_NUMBER"));
+  if (verdict.person !== null) return h("p", { class: "remind" }, say("REMIND_PROOF"));
   if (verdict.cardNumber !== null) return h("p", { class: "remind" }, say("REMIND_PERSON"));
   if (verdict.plates?.length && !byPlate) return h("p", { class: "remind" }, say("REMIND_PLATE"));
   if (verdict.organisation !== null) return h("p", { class: "remind" }, say("REMIND_ORGANISATION"));
