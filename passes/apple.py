@@ -56,7 +56,8 @@ from passes.apple_values import (
 from passes.cms import DetachedSigner
 from passes.errors import PassRefusal
 from passes.model import City, MainCode, PassContent, PassStatus
-from passes.pass_types import FieldSpec, PassType
+from passes.pass_types import PassType
+from passes.type_file import FieldSpec
 
 # Field keys of our own; a type's keys are lower case.
 # How many passes are worked on together: enough for the caches, little memory.

@@ -13,7 +13,8 @@ from passes.apple_values import field_value
 from passes.display import display_sentence, reminder_sentence
 from passes.errors import PassRefusal
 from passes.model import City, DisplayMode
-from passes.pass_types import STANDINGS, PassType
+from passes.pass_types import PassType
+from passes.type_file import STANDINGS
 
 # Mark a slot in the template; private use, refused in the words of a type.
 SLOT_START, SLOT_END = "\ue000", "\ue001"

@@ -16,8 +16,9 @@ from passes.apple_models import time_text
 from passes.card_numbers import CardNumber, Symbology
 from passes.errors import PassRefusal
 from passes.model import City, DisplayMode, PassContent, PassStatus
-from passes.pass_types import FieldSpec, PassType
+from passes.pass_types import PassType
 from passes.periods import BERLIN
+from passes.type_file import FieldSpec
 from passes.zones import Zone
 
 #: What Apple calls the symbologies of card numbers. The order is the one in which a pass has those that show its

@@ -9,7 +9,8 @@ from datetime import date
 from keys.texts import texts
 from passes.card_numbers import CardNumber
 from passes.model import Attribute, City, DisplayMode, PassContent, PassStatus
-from passes.pass_types import ComposedSpec, PassType
+from passes.pass_types import PassType
+from passes.type_file import ComposedSpec
 from passes.zones import Zone
 
 

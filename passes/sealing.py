@@ -8,11 +8,12 @@ from datetime import date, datetime
 from passes.card_numbers import CardNumber
 from passes.display import composed_lines
 from passes.model import Attribute
-from passes.pass_types import AttributeSpec, PassType
+from passes.pass_types import PassType
 from passes.periods import Period
 from passes.plates import Plate
 from passes.seal import SealContent, SealedPerson, seconds
 from passes.seasons import Season
+from passes.type_file import AttributeSpec
 from passes.zones import Zone
 
 

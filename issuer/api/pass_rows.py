@@ -14,8 +14,9 @@ from issuer.importing.findings import Finding, Severity
 from issuer.importing.rows import RowFile, SourceRow
 from issuer.web.problems import Fault
 from keys.errors import Refusal
-from passes.pass_types import AttributeSpec, ColumnSpec, PassType
+from passes.pass_types import PassType
 from passes.periods import Period, months_of
+from passes.type_file import AttributeSpec, ColumnSpec
 
 _HOLDER_COLUMNS: Final = {"ref": "holder_ref"}
 _PERIOD_COLUMNS: Final = ("valid_from", "valid_to", "term_months", "status")

@@ -11,9 +11,9 @@ from typing import Final
 from issuer.errors import IssuerRefusal
 from passes.errors import PassRefusal
 from passes.names import FieldKind, mojibake_suspected, normalise
-from passes.pass_types import ColumnSpec
 from passes.plates import Plate, parse_with_season
 from passes.seasons import Season
+from passes.type_file import ColumnSpec
 from passes.zones import normalise_zone_code
 
 PlateCell = tuple[Plate, Season | None]

@@ -16,9 +16,9 @@ from typing import Final
 from issuer.importing.columns import Value
 from passes.card_numbers import CardNumber
 from passes.model import Attribute, PassStatus, RegisteredPlate
-from passes.pass_types import ColumnSpec
 from passes.plates import Plate
 from passes.seasons import Season
+from passes.type_file import ColumnSpec
 from passes.zones import Zone
 
 RecordValue = str | int | bool | None

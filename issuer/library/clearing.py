@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from issuer.library.membership import born_by, decisive_age
 from issuer.models_library import MemberRow
-from passes.pass_types import MembershipSpec
 from passes.periods import berlin_day
+from passes.type_file import MembershipSpec
 
 if TYPE_CHECKING:
     from issuer.application import Application

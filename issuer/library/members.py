@@ -34,8 +34,9 @@ from keys.texts import texts
 from passes.card_numbers import CardNumber
 from passes.model import PassContent, PassStatus
 from passes.names import FieldKind, normalise
-from passes.pass_types import MembershipSpec, PassType
+from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
+from passes.type_file import MembershipSpec
 
 LONGEST_NAME: Final = 200
 # A pass that has ended for good stands in for nobody.

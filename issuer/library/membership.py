@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from issuer.errors import IssuerRefusal
-from passes.pass_types import CategorySpec, MembershipSpec, PassType
+from passes.pass_types import PassType
+from passes.type_file import CategorySpec, MembershipSpec
 
 
 @dataclass(frozen=True, slots=True)

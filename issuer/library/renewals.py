@@ -25,8 +25,9 @@ from issuer.outgoing import EventName
 from issuer.register import SealFor, WalletIdentity, subject
 from issuer.renewal import EARLIEST
 from passes.model import PassStatus
-from passes.pass_types import MembershipSpec, PassType
+from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
+from passes.type_file import MembershipSpec
 
 TERM_MONTHS: Final = 12
 _ONE_DAY: Final = timedelta(days=1)

@@ -21,8 +21,8 @@ from passes.card_numbers import CardNumber
 from passes.display import shown_fields
 from passes.errors import PassRefusal
 from passes.model import DisplayMode, PassStatus
-from passes.pass_types import AppleSpec
 from passes.periods import BERLIN, Period
+from passes.type_file import AppleSpec
 from tests.passes.apple_samples import (
     LAST,
     NOW,

@@ -13,7 +13,6 @@ from passes.credentials import Binding, CredentialFactory, pseudonym
 from passes.errors import PassRefusal
 from passes.google import GooglePassFactory
 from passes.model import PassContent, PassStatus
-from passes.pdf import PdfFactory
 from passes.sd_jwt import decoded, digest
 from tests.eudi_wallet import AT, Issuer
 from tests.passes.carrier_samples import CARD, PERMIT, city, library_card, permit
@@ -215,12 +214,10 @@ def test_a_format_the_type_does_not_have_is_refused(issuer: Issuer) -> None:
         factory.issue("dc+sd-jwt", library_card(), [binding(KEY)], AT)
 
 
-def test_a_residence_certificate_is_never_a_wallet_pass_or_letter() -> None:
-    assert RESIDENCE.carriers == {"eudi", "seal"}
+def test_a_residence_certificate_is_never_a_wallet_pass() -> None:
+    assert RESIDENCE.carriers == {"eudi", "pdf", "seal"}
     with pytest.raises(PassRefusal, match="TYPE_CARRIER"):
         ApplePassFactory(RESIDENCE, city(), None, (), None)  # type: ignore[arg-type]
     with pytest.raises(PassRefusal, match="TYPE_CARRIER"):
         GooglePassFactory(RESIDENCE, city())
-    with pytest.raises(PassRefusal, match="TYPE_CARRIER"):
-        PdfFactory().render(RESIDENCE, residence(), city(), "de")
     assert PERMIT.carriers == CARD.carriers == {"apple", "google", "pdf", "seal", "eudi"}

@@ -17,8 +17,9 @@ from issuer.library.renewals import TERM_MONTHS, yearly_fee
 from issuer.web.forms import Form
 from passes.card_numbers import Symbology
 from passes.display import day_text
-from passes.pass_types import MembershipSpec, PassType
+from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
+from passes.type_file import MembershipSpec
 
 CARD: Final = ("type_id", "card_number", "symbology", "for_guardian")
 PERSON: Final = (
