@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from issuer import audit, lifecycle, outgoing
 from issuer.audit import AuditEvent
 from issuer.errors import RegisterRefusal
+from issuer.eudi import following
 from issuer.holders import Holder
 from issuer.lifecycle import Actor
 from issuer.models import (
@@ -214,6 +215,7 @@ def _remove(
         if one.status == PassStatus.ACTIVE
     ]
     outgoing.tell(session, tenant, told, now)
+    following.forget(session, tenant, keys, now)
     for table in (PassTermRow, WalletPassRow, RevisionRow, PassRow):
         session.execute(delete(table).where(of(table)))
     _let_holders_go(session, row, sorted({one.holder_ref for one in passes}), application)

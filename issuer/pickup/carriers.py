@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from issuer import google_wallet, keyring, wallet_passes
 from issuer.application import Application
 from issuer.background.tasks import RetryLater
-from issuer.pickup import own_cases, plate_change, renewal_pages
+from issuer.pickup import eudi_wallet, own_cases, plate_change, renewal_pages
 from issuer.pickup.guests import Guest, acting_guest_of, guest_of
 from issuer.pickup.links import Channel, create_link
 from issuer.pickup.visits import note
@@ -32,9 +32,9 @@ APPLE_TYPE: Final = "application/vnd.apple.pkpass"
 _DONE: Final = ("dropped", "removed", "allowed", "plate", "renewed", "given-back")
 # By device, what is offered first; what is not there is left out.
 _ORDER: Final = {
-    Device.IPHONE: ("apple", "print", "google", "phone"),
-    Device.ANDROID: ("google", "print", "apple", "phone"),
-    Device.OTHER: ("print", "phone", "apple", "google"),
+    Device.IPHONE: ("apple", "print", "eudi", "google", "phone"),
+    Device.ANDROID: ("google", "print", "eudi", "apple", "phone"),
+    Device.OTHER: ("print", "phone", "apple", "google", "eudi"),
 }
 _CONFLICT: Final = 409
 _UNAVAILABLE: Final = 503
@@ -150,6 +150,8 @@ def _offers(session: Session, guest: Guest) -> list[str]:
             there.add("apple")
         if google_wallet.is_offered(guest.application, session):
             there.add("google")
+        if eudi_wallet.is_offered(session, guest):
+            there.add("eudi")
     return [one for one in _ORDER[guest.reader.device] if one in there]
 
 
