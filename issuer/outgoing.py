@@ -2,8 +2,8 @@
 
 Whoever changes a pass calls `note` in the same writing transaction. It gives the pass a new update tag and
 Last-Modified, and queues the work for those that have it: pushes for registered phones, a patch for Google, events
-for webhooks. EUDI credentials become invalid at once (`issuer.eudi.following`). Lists are rebuilt by whoever sees that
-the audit trail has grown (`issuer.publication`).
+for webhooks. EUDI credentials become invalid at once (`issuer.eudi.following`). Lists are rebuilt by whoever sees
+that the audit trail has grown (`issuer.publication`).
 """
 
 from __future__ import annotations

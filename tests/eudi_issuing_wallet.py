@@ -1,7 +1,7 @@
 """A stand-in for an EUDI Wallet that fetches credentials: strict about OpenID4VCI 1.0 and what it builds on.
 
-It speaks to the service over HTTP alone and believes nothing: every answer is checked against the specification before
-it is used. Faults on demand: each step takes what it is to do wrong.
+It speaks to the service over HTTP alone and believes nothing: every answer is checked against the specification
+before it is used. Faults on demand: each step takes what it is to do wrong.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from urllib.parse import parse_qs, quote, urlsplit
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from httpx import Response
-from joserfc import jwe, jws
+from joserfc import jwe
 from joserfc.jwk import ECKey
 from litestar.testing import TestClient
 
@@ -47,9 +48,12 @@ def public(key: ECKey) -> dict[str, Any]:
 
 
 def signed(key: ECKey, header: Mapping[str, Any], claims: Mapping[str, Any]) -> str:
-    return jws.serialize_compact(
-        {"alg": "ES256", **header}, json.dumps(claims).encode(), key, algorithms=["ES256"]
-    )
+    told = {"alg": "ES256", **header}
+    parts = f"{b64(json.dumps(told).encode())}.{b64(json.dumps(claims).encode())}"
+    private = key.private_key
+    assert isinstance(private, ec.EllipticCurvePrivateKey)
+    r, s = decode_dss_signature(private.sign(parts.encode(), ec.ECDSA(hashes.SHA256())))
+    return f"{parts}.{b64(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
 
 def unsigned_parts(token: str) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -27,7 +27,17 @@ METHODS: Final = ("A128GCM", "A256GCM")
 MEDIA_TYPE: Final = "application/jwt"
 LONGEST: Final = 256 * 1024
 _PARTS: Final = 5
-_ALLOWED: Final = [ALGORITHM, *METHODS]
+
+
+class _Registry(jwe.JWERegistry):
+    """A batch of credentials is longer than the library expects a message to be; `LONGEST` bounds what comes in."""
+
+    max_protected_header_length = 4096
+    max_ciphertext_length = 4 * 1024 * 1024
+
+
+# Members that nobody knows are ignored (RFC 7516, 4), but for what ``crit`` names.
+_REGISTRY: Final = _Registry(algorithms=[ALGORITHM, *METHODS], strict_check_header=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +51,7 @@ class ResponseKey:
     def encrypt(self, content: bytes) -> str:
         """``content`` for the wallet alone, as compact JWE."""
         header = {"alg": ALGORITHM, "enc": self.method, **({"kid": self.kid} if self.kid is not None else {})}
-        return jwe.encrypt_compact(header, content, self.key, algorithms=_ALLOWED)
+        return jwe.encrypt_compact(header, content, self.key, registry=_REGISTRY)
 
 
 def request_jwks(application: Application) -> list[dict[str, str]]:
@@ -58,7 +68,7 @@ def decrypted(application: Application, body: bytes) -> dict[str, Any]:
         key = next((one for one in _keys(application) if jws.thumbprint(one) == header.get("kid")), None)
         if key is None:
             raise jws.JwsError("kid")
-        content = jwe.decrypt_compact(text, key, algorithms=_ALLOWED).plaintext or b""
+        content = jwe.decrypt_compact(text, key, registry=_REGISTRY).plaintext or b""
     except (jws.JwsError, JoseError, ValueError, TypeError, KeyError):
         # What is inside the header's key is the library's to judge, and it says so in many ways.
         raise Refused("invalid_encryption_parameters", "DECRYPT") from None

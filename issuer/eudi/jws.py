@@ -26,6 +26,17 @@ _PRIVATE: Final = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _BASE64URL: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
+class _Registry(jws.JWSRegistry):
+    """Certificates make headers long; what the library allows is meant for those without. `read` bounds the whole."""
+
+    max_header_length = LONGEST
+    max_payload_length = LONGEST
+
+
+# Members that nobody knows are ignored (RFC 7515, 4), but for what ``crit`` names.
+_REGISTRY: Final = _Registry(algorithms=[_ALGORITHM], strict_check_header=False)
+
+
 class JwsError(ValueError):
     """No token of the kind that was asked for, or one whose signature does not hold."""
 
@@ -41,7 +52,7 @@ class Jws:
     def verify(self, key: ECKey) -> None:
         """Raises JwsError unless ``key`` has signed it."""
         try:
-            jws.deserialize_compact(self._text, key, algorithms=[_ALGORITHM])
+            jws.deserialize_compact(self._text, key, registry=_REGISTRY)
         except (JoseError, ValueError) as fault:
             raise JwsError("signature") from fault
 
