@@ -38,6 +38,15 @@ MAX_PEM_BYTES: Final = 64 * 1024
 _BERLIN = ZoneInfo("Europe/Berlin")
 _MAX_INTERMEDIATES = 3
 _LONGEST_NAME = 64
+_CHAIN_FAULTS = (
+    ValueError,
+    TypeError,
+    InvalidSignature,
+    UnsupportedAlgorithm,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 _Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 
 
@@ -232,7 +241,7 @@ def _read_pem(content: bytes) -> tuple[x509.Certificate, ...]:
         if len(content) > MAX_PEM_BYTES:
             raise ValueError("too long")
         return tuple(x509.load_pem_x509_certificates(content))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise KeyRefusal("EUDI_CERTIFICATE_FILE") from error
 
 
@@ -257,7 +266,7 @@ def _check_issued(issued: x509.Certificate, issuer: x509.Certificate) -> None:
         issued.verify_directly_issued_by(issuer)
         if not issuer.extensions.get_extension_for_class(x509.BasicConstraints).value.ca:
             raise ValueError("no authority")
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm, x509.ExtensionNotFound) as error:
+    except _CHAIN_FAULTS as error:
         names = {"name": _common_name(issued), "issuer": _common_name(issuer)}
         raise KeyRefusal("EUDI_CHAIN_BROKEN", **names) from error
 
@@ -288,7 +297,7 @@ def _extension(certificate: x509.Certificate, kind: type[_Kind]) -> _Kind | None
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-    except ValueError as error:
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
         raise KeyRefusal("EUDI_CERTIFICATE_FILE") from error
 
 

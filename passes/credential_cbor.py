@@ -8,7 +8,7 @@ are refused, so that no number, regular expression or cyclic list is ever made f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any, Final
 
@@ -19,7 +19,8 @@ DATE_TIME: Final = 0
 ENCODED: Final = 24
 _SIGN1: Final = 18
 _MAX_DEPTH: Final = 24
-_ALLOWED: Final = frozenset({DATE_TIME, _SIGN1, ENCODED, FULL_DATE})
+# Tags and what may be in them. Inside a tag, cbor2 makes arrays tuples and maps frozen.
+_ALLOWED: Final[dict[int, type]] = {DATE_TIME: str, FULL_DATE: str, ENCODED: bytes, _SIGN1: tuple}
 # The tags that cbor2 makes Python objects of by itself: they stay tags (those allowed) or are refused.
 _MADE_BY_CBOR2: Final = (
     0, 1, 2, 3, 4, 5, 25, 28, 29, 30, 35, 36, 37, 43, 52, 54, 100, 101, 256, 258, 260, 261, 1004, 43000, 55799,
@@ -75,19 +76,28 @@ def embedded_bytes(value: object) -> bytes:
     raise CborRefused("no embedded CBOR")
 
 
+def _checked(number: int, value: Any) -> cbor2.CBORTag:
+    """The tag, if it is one of the allowed ones around what it may be around."""
+    kind = _ALLOWED.get(number)
+    if kind is None or not isinstance(value, kind):
+        raise CborRefused(f"tag {number}")
+    return cbor2.CBORTag(number, _thawed(value))
+
+
+def _thawed(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_thawed(one) for one in value]
+    if isinstance(value, Mapping):
+        return {name: _thawed(one) for name, one in value.items()}
+    return value
+
+
 def _tag(tag: cbor2.CBORTag, _immutable: bool) -> cbor2.CBORTag:
-    if tag.tag not in _ALLOWED:
-        raise CborRefused(f"tag {tag.tag}")
-    return tag
+    return _checked(tag.tag, tag.value)
 
 
 def _decoder(number: int) -> Callable[[Any, bool], Any]:
-    def make(value: Any, _immutable: bool) -> cbor2.CBORTag:
-        if number not in _ALLOWED:
-            raise CborRefused(f"tag {number}")
-        return cbor2.CBORTag(number, value)
-
-    return make
+    return lambda value, _immutable: _checked(number, value)
 
 
 _DECODERS: Final = {number: _decoder(number) for number in _MADE_BY_CBOR2}

@@ -1,0 +1,1 @@
+"""Checking what an EUDI Wallet presents: SD-JWT VC with key binding, and mdoc; needs ``stadtpass[eudi]``."""
