@@ -16,6 +16,7 @@ def main() -> int:
     for title, module in (
         ("Apple passes", "bench.apple"),
         ("Seals and verdicts", "bench.seal"),
+        ("EUDI credentials", "bench.eudi"),
         ("issue, the whole command", "bench.issue"),
         ("An import in the console", "bench.imports"),
         ("The service", "bench.service"),

@@ -173,6 +173,7 @@ class CarrierMaker:
                 raise IssuerRefusal("NO_SIGNING_KEY", purpose="google")
             self._google = GooglePassFactory(pass_type, city)
         if Carrier.PDF in wanted:
+            _ = pass_type.pdf  # refuses a type that is never printed before anything is made
             self._pdf = PdfFactory()
 
     def write(self, content: PassContent, carriers: Iterable[Carrier], out: Path) -> None:

@@ -56,11 +56,12 @@ class IssueResult:
 
 
 def usable_carriers(
-    session: Session, tenant: str, wanted: Sequence[Carrier] | None
+    session: Session, tenant: str, pass_type: PassType, wanted: Sequence[Carrier] | None
 ) -> tuple[tuple[Carrier, ...], tuple[Carrier, ...]]:
     """The carriers to make, and those left out because the city has no key for them.
 
-    Carriers asked for by name are never left out: making them then raises NO_SIGNING_KEY.
+    A type has only the carriers its file declares. Carriers asked for by name are never left out: making them then
+    raises TYPE_CARRIER or NO_SIGNING_KEY.
     """
     if wanted is not None:
         return tuple(wanted), ()
@@ -68,9 +69,11 @@ def usable_carriers(
     left_out = tuple(
         carrier
         for carrier, purpose in purposes.items()
-        if not keyring.has_signing_key(session, tenant, purpose)
+        if carrier.value in pass_type.carriers and not keyring.has_signing_key(session, tenant, purpose)
     )
-    return tuple(one for one in ALL_CARRIERS if one not in left_out), left_out
+    return tuple(
+        one for one in ALL_CARRIERS if one.value in pass_type.carriers and one not in left_out
+    ), left_out
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +103,7 @@ def issue(workspace: Workspace, request: IssueRequest, progress: Progress = _qui
     pass_type = workspace.pass_types[request.type_id]
     rows = read_rows(request.file, pass_type, request.encoding)
     with reading(workspace.engine) as session:
-        carriers, left_out = usable_carriers(session, tenant, request.carriers)
+        carriers, left_out = usable_carriers(session, tenant, pass_type, request.carriers)
         checked = check_rows(session, tenant, pass_type, rows, request.at)
     result = IssueResult(
         accepted=len(checked.accepted),
@@ -127,7 +130,7 @@ def _checked(workspace: Workspace, request: IssueRequest) -> IssueResult:
     """What a run would find; the file is gone through piece by piece, whatever its size."""
     tenant, pass_type = workspace.tenant, workspace.pass_types[request.type_id]
     with reading(workspace.engine) as session:
-        carriers, left_out = usable_carriers(session, tenant, request.carriers)
+        carriers, left_out = usable_carriers(session, tenant, pass_type, request.carriers)
     result = IssueResult(carriers=carriers, left_out=left_out)
     try:
         file = request.file.open("rb")

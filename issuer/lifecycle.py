@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Final
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from issuer import attributes as stored_attributes
@@ -22,7 +23,9 @@ from issuer.debts import check_no_debt
 from issuer.doors import close_doors
 from issuer.errors import RegisterRefusal
 from issuer.importing.record import attribute_columns, digest, status_word
+from issuer.library.card_numbers import check_unspent, in_use, spend
 from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.models_library import MemberRow
 from issuer.outgoing import EventName, PassEvent
 from issuer.register import (
     STATUS_VALUES,
@@ -120,7 +123,7 @@ def change(
     """Give the pass other plates, another zone or another card number: a new revision with a new seal.
 
     Raises RegisterRefusal NUMBER_UNKNOWN, the code of the state that forbids it (PASS_REVOKED, PASS_ENDED ...),
-    NOTHING_CHANGES, ATTRIBUTE_NOT_OF_TYPE, PLATES_NOT_OF_KIND, PLATE_COUNT, CARD_TAKEN; IssuerRefusal
+    NOTHING_CHANGES, ATTRIBUTE_NOT_OF_TYPE, PLATES_NOT_OF_KIND, PLATE_COUNT, CARD_TAKEN, CARD_SPENT; IssuerRefusal
     ZONE_UNKNOWN, or ZONE_ENDED for a zone that does not hold today (or when the pass begins, if later).
     """
     row, current = running(session, (tenant, pass_type.id, number), actor.at)
@@ -131,7 +134,7 @@ def change(
         raise RegisterRefusal("NOTHING_CHANGES", number=number)
     card = after.get("card_number")
     if isinstance(card, CardNumber) and card.text != row.card_key:
-        _take_card(session, row, card.text)
+        _take_card(session, row, card.text, actor.at)
     row.record = {**row.record, **_known_columns(row, pass_type, after)}
     facts_before, facts_after = stored_attributes.facts(before), stored_attributes.facts(after)
     different = [name for name in facts_after if facts_before.get(name) != facts_after[name]]
@@ -210,7 +213,16 @@ def suspend(session: Session, tenant: str, type_id: str, number: str, *, actor: 
 def resume(session: Session, tenant: str, type_id: str, number: str, *, actor: Actor) -> None:
     """Let a suspended right hold again. Raises RegisterRefusal as `suspend` does, PASS_IN_DEBT."""
     check_no_debt(session, tenant, type_id, number)
-    _take(_RESUME, session, (tenant, type_id, number), actor)
+    row = _take(_RESUME, session, (tenant, type_id, number), actor)
+    # Why a library's card was held back goes with the block, whoever ends it.
+    session.execute(
+        update(MemberRow)
+        .where(MemberRow.tenant == tenant, MemberRow.type_id == type_id, MemberRow.number == number)
+        .values(block_reason=None, blocked_at=None)
+    )
+    if "block_reason" in row.record:
+        row.record = row.record | {"block_reason": None}
+    session.flush()
 
 
 def current_revision(session: Session, tenant: str, type_id: str, number: str) -> tuple[PassRow, RevisionRow]:
@@ -392,15 +404,23 @@ def _change_plates(after: dict[str, Attribute], plates: tuple[RegisteredPlate, .
         after["permit_kind"] = _KIND_OF_PLATES[len(plates)]
 
 
-def _take_card(session: Session, row: PassRow, text: str) -> None:
-    owner = session.scalar(
-        select(PassRow.number).where(
-            PassRow.tenant == row.tenant, PassRow.type_id == row.type_id, PassRow.card_key == text
-        )
-    )
-    if owner is not None and owner != row.number:
+def _take_card(session: Session, row: PassRow, text: str, at: datetime) -> None:
+    """Give the pass another card number; the one that it had is spent for good.
+
+    Both are unique keys of the database: a process that wants the same number waits for this one, and then fails.
+    """
+    owner = in_use(session, row.tenant, row.type_id, [text]).get(text)
+    if owner is not None:
         raise RegisterRefusal("CARD_TAKEN", owner=owner)
+    check_unspent(session, row.tenant, row.type_id, [text])
+    old = row.card_key
     row.card_key = text
+    try:
+        session.flush()
+    except IntegrityError as fault:
+        raise RegisterRefusal("REGISTER_CHANGED") from fault
+    if old is not None:
+        spend(session, row.tenant, row.type_id, {old: row.number}, at)
 
 
 def _known_columns(row: PassRow, pass_type: PassType, attributes: dict[str, Attribute]) -> dict[str, Any]:

@@ -19,7 +19,9 @@ from issuer.audit import AuditEvent
 from issuer.errors import RegisterRefusal
 from issuer.holders import Holder, holder_of
 from issuer.importing.check_file import AcceptedRow
+from issuer.library.card_numbers import check_unspent, spend
 from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.models_library import MemberRow
 from issuer.outgoing import EventName, PassEvent
 from issuer.revocation_log import RevokedPass
 from issuer.search_terms import add_terms
@@ -122,8 +124,9 @@ def insert_passes(
     A row that another process has entered meanwhile is left out if it is the same. ``revoked`` is called once
     with the rows that come in revoked, if there are any, as the last step before the caller commits. ``action``
     is what the audit trail calls it. Returns the serials of the new revisions. Raises RegisterRefusal
-    REGISTER_CHANGED if another process has entered something else under a number or card number; the caller
-    rolls back and checks the file again.
+    REGISTER_CHANGED if another process has entered something else under a number or card number, CARD_TAKEN for a
+    replaced number that a card has, CARD_SPENT for a card number that was replaced; the caller rolls back and checks
+    the file again.
     """
     new = _not_yet_entered(session, tenant, rows)
     if not new:
@@ -141,10 +144,19 @@ def insert_passes(
     try:
         session.execute(insert(PassRow), [_pass_row(tenant, row, at) for row in new])
         session.execute(insert(RevisionRow), revisions)
+        _put_members(session, tenant, new, at, actor)
     except IntegrityError as fault:
         raise RegisterRefusal("REGISTER_CHANGED") from fault
     add_terms(session, tenant, [(row.type_id, row.number, row.attributes) for row in new])
     audit.append(session, tenant, [_entered(row, places.get(row.number), action) for row in new], at, actor)
+    # Behind the audit trail's lock: whoever was quicker with one of the numbers is seen from here on.
+    for type_id in {row.type_id for row in new}:
+        check_unspent(
+            session,
+            tenant,
+            type_id,
+            [row.card_key for row in new if row.type_id == type_id and row.card_key is not None],
+        )
     entered = {one["serial"]: (one["type_id"], one["number"]) for one in revisions}
     outgoing.moved(session, tenant, entered, at)
     outgoing.tell(
@@ -315,6 +327,21 @@ def _put_holders(session: Session, tenant: str, holders: Mapping[str, Holder], a
                 .where(HolderRow.tenant == tenant, HolderRow.ref == ref)
                 .values(**holder.row(tenant, at))
             )
+
+
+def _put_members(
+    session: Session, tenant: str, rows: Sequence[AcceptedRow], at: datetime, actor: str
+) -> None:
+    """Store what is known of a library's members, and which card numbers their cards replace."""
+    members = [
+        row.member.row((tenant, row.type_id, row.number), at, actor) for row in rows if row.member is not None
+    ]
+    if members:
+        session.execute(insert(MemberRow), members)
+    for type_id in {row.type_id for row in rows if row.member is not None}:
+        replaced = {row.replaces: row.number for row in rows if row.type_id == type_id and row.replaces}
+        if replaced:
+            spend(session, tenant, type_id, replaced, at)
 
 
 def _pass_row(tenant: str, row: AcceptedRow, at: datetime) -> dict[str, Any]:

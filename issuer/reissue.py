@@ -49,7 +49,10 @@ def reissue_all(
     with workspace.keys() as manager:
         application = Application(workspace, manager, service_secret(workspace.folder), lambda: actor.at)
         with reading(workspace.engine) as session:
-            carriers, _ = usable_carriers(session, workspace.tenant, None)
+            carriers = {
+                type_id: usable_carriers(session, workspace.tenant, workspace.pass_types[type_id], None)[0]
+                for type_id in {one for one, _ in passes}
+            }
             sealers = {
                 type_id: sealer_for(
                     session, workspace.tenant, workspace.pass_types[type_id], manager, actor.at
@@ -58,11 +61,11 @@ def reissue_all(
             }
         for type_id in sealers:
             # Made only to refuse before the first pass is touched; the processes make their own.
-            carrier_maker(workspace, manager, type_id, carriers, actor.at)
+            carrier_maker(workspace, manager, type_id, carriers[type_id], actor.at)
         for type_id, sealer in sealers.items():
             numbers = [number for one, number in passes if one == type_id]
             pass_type = workspace.pass_types[type_id]
-            with Production(workspace, type_id, carriers, actor.at, out, len(numbers)) as production:
+            with Production(workspace, type_id, carriers[type_id], actor.at, out, len(numbers)) as production:
                 for number in numbers:
                     try:
                         with writing(workspace.engine) as session:
@@ -75,7 +78,7 @@ def reissue_all(
                         left_out.append((number, refusal))
                         continue
                     count += 1
-                    production.add([(content, carriers_of(content.status, carriers))])
+                    production.add([(content, carriers_of(content.status, carriers[type_id]))])
                     progress(count, len(passes))
                 for _ in production.finish():
                     progress(count, len(passes))
@@ -96,10 +99,10 @@ def complete_files(workspace: Workspace, passes: Sequence[tuple[str, str]], out:
         numbers = [number for one, number in passes if one == type_id]
         pass_type = workspace.pass_types[type_id]
         with reading(workspace.engine) as session:
-            carriers, _ = usable_carriers(session, workspace.tenant, None)
+            wanted, _ = usable_carriers(session, workspace.tenant, pass_type, None)
             contents = list(load_contents(session, workspace.tenant, pass_type, numbers))
-        with Production(workspace, type_id, carriers, at, out, len(numbers)) as production:
-            production.add_due(pass_type, contents, carriers, present)
+        with Production(workspace, type_id, wanted, at, out, len(numbers)) as production:
+            production.add_due(pass_type, contents, wanted, present)
             for _ in production.finish():
                 pass
             made += production.made

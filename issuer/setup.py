@@ -21,12 +21,14 @@ from issuer.settings import Settings, checked, create_tenant
 from issuer.tariffs import fees_from_csv, zones_from_csv
 from issuer.workspace import CONFIG, KEY_FILE, Workspace, unlock
 from keys import demo_ca, lifecycle
+from keys.demo_eudi_ca import DemoEudiAuthority
 from keys.envelope import create_key_file
 from keys.file_backend import FileKeyStore
 from keys.lifecycle import KeyRecord, Purpose
 from keys.store import Algorithm, Unlock
 
 DEMO_ROOT = "demo-root.pem"
+DEMO_EUDI_ROOT = "demo-eudi-root.pem"
 _SOURCES, _SOURCE_FILES = "sources", ("residents", "vehicles")
 _DEMO_PASS_TYPE = "pass.example.stadtpass.demo"  # noqa: S105 - an identifier
 _DEMO_TEAM = "DEMO000000"
@@ -67,7 +69,15 @@ def initialise(
     try:
         return _fill(folder, at, tenant, _DEMO_SETTINGS if demo else settings, database_url, demo=demo)
     except BaseException:
-        for name in (CONFIG, "register.db", "register.db-wal", "register.db-shm", DEMO_ROOT, KEY_FILE):
+        for name in (
+            CONFIG,
+            "register.db",
+            "register.db-wal",
+            "register.db-shm",
+            DEMO_ROOT,
+            DEMO_EUDI_ROOT,
+            KEY_FILE,
+        ):
             (folder / name).unlink(missing_ok=True)
         for name in ("keys", "root", *((_SOURCES,) if demo else ())):
             shutil.rmtree(folder / name, ignore_errors=True)
@@ -133,11 +143,22 @@ def _demo_accounts(session: Session, manager: FileKeyStore, tenant: str, folder:
     uri = authority.uris[_DEMO_PASS_TYPE]
     _activated(session, keyring.note_apple_identity(session, tenant, identity, uri, test=True), at)
     write_atomically(folder / DEMO_ROOT, authority.root_pem)
+    _demo_eudi(session, manager, tenant, folder, at)
     google = keyring.create_key(
         session, manager, tenant, Purpose.GOOGLE, at, test=True, algorithm=Algorithm.RS256
     )
     _activated(session, google, at)
     _activated(session, keyring.create_secret(session, manager, tenant, Purpose.GOOGLE, at, test=True), at)
+
+
+def _demo_eudi(session: Session, manager: FileKeyStore, tenant: str, folder: Path, at: datetime) -> None:
+    """Keys for credentials and for asking wallets, certified by an authority that no wallet trusts."""
+    authority = DemoEudiAuthority.new(at, _DEMO_SETTINGS.base_url)
+    for purpose, use in keyring.EUDI_USES.items():
+        record = keyring.create_key(session, manager, tenant, purpose, at, test=True)
+        identity = authority.issue(use, manager.signer(record.uri))
+        _activated(session, keyring.certified(record, identity), at)
+    write_atomically(folder / DEMO_EUDI_ROOT, authority.root_pem)
 
 
 def _activated(session: Session, record: KeyRecord, at: datetime) -> None:

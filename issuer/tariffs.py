@@ -166,8 +166,8 @@ def zones_from_csv(session: Session, tenant: str, path: Path, encoding: str | No
             values: dict[str, Any] = {
                 "name": zone.name,
                 "tariff_class": _tariff_class(cells.get("tariff_class", "")),
-                "valid_from": _day(cells.get("valid_from", "")),
-                "valid_until": _day(cells.get("valid_until", "")),
+                "valid_from": day_of_cell(cells.get("valid_from", "")),
+                "valid_until": day_of_cell(cells.get("valid_until", "")),
             }
             if "merged_into" in cells:
                 values["merged_into"] = _successor(cells["merged_into"], zone.code, values["valid_until"])
@@ -226,10 +226,10 @@ def fees_from_csv(session: Session, tenant: str, path: Path, encoding: str | Non
                 "tenant": tenant,
                 "tariff_class": _tariff_class(cells.get("tariff_class", "")),
                 "channel": _channel(cells["channel"]),
-                "term_months": _whole(cells["term_months"], "term_months", _MOST_MONTHS),
-                "valid_from": _day(cells.get("valid_from", "")) or ALWAYS,
+                "term_months": whole(cells["term_months"], "term_months", _MOST_MONTHS),
+                "valid_from": day_of_cell(cells.get("valid_from", "")) or ALWAYS,
             }
-            cents = _whole(cells["fee_cents"], "fee_cents", _MOST_CENTS)
+            cents = whole(cells["fee_cents"], "fee_cents", _MOST_CENTS)
         except Refusal as fault:
             raise in_line(fault, record.line) from fault
         _put(session, FeeRow, keys, {"fee_cents": cents})
@@ -309,11 +309,13 @@ def _channel(text: str) -> str:
     return text
 
 
-def _whole(text: str, column: str, most: int) -> int:
+def whole(text: str, column: str, most: int) -> int:
+    """A cell with a whole number from 0 to ``most``. Raises IssuerRefusal INTEGER_FORMAT."""
     if not (text.isascii() and text.isdigit() and len(text) < 10 and int(text) <= most):
         raise IssuerRefusal("INTEGER_FORMAT", field=column, minimum=0, maximum=most)
     return int(text)
 
 
-def _day(text: str) -> date | None:
+def day_of_cell(text: str) -> date | None:
+    """A cell with a day, or an empty one. Raises PassRefusal DATE_FORMAT."""
     return parse_date_iso(text) if text else None

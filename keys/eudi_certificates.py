@@ -38,15 +38,16 @@ MAX_PEM_BYTES: Final = 64 * 1024
 _BERLIN = ZoneInfo("Europe/Berlin")
 _MAX_INTERMEDIATES = 3
 _LONGEST_NAME = 64
-_CHAIN_FAULTS = (
+# Not all faults of a certificate are ValueErrors.
+_FILE_FAULTS = (
     ValueError,
     TypeError,
-    InvalidSignature,
     UnsupportedAlgorithm,
-    x509.ExtensionNotFound,
+    x509.InvalidVersion,
     x509.DuplicateExtension,
     x509.UnsupportedGeneralNameType,
 )
+_CHAIN_FAULTS = (*_FILE_FAULTS, InvalidSignature, x509.ExtensionNotFound)
 _Kind = TypeVar("_Kind", bound=x509.ExtensionType)
 
 
@@ -108,6 +109,11 @@ class EudiSigningIdentity:
             urlsplit(one).hostname or "" for one in names.get_values_for_type(x509.UniformResourceIdentifier)
         }
         return frozenset(hosts - {""})
+
+    @property
+    def name(self) -> str:
+        """The signer's common name."""
+        return _common_name(self.certificate)
 
     @property
     def not_before(self) -> datetime:
@@ -240,9 +246,13 @@ def _read_pem(content: bytes) -> tuple[x509.Certificate, ...]:
     try:
         if len(content) > MAX_PEM_BYTES:
             raise ValueError("too long")
-        return tuple(x509.load_pem_x509_certificates(content))
-    except (ValueError, x509.InvalidVersion) as error:
+        found = tuple(x509.load_pem_x509_certificates(content))
+        for one in found:
+            # These are parsed when they are asked for: here, and not in the middle of the checks.
+            _ = (one.subject, one.issuer, one.extensions, one.not_valid_before_utc, one.not_valid_after_utc)
+    except _FILE_FAULTS as error:
         raise KeyRefusal("EUDI_CERTIFICATE_FILE") from error
+    return found
 
 
 def _ordered(
@@ -297,7 +307,7 @@ def _extension(certificate: x509.Certificate, kind: type[_Kind]) -> _Kind | None
         return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+    except _FILE_FAULTS as error:
         raise KeyRefusal("EUDI_CERTIFICATE_FILE") from error
 
 

@@ -32,6 +32,7 @@ class Purpose(StrEnum):
     APNS = "apns"
     GOOGLE = "google"
     EUDI = "eudi"
+    EUDI_ACCESS = "eudi-access"
 
 
 # These purposes also use symmetric keys, which have no public half.

@@ -62,7 +62,8 @@ class ApplePassFactory:
 
     ``certificate`` is Apple's for the city's pass type identifier and team, ``chain`` those above it (WWDR
     first), ``signer`` its key, loaded once. Raises KeyRefusal if they do not belong together or to the city,
-    PassRefusal for images, words or an address that Apple does not take.
+    PassRefusal for images, words or an address that Apple does not take, TYPE_CARRIER for a type that is no
+    Apple pass.
 
     Without HTTPS in ``city.base_url`` a test city's passes come without a web service: they never change on
     the phone. Otherwise that is refused (APPLE_BASE_URL).
@@ -76,6 +77,7 @@ class ApplePassFactory:
         chain: Sequence[x509.Certificate],
         signer: Signer,
     ) -> None:
+        _ = pass_type.apple  # refuses a type that is never an Apple pass, whatever the certificate
         self._identity = AppleSigningIdentity(certificate, tuple(chain), signer)
         everything = (certificate, *chain)
         self._first = max(one.not_valid_before_utc for one in everything)

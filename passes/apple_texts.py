@@ -13,7 +13,7 @@ from passes.apple_values import field_value
 from passes.display import display_sentence, reminder_sentence
 from passes.errors import PassRefusal
 from passes.model import City, DisplayMode
-from passes.pass_types import PassType
+from passes.pass_types import STANDINGS, PassType
 
 # Mark a slot in the template; private use, refused in the words of a type.
 SLOT_START, SLOT_END = "\ue000", "\ue001"
@@ -98,6 +98,8 @@ def _words(pass_type: PassType, city: City, language: str) -> list[str]:
             found.append(static_text(spec.key, pass_type, city, language))
         elif spec.key == "display_hint":
             found += [display_sentence(mode, language) for mode in DisplayMode]
+        elif spec.key == "standing":
+            found += [words.texts[one] for one in STANDINGS]
         elif spec.key == "reminder":
             found.append(static_text(spec.key, pass_type, city, language))
     for attribute in pass_type.spec.attributes:

@@ -82,6 +82,8 @@ def field_value(spec: FieldSpec, pass_type: PassType, city: City) -> tuple[Value
             return None
         case "reminder":
             return _reminder, False
+        case "standing":
+            return _standing(pass_type), False
     if spec.key in pass_type.words("de").texts:
         return None
     return _attribute(spec.key, pass_type)
@@ -96,6 +98,13 @@ def _display_hint(pass_type: PassType, city: City) -> Value:
         for mode in (DisplayMode.PAPER_REQUIRED, city.display_mode)
     )
     return lambda content: by_city if content.attributes.get("plates") else paper
+
+
+def _standing(pass_type: PassType) -> Value:
+    """As `display.standing_sentence`; a pass that is in order has no such field."""
+    told = {one: display.standing_sentence(one, pass_type, "de") for one in PassStatus}
+    made = {one: json_text(text) for one, text in told.items() if text}
+    return lambda content: None if content.status is PassStatus.ACTIVE else made.get(content.status)
 
 
 def _reminder(content: PassContent) -> bytes | None:

@@ -7,7 +7,7 @@ from datetime import date
 
 from keys.texts import texts
 from passes.card_numbers import CardNumber
-from passes.model import Attribute, City, DisplayMode, PassContent
+from passes.model import Attribute, City, DisplayMode, PassContent, PassStatus
 from passes.pass_types import PassType
 from passes.zones import Zone
 
@@ -65,6 +65,11 @@ def reminder_sentence(days: int, last: date, language: str) -> str:
     return texts("passes", language)("REMINDER", days=days, last=day_text(last, language))
 
 
+def standing_sentence(status: PassStatus, pass_type: PassType, language: str) -> str:
+    """What a pass says on its face while it does not hold; empty for one that is in order. It names no reason."""
+    return pass_type.words(language).texts.get(f"standing_{status.value}", "")
+
+
 def vehicle_text(content: PassContent, pass_type: PassType, language: str) -> str:
     """The plates, or the organisation whose cars are meant, or the words for changing vehicles."""
     plates = content.attributes.get("plates")
@@ -99,6 +104,8 @@ def _value(
             return display_hint(pass_type, content, city, language), None
         case "contact":
             return city.contact, None
+        case "standing":
+            return standing_sentence(content.status, pass_type, language), None
         case "reminder":
             # Apple only: the others remind by a message (`passes.apple_values`).
             return "", None

@@ -93,6 +93,9 @@ def check(
     known = BUILT_IN_SOURCES | set(attributes)
     for claim in spec.claims:
         _check_claim(claim, spec, known, refuse)
+    _check_paths(spec, refuse)
+    _check_elements(spec, refuse)
+    for claim in spec.claims:
         for language, words in labels.items():
             if claim.key not in words:
                 refuse(f"{language}.toml has no [eudi] label for {claim.key}")
@@ -100,8 +103,6 @@ def check(
     for language, words in labels.items():
         if foreign := sorted(set(words) - keys):
             refuse(f"{language}.toml has an [eudi] label for {foreign[0]}, which is no claim")
-    _check_paths(spec, refuse)
-    _check_elements(spec, refuse)
 
 
 def _check_claim(

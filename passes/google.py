@@ -66,12 +66,14 @@ class GooglePassFactory:
     TEST city whose addresses are not https gets neither callbacks nor a logo. What the factory returns is
     shared between its objects and must not be changed.
 
-    Raises PassRefusal: GOOGLE_ISSUER without a numeric issuer id, GOOGLE_ID for a tenant that cannot stand
-    in an id, GOOGLE_BASE_URL for a base or callback URL that is not https outside TEST, GOOGLE_TYPE for a
-    pass type that does not fit a generic pass, GOOGLE_TEXT for a text that Google would cut off.
+    Raises PassRefusal: TYPE_CARRIER for a type that is no Google pass, GOOGLE_ISSUER without a numeric issuer id,
+    GOOGLE_ID for a tenant that cannot stand in an id, GOOGLE_BASE_URL for a base or callback URL that is not https
+    outside TEST, GOOGLE_TYPE for a pass type that does not fit a generic pass, GOOGLE_TEXT for a text that Google
+    would cut off.
     """
 
     def __init__(self, pass_type: PassType, city: City, *, callback_url: str | None = None) -> None:
+        _ = pass_type.google  # refuses a type that is never a Google pass
         if not _ISSUER.fullmatch(city.google_issuer_id):
             raise PassRefusal("GOOGLE_ISSUER", city=city.name)
         self._pass_type = pass_type

@@ -28,6 +28,8 @@ DIGEST_ALGORITHM: Final = "SHA-256"
 X5CHAIN: Final = 33
 RANDOM_BYTES: Final = 32
 _DIGEST_BYTES: Final = 32
+_TAG_24: Final = b"\xd8\x18"
+_ORDER: Final = secrets.SystemRandom()
 
 # COSE_Key of RFC 9052 7 and RFC 9053 7.1.1: kty EC2, crv P-256, x, y.
 _KTY, _CRV, _X, _Y = 1, -1, -2, -3
@@ -88,12 +90,13 @@ def sign1(identity: EudiSigningIdentity, protected: Mapping[int, object], payloa
 
 def item_digest(item: bytes) -> bytes:
     """The digest of an encoded IssuerSignedItem: SHA-256 over it in its byte string with tag 24 (9.1.2.5)."""
-    return hashlib.sha256(encode(cbor2.CBORTag(ENCODED, item))).digest()
+    return hashlib.sha256(_TAG_24 + cose.encode(item)).digest()
 
 
 def _namespace(values: Mapping[str, Element | Decoy]) -> tuple[list[cbor2.CBORTag], dict[int, bytes]]:
     ids = list(range(len(values)))
-    secrets.SystemRandom().shuffle(ids)
+    _ORDER.shuffle(ids)
+    random = secrets.token_bytes(RANDOM_BYTES * len(ids))
     items: list[cbor2.CBORTag] = []
     digests: dict[int, bytes] = {}
     for number, (name, value) in zip(ids, values.items(), strict=True):
@@ -103,7 +106,7 @@ def _namespace(values: Mapping[str, Element | Decoy]) -> tuple[list[cbor2.CBORTa
         item = encode(
             {
                 "digestID": number,
-                "random": secrets.token_bytes(RANDOM_BYTES),
+                "random": random[number * RANDOM_BYTES : (number + 1) * RANDOM_BYTES],
                 "elementIdentifier": name,
                 "elementValue": _element(value),
             }

@@ -7,7 +7,7 @@ translation or a seal key used twice is refused with the file's name.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -41,8 +41,13 @@ CarrierName = Literal["apple", "google", "pdf", "seal", "eudi"]
 RESERVED_SEAL_KEYS = frozenset({0, 1, 7})
 # What can stand on a carrier besides the attributes.
 BUILT_IN_FIELDS = frozenset(
-    {"number", "valid_from", "valid_until", "vehicle", "zone_code", "display_hint", "contact", "reminder"}
-)
+    {
+        "number", "valid_from", "valid_until", "vehicle", "zone_code", "display_hint", "contact", "reminder",
+        "standing",
+    }
+)  # fmt: skip
+# What a pass says on its face while it does not hold: texts of the type, by the pass's status.
+STANDINGS = ("standing_suspended", "standing_revoked", "standing_superseded")
 
 
 class _Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -122,6 +127,47 @@ class RegisterSpec(_Strict, frozen=True):
     legacy: str | None = None
 
 
+_Age = Annotated[int, msgspec.Meta(ge=0, le=120)]
+
+
+class CategorySpec(_Strict, frozen=True):
+    """A category of members. ``from_age`` and ``below_age`` are completed years of life; without them, any age.
+
+    ``birth_date`` says whether one must be given; institutions have none. ``pays`` is whether the category has a fee
+    at all, ``proof`` whether a reduction must be proven when the card is given out.
+    """
+
+    name: _Key
+    from_age: _Age | None = None
+    below_age: _Age | None = None
+    birth_date: Literal["required", "none"] = "required"
+    pays: bool = False
+    proof: bool = False
+
+    def fits(self, age: int) -> bool:
+        """Whether somebody of ``age`` completed years may be in the category."""
+        return (self.from_age is None or age >= self.from_age) and (
+            self.below_age is None or age < self.below_age
+        )
+
+
+class MembershipSpec(_Strict, frozen=True):
+    """The rules of a library's membership.
+
+    Below the age ``consent_under`` a parent consents, whoever has ``full_age`` can be a guardian, and nobody pays
+    until the birthday ``free_until``.
+    """
+
+    consent_under: _Age
+    full_age: _Age
+    free_until: _Age
+    categories: Annotated[tuple[CategorySpec, ...], msgspec.Meta(min_length=1, max_length=20)]
+
+    def category(self, name: str) -> CategorySpec | None:
+        """The category ``name``, if there is one."""
+        return next((one for one in self.categories if one.name == name), None)
+
+
 class TypeTexts(_Strict, frozen=True):
     """The words of a type in one language."""
 
@@ -147,6 +193,7 @@ class _TypeFile(_Strict, frozen=True):
     google: GoogleSpec | None = None
     pdf: PdfSpec | None = None
     eudi: EudiSpec | None = None
+    membership: MembershipSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -306,6 +353,8 @@ def _check(spec: _TypeFile, texts: Mapping[str, TypeTexts], name: str) -> None:
     for needed in ("valid_from", "valid_to", "status"):
         if needed not in columns:
             refuse(f"column {needed} is missing")
+    if spec.membership is not None:
+        _check_membership(spec.membership, spec.attributes, refuse)
     if any(one.key == "reminder" and (one.google, one.pdf) != ("none", "none") for one in spec.fields):
         refuse("reminder stands on Apple passes alone")
     made = PassType(spec, texts, {}).carriers
@@ -322,8 +371,29 @@ def _check(spec: _TypeFile, texts: Mapping[str, TypeTexts], name: str) -> None:
                 refuse(f"{language}.toml has no label for {key}")
             if key not in BUILT_IN_FIELDS and key not in names and key not in words.texts:
                 refuse(f"{language}.toml has no text for {key}")
+            if key == "standing" and not words.texts.keys() >= set(STANDINGS):
+                refuse(f"{language}.toml has no text for each of {', '.join(STANDINGS)}")
         for attribute in spec.attributes:
             if attribute.kind == "choice" and set(words.choices.get(attribute.name, {})) != set(
                 attribute.choices
             ):
                 refuse(f"{language}.toml does not name the choices of {attribute.name}")
+
+
+def _check_membership(
+    rules: MembershipSpec, attributes: tuple[AttributeSpec, ...], refuse: Callable[[str], None]
+) -> None:
+    names = [one.name for one in rules.categories]
+    if len(set(names)) != len(names):
+        refuse("a category of the membership is declared twice")
+    choices = next((one.choices for one in attributes if one.name == "category"), None)
+    if choices is None or set(choices) != set(names):
+        refuse("the membership's categories are not the choices of the attribute category")
+    if all(one.kind != "card_number" for one in attributes):
+        refuse("a membership needs a card number")
+    if any(one.below_age is not None and one.below_age <= (one.from_age or 0) for one in rules.categories):
+        refuse("a category of the membership ends before it begins")
+    if any(
+        one.birth_date == "none" and (one.from_age, one.below_age) != (None, None) for one in rules.categories
+    ):
+        refuse("a category without birth dates has no ages")

@@ -12,6 +12,7 @@ import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -29,6 +30,8 @@ _DIGEST_BYTES: Final = 32
 # are RFC 9901's own words, which no claim may be called.
 REGISTERED: Final = frozenset({"iss", "nbf", "exp", "iat", "cnf", "vct", "vct#integrity", "status"})
 RESERVED: Final = frozenset({"_sd", "...", "_sd_alg"})
+
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 Json = str | int | float | bool | None | list["Json"] | dict[str, "Json"]
 
@@ -89,13 +92,23 @@ def issue(
     payload |= body
     if disclosures:
         payload["_sd_alg"] = "sha-256"
-    token = sign_jws(identity.signer, {"alg": "ES256", "typ": TYP, "x5c": identity.x5c}, payload)
+    token = _signed(identity.signer, _header(TYP, identity.x5c), payload)
     return "~".join([token, *disclosures, ""])
 
 
 def sign_jws(signer: Signer, header: Mapping[str, object], payload: Mapping[str, object]) -> str:
     """A compact JWS (RFC 7515 7.1) of JSON, signed with ES256."""
-    signed = f"{encoded(_json(header))}.{encoded(_json(payload))}"
+    return _signed(signer, encoded(_json(header)), payload)
+
+
+@lru_cache(maxsize=64)
+def _header(typ: str, x5c: tuple[str, ...]) -> str:
+    """The encoded header, which is the same for all credentials of a certificate."""
+    return encoded(_json({"alg": "ES256", "typ": typ, "x5c": x5c}))
+
+
+def _signed(signer: Signer, header: str, payload: Mapping[str, object]) -> str:
+    signed = f"{header}.{encoded(_json(payload))}"
     return f"{signed}.{encoded(signer.sign(signed.encode('ascii')))}"
 
 
@@ -118,7 +131,7 @@ def digest(disclosure: str) -> str:
 
 
 def _json(value: object) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def _object(claims: Mapping[str, Claim], disclosures: list[str]) -> dict[str, Any]:
@@ -140,10 +153,12 @@ def _object(claims: Mapping[str, Claim], disclosures: list[str]) -> dict[str, An
 
 
 def _value(claim: Claim, disclosures: list[str]) -> Any:
+    if claim is None or isinstance(claim, str | int):
+        return claim
     if isinstance(claim, Mapping):
         return _object(claim, disclosures)
-    if isinstance(claim, str) or not isinstance(claim, Sequence):
-        return claim
+    if not isinstance(claim, Sequence):
+        raise TypeError("a selective claim directly inside another")
     made: list[Any] = []
     for one in claim:
         if isinstance(one, Selective):

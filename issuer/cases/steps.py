@@ -76,6 +76,20 @@ def save_draft(
     return case_of(row)
 
 
+def checks_of(case: Case, person: Holder, day: date, rules: CaseRules) -> list[Check]:
+    """What the rules say of ``case`` on ``day``; too many changes of plates are for a clerk to justify.
+
+    Raises what `CaseRules.checks` and `CaseRules.change_checks` raise.
+    """
+    if case.kind is not CaseKind.CHANGE:
+        return list(rules.checks(case.facts, person, day))
+    number = case.pass_number or ""
+    checks = list(rules.change_checks(case.type_id, number, case.facts, person, day))
+    if rules.plate_changes_left(case.type_id, number, day) <= 0:
+        checks.append(Check(JUSTIFICATION, CheckOutcome.EVIDENCE, (_CAR_PAPERS,), TOO_MANY_CHANGES))
+    return checks
+
+
 def submit(session: Session, tenant: str, case_id: str, actor: CaseActor, rules: CaseRules) -> Case:
     """Hand a draft in. What the rules say of it is asked now, whatever a page has shown before.
 
@@ -93,10 +107,7 @@ def submit(session: Session, tenant: str, case_id: str, actor: CaseActor, rules:
         raise IssuerRefusal("CASE_INCOMPLETE", fields=", ".join(lacking))
     plates_of(facts)
     day = berlin_day(actor.at)
-    if kind is CaseKind.CHANGE:
-        checks = _checks_of_change(row, facts, person, day, rules)
-    else:
-        checks = list(rules.checks(facts, person, day))
+    checks = checks_of(case_of(row), person, day, rules)
     _stop_at_refusals(checks)
     row.checks = [one.stored() for one in checks]
     row.fee_cents = rules.fee_cents(kind, facts, channel, day)
@@ -247,17 +258,6 @@ def _is_known(person: Holder, kind: CaseKind) -> bool:
     return bool(person.family_name) and (
         kind is CaseKind.CHANGE or bool(person.street and person.postal_code)
     )
-
-
-def _checks_of_change(
-    row: CaseRow, facts: CaseFacts, person: Holder, day: date, rules: CaseRules
-) -> list[Check]:
-    """The checks of a change of plates; more changes than the kind allows are for a clerk to justify."""
-    number = row.pass_number or ""
-    checks = list(rules.change_checks(row.type_id, number, facts, person, day))
-    if rules.plate_changes_left(row.type_id, number, day) <= 0:
-        checks.append(Check(JUSTIFICATION, CheckOutcome.EVIDENCE, (_CAR_PAPERS,), TOO_MANY_CHANGES))
-    return checks
 
 
 def _stop_at_refusals(checks: Sequence[Check]) -> None:

@@ -1,4 +1,4 @@
-"""``keys list|add|activate|retire|revoke``: the life of the keys that sign."""
+"""``keys list|add|request|certify|activate|retire|revoke``: the life of the keys that sign."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import cast
+from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
@@ -37,6 +38,7 @@ from issuer.workspace import Workspace
 from keys import lifecycle
 from keys.apple_certificates import AppleSigningIdentity, ImportingKeyManager
 from keys.errors import Refusal
+from keys.eudi_certificates import EudiSigningIdentity, signing_request
 from keys.lifecycle import KeyRecord, KeyState, Purpose
 from keys.private_key_files import read_pem
 from keys.store import Algorithm, KeyImporter, KeyManager, SecretKeeper, algorithm_of
@@ -49,7 +51,9 @@ from verifier.verdict import ExitCode
 
 def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add ``keys`` to the command line."""
-    keys = commands.add_parser("keys", help="signing keys: list, add, activate, retire, revoke")
+    keys = commands.add_parser(
+        "keys", help="signing keys: list, add, request, certify, activate, retire, revoke"
+    )
     actions = keys.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="all keys with purpose, state and period")
     listing.add_argument("--json", action="store_true")
@@ -75,6 +79,21 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     add.add_argument("--epoch", action="store_true", help="for google: the secret behind rotating codes")
     add_data_argument(add)
     add.set_defaults(run=run_add)
+    request = actions.add_parser("request", help="what an authority needs to certify an eudi key (PKCS#10)")
+    request.add_argument("kid", metavar="KID", help="key id from 'keys list', or its first digits")
+    request.add_argument("--name", metavar="TEXT", help="common name (default: the city's)")
+    request.add_argument("--country", metavar="CC", default="DE", help="default: DE")
+    add_data_argument(request)
+    request.set_defaults(run=run_request)
+    certify = actions.add_parser("certify", help="give an eudi key the certificate its authority sent")
+    certify.add_argument("kid", metavar="KID", help="key id from 'keys list', or its first digits")
+    certify.add_argument(
+        "--certificate", metavar="FILE", type=Path, required=True, help="the key's own (PEM)"
+    )
+    certify.add_argument("--chain", metavar="FILE", type=Path, help="those between it and the anchor (PEM)")
+    certify.add_argument("--anchor", metavar="FILE", type=Path, required=True, help="the trust anchor (PEM)")
+    add_data_argument(certify)
+    certify.set_defaults(run=run_certify)
     for name, text in (
         ("activate", "let a published key sign"),
         ("retire", "stop signing; what was signed stays good"),
@@ -93,6 +112,8 @@ _IMPORTED = (Purpose.APPLE_PASS, Purpose.APNS, Purpose.GOOGLE)
 _APPLE_KEY_ID = re.compile(r"[A-Z0-9]{10}")
 P12_VARIABLE = "STADTPASS_P12_PASSPHRASE"  # the name of a variable
 _LARGEST_KEY_FILE = 256 * 1024
+# X.509 limits a common name and an organisation (RFC 5280, A.1).
+_LONGEST_SUBJECT = 64
 
 
 def run_list(arguments: argparse.Namespace) -> ExitCode:
@@ -157,7 +178,48 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
             audit.append(session, workspace.tenant, [event], at, actor())
     tell(record.kid.hex())
     code = "KEY_ADDED_PUBLISH" if purpose in keyring.PUBLISHED else "KEY_ADDED"
+    if purpose in keyring.EUDI_USES:
+        code = "KEY_ADDED_CERTIFY"
     warn(say(arguments, code, kid=record.kid.hex()))
+    return ExitCode.GREEN
+
+
+def run_request(arguments: argparse.Namespace) -> ExitCode:
+    """Print the certificate request of an eudi key; nothing changes."""
+    with opened(arguments) as workspace, workspace.keys() as manager:
+        with reading(workspace.engine) as session:
+            record = keyring.find(session, workspace.tenant, arguments.kid)
+            settings = load_settings(session, workspace.tenant)
+        keyring.eudi_use(record)
+        host = urlsplit(settings.base_url).hostname or ""
+        city = settings.city_name[:_LONGEST_SUBJECT]
+        tell(
+            signing_request(
+                manager.signer(record.uri), arguments.name or city, arguments.country, city, host
+            ).decode()
+        )
+    return ExitCode.GREEN
+
+
+def run_certify(arguments: argparse.Namespace) -> ExitCode:
+    """Give a pending eudi key its certificate, once everything about it holds."""
+    at = chosen_time(arguments)
+    with opened(arguments) as workspace, workspace.keys() as manager, writing(workspace.engine) as session:
+        before = keyring.find(session, workspace.tenant, arguments.kid)
+        identity = EudiSigningIdentity.from_files(
+            keyring.eudi_use(before),
+            _read(arguments.certificate),
+            _read(arguments.chain) if arguments.chain is not None else b"",
+            _read(arguments.anchor),
+            manager.signer(before.uri),
+        )
+        identity.check(at)
+        after = keyring.certified(before, identity)
+        keyring.save(session, after)
+        told = {"until": after.not_after.isoformat(), "certificate": identity.name}
+        event = AuditEvent("key-certified", f"key/{after.kid.hex()}", after=told)
+        audit.append(session, workspace.tenant, [event], at, actor())
+    tell(say(arguments, "KEY_CERTIFIED", kid=after.kid.hex(), last=_day(identity.not_after)))
     return ExitCode.GREEN
 
 
@@ -368,13 +430,16 @@ def _day(at: datetime) -> str:
 
 
 def _warnings(workspace: Workspace, found: list[KeyRecord], at: datetime, language: str) -> list[str]:
-    """What ends soon: Apple's certificates with their chain."""
-    active = [one for one in found if one.purpose is Purpose.APPLE_PASS and one.state is KeyState.ACTIVE]
+    """What ends soon: Apple's certificates and those for credentials, with their chains."""
+    certified = (Purpose.APPLE_PASS, *keyring.EUDI_USES)
+    active = [one for one in found if one.purpose in certified and one.state is KeyState.ACTIVE]
     if not active:
         return []
     with workspace.keys() as manager:
-        return [
-            warning.sentence(language)
+        identities = [
+            keyring.apple_identity(one, manager)
+            if one.purpose is Purpose.APPLE_PASS
+            else keyring.eudi_identity(one, manager)
             for one in active
-            for warning in keyring.apple_identity(one, manager).warnings(at)
         ]
+        return [warning.sentence(language) for one in identities for warning in one.warnings(at)]

@@ -189,8 +189,8 @@ def _renew(
         tenant = workspace.tenant
         with reading(workspace.engine) as session:
             type_id = lifecycle.find_type(session, tenant, arguments.number, arguments.type)
-            carriers, _ = usable_carriers(session, tenant, None)
-        pass_type = workspace.pass_types[type_id]
+            pass_type = workspace.pass_types[type_id]
+            carriers, _ = usable_carriers(session, tenant, pass_type, None)
         # Prepared before anything changes: a missing key must not leave a revision without carriers.
         maker = carrier_maker(workspace, manager, type_id, carriers, at)
         application = Application(workspace, manager, service_secret(workspace.folder), lambda: at)

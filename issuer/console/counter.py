@@ -15,14 +15,13 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.orm import Session
 
-from issuer.cases import issue, steps
+from issuer.cases import steps
 from issuer.cases.city import CityCaseRules
 from issuer.cases.facts import CaseFacts, CaseKind, Channel, PlateFact, missing, plates_of, with_plates
-from issuer.cases.rules import CheckOutcome
-from issuer.cases.states import CaseState
-from issuer.cases.store import Case, CaseActor, applicant, begin, case_of, find, take
+from issuer.cases.store import Case, CaseActor, applicant, begin, case_of, take
 from issuer.console import case_words as words
-from issuer.console.desk import Desk, acting_desk_of, choices_of, desk_of
+from issuer.console.counter_evidence import PATH, counter_draft, must_be_ours
+from issuer.console.desk import Desk, acting_desk_of, desk_of
 from issuer.console.fields import day_of, note_refusal, options, require, version_of
 from issuer.errors import IssuerRefusal
 from issuer.holders import Holder
@@ -37,10 +36,8 @@ from keys.errors import Refusal
 from passes.names import FieldKind, normalise
 from passes.periods import berlin_day
 
-PATH: Final = "/office/counter"
 _CRUMB: Final = ("OFFICE_MENU_COUNTER", PATH)
 _WRONG: Final = 422
-_CONFLICT: Final = 409
 _PERSON: Final = (
     "given_name", "family_name", "doctoral_degree", "street", "house_number", "postal_code", "city", "email",
     "language", "zone",
@@ -115,7 +112,7 @@ def save_permit(request: AnyRequest, case_id: FromPath[str], data: FormData) -> 
                 rules.fee_cents(case.kind, facts, case.channel, day)
                 by = CaseActor(desk.staff.actor, application.now(), version_of(data))
                 if not form.errors:
-                    _must_be_ours(case_of(take(session, application.tenant, case_id, by.version)))
+                    must_be_ours(case_of(take(session, application.tenant, case_id, by.version)))
                     steps.save_draft(session, application.tenant, case_id, by, facts)
         except IssuerRefusal as refusal:
             if refusal.code in ("CASE_MOVED", "CASE_STEP"):
@@ -124,65 +121,6 @@ def save_permit(request: AnyRequest, case_id: FromPath[str], data: FormData) -> 
     if form.errors:
         return _permit_page(desk, case, form, status=_WRONG)
     return desk.go(f"{PATH}/{case_id}/evidence")
-
-
-@get(PATH + "/{case_id:str}/evidence", sync_to_thread=True)
-def ask_evidence(request: AnyRequest, case_id: FromPath[str]) -> Response[Any]:
-    """What the registers say, which evidence is to be seen, and what it costs."""
-    desk = desk_of(request)
-    case = _draft(desk, case_id)
-    return desk.go(f"/office/cases/{case_id}") if case is None else _evidence_page(desk, case)
-
-
-@post(PATH + "/{case_id:str}/evidence", status_code=303, sync_to_thread=True)
-def hand_in(request: AnyRequest, case_id: FromPath[str], data: FormData) -> Response[Any]:
-    """Hand in, with the evidence that was seen; approve at once what one person may approve."""
-    desk = acting_desk_of(request, data)
-    application = desk.application
-    exception = next(iter(choices_of(data, "exception")), "")
-    try:
-        with application.writing() as session:
-            row = take(session, application.tenant, case_id, version_of(data))
-            _must_be_ours(case_of(row))
-            by = CaseActor(desk.staff.actor, application.now())
-            rules = CityCaseRules.of(session, application, row.type_id)
-            case = steps.submit(session, application.tenant, case_id, by, rules)
-            for one in case.checks:
-                seen = next(iter(choices_of(data, f"seen_{one['name']}")), "")
-                if one["outcome"] == CheckOutcome.EVIDENCE and seen:
-                    case = steps.accept_evidence(session, application.tenant, case_id, by, one["name"], seen)
-            if rules.is_exception(case.facts, berlin_day(by.at)):
-                if exception:
-                    case = steps.propose(session, application.tenant, case_id, by, exception)
-            elif all(one["outcome"] != CheckOutcome.EVIDENCE or one.get("accepted") for one in case.checks):
-                case = issue.approve(session, application, case_id, by, rules)
-    except Refusal as refusal:
-        draft = None if refusal.code == "CASE_UNKNOWN" else _draft(desk, case_id)
-        if draft is None:
-            return desk.go(f"/office/cases/{case_id}")
-        return _evidence_page(desk, draft, fault=words.refusal_sentence(desk.reader.say, refusal))
-    if case.state in (CaseState.AWAITING_PAYMENT, CaseState.ISSUED):
-        return desk.go(f"{PATH}/{case_id}/finish")
-    return desk.go(f"/office/cases/{case_id}")
-
-
-@get(PATH + "/{case_id:str}/finish", sync_to_thread=True)
-def finish(request: AnyRequest, case_id: FromPath[str]) -> Response[Any]:
-    """The fee, and then what the person takes along: print and letter."""
-    desk = desk_of(request)
-    with desk.application.reading() as session:
-        case = find(session, desk.application.tenant, case_id)
-    if case.state not in (CaseState.AWAITING_PAYMENT, CaseState.ISSUED):
-        return desk.go(f"/office/cases/{case_id}")
-    desk.note_access(case.subject)
-    return desk.under(_CRUMB).page(
-        "counter_finish.html",
-        case=case,
-        seen=0,
-        fee=euros(case.fee_cents) if case.fee_cents else "",
-        is_issued=case.state is CaseState.ISSUED,
-        pass_path=f"/office/passes/{case.type_id}/{case.pass_number}",
-    )
 
 
 def _person(desk: Desk, form: Form) -> Holder:
@@ -231,23 +169,9 @@ def _permit_type(desk: Desk, session: Session) -> str | None:
 
 
 def _draft(desk: Desk, case_id: str) -> Case | None:
-    """The draft that the flow is about, begun at the counter; None where the case is none any more."""
-    with desk.application.reading() as session:
-        case = find(session, desk.application.tenant, case_id)
-    if not _is_ours(case):
-        return None
-    desk.note_access(case.subject)
-    return case
-
-
-def _is_ours(case: Case) -> bool:
-    """Whether the flow is about the case: what a holder has begun online, only the holder hands in."""
-    return case.state is CaseState.DRAFT and case.kind is CaseKind.NEW and case.channel is Channel.COUNTER
-
-
-def _must_be_ours(case: Case) -> None:
-    if not _is_ours(case):
-        raise IssuerRefusal("CASE_STEP", step="submit", state=case.state.value)
+    """The draft of a new permit that the flow is about; None where the case is none any more."""
+    case = counter_draft(desk, case_id)
+    return case if case is not None and case.kind is CaseKind.NEW else None
 
 
 def _form_of(facts: CaseFacts, desk: Desk) -> Form:
@@ -372,32 +296,4 @@ def _tariff_class(known: Mapping[str, TariffZone], code: str) -> str:
     return known[code].tariff_class if code in known else ""
 
 
-def _evidence_page(desk: Desk, case: Case, *, fault: str = "") -> Response[Any]:
-    application, say, language = desk.application, desk.reader.say, desk.reader.language
-    today = berlin_day(application.now())
-    with application.reading() as session:
-        rules = CityCaseRules.of(session, application, case.type_id)
-        person = applicant(session, application.tenant, case.id)
-        if person is None or missing(case.kind, case.facts):
-            return desk.go(f"{PATH}/{case.id}/permit")
-        found = rules.checks(case.facts, person, today)
-        fee = rules.fee_cents(case.kind, case.facts, case.channel, today)
-        special = rules.is_exception(case.facts, today)
-        checks = words.shown_checks([one.stored() for one in found], say, rules.rules)
-    kind = words.kind_label(application, case.type_id, case.facts.permit_kind, language)
-    return desk.under(_CRUMB).page(
-        "counter_evidence.html",
-        status=_CONFLICT if fault else 200,
-        case=case,
-        seen=0,
-        fault=fault,
-        facts=[*words.person_lines(person, say), *words.fact_lines(case, say, kind)],
-        checks=checks,
-        is_refused=any(one.outcome is CheckOutcome.REFUSED for one in found),
-        is_special=special,
-        exceptions=options({one: say(f"DESK_EXCEPTION_{one.upper()}") for one in steps.EXCEPTIONS}),
-        fee=euros(fee),
-    )
-
-
-HANDLERS: Final = [ask_person, begin_case, ask_permit, save_permit, ask_evidence, hand_in, finish]
+HANDLERS: Final = [ask_person, begin_case, ask_permit, save_permit]

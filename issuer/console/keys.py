@@ -44,6 +44,7 @@ _GROUPS: Final = (
     ("LISTS", (Purpose.ROOT, Purpose.LIST, Purpose.PLATE_LIST)),
     ("APPLE", (Purpose.APPLE_PASS, Purpose.APNS)),
     ("GOOGLE", (Purpose.GOOGLE,)),
+    ("EUDI", (Purpose.EUDI, Purpose.EUDI_ACCESS)),
 )
 _SOON: Final = timedelta(days=60)
 
@@ -145,6 +146,8 @@ _COMMANDS: Final = {
     Purpose.SEAL.value: "stadtpass keys add seal",
     Purpose.LIST.value: "stadtpass keys add list",
     Purpose.ROOT.value: "stadtpass keys add root",
+    Purpose.EUDI.value: "stadtpass keys add eudi",
+    Purpose.EUDI_ACCESS.value: "stadtpass keys add eudi-access",
     Purpose.GOOGLE.value: "stadtpass keys add google --key account.pem",
     "bundle": "stadtpass publish --out DIR",
 }

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.audit import AuditEntry
+from issuer.console import counter_pass
 from issuer.console.case_words import actor_label, staff_names
 from issuer.console.desk import Desk, desk_of
 from issuer.console.moments import moment
@@ -20,7 +21,8 @@ from issuer.errors import IssuerRefusal
 from issuer.models import HolderRow, PassRow
 from issuer.models_cases import CaseRow
 from issuer.pass_view import show
-from issuer.pickup.standing import Standing, standing_at, standing_of
+from issuer.pickup import own_cases
+from issuer.pickup.standing import HeldPass, Standing, held_pass, standing_at, standing_of
 from issuer.register import subject
 from issuer.search import LONGEST, PassQuery, passes_like
 from issuer.staff.accesses import Kind
@@ -37,7 +39,7 @@ MOST: Final = 25
 _FEWEST_CHARACTERS: Final = 2
 _KINDS: Final = {Standing.VALID: "success", Standing.NOT_YET: "info"}
 _CRUMB: Final = ("OFFICE_MENU_PASSES", "/office/passes")
-_SENTENCES: Final = ("display_hint", "rules", "contact", "privacy")
+_SENTENCES: Final = ("display_hint", "standing", "rules", "contact", "privacy")
 _ADDRESS: Final = ("street", "house_number", "postal_code", "city", "email")
 
 
@@ -84,6 +86,7 @@ def show_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str]
         city = application.settings(session).city(application.tenant)
         names = staff_names(session, application)
         cases = _cases_about(session, application, type_id, number)
+        held = held_pass(session, application, type_id, number)
     desk.note_access(subject(type_id, number))
     fields = shown_fields(pass_type, view.content, city, language)
     hidden = {*_SENTENCES, *(("zone_code",) if "zone" in fields else ())}
@@ -94,6 +97,7 @@ def show_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str]
         path=f"/office/passes/{type_id}/{number}",
         done=say(f"DESK_DONE_{done.upper()}") if done in (*STEPS, "reinstate") else "",
         steps=[(name, say(f"DESK_PASS_{name.upper()}")) for name in offered(view.content.status)],
+        at_counter=_at_counter(held, say),
         is_running=view.content.status is PassStatus.ACTIVE,
         may_reinstate=view.content.status is PassStatus.REVOKED and Role.SUPERVISOR in desk.staff.roles,
         is_revoked=view.content.status is PassStatus.REVOKED,
@@ -170,6 +174,15 @@ def _holder_facts(holder: HolderRow | None, say: Texts) -> list[tuple[str, str]]
     facts = [(say("OFFICE_PASS_HOLDER"), _name(holder))]
     facts += [(say(f"PICKUP_HOLDER_{name.upper()}"), getattr(holder, name)) for name in _ADDRESS]
     return [(label, text) for label, text in facts if text]
+
+
+def _at_counter(held: HeldPass | None, say: Texts) -> list[tuple[str, str]]:
+    """What somebody who stands at the counter can have done with the permit: path and label."""
+    if held is None or not own_cases.kind_of_pass(held):
+        return []
+    offers = [("plate", "DESK_PLATE_TITLE")] if counter_pass.changes_plates(held) else []
+    offers += [("renew", "DESK_RENEW_TITLE")] if held.is_offered else []
+    return [(path, say(code)) for path, code in offers]
 
 
 def _cases_about(

@@ -1,7 +1,7 @@
 """What wallets read before anything else: metadata of the credential issuer and of its authorization server.
 
 The well-known names stand between host and path of the identifier (OpenID4VCI 1.0, 12.2.2; RFC 8414, 3.1). The
-issuer's metadata come as JSON, or signed by the document signer to those that ask for ``application/jwt`` first.
+issuer's metadata come as JSON, or signed to those that ask for ``application/jwt`` first.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.eudi import addresses, encryption, making
 from issuer.eudi.errors import ALGORITHM, Refused
-from issuer.eudi.identity import document_signer
+from issuer.eudi.identity import metadata_signer
 from issuer.eudi.key_proofs import ATTESTATION, JWT
 from issuer.eudi.making import Configuration
 from issuer.eudi.requests import DETAILS_TYPE, application_of
@@ -172,7 +172,7 @@ def _check_path(settings: Settings, path: str) -> None:
 
 
 def _signed(session: Session, application: Application, members: Mapping[str, Any]) -> str:
-    identity = document_signer(session, application)
+    identity = metadata_signer(session, application)
     header = {"alg": ALGORITHM, "typ": SIGNED_TYPE, "x5c": identity.x5c}
     times = {"sub": members["credential_issuer"], "iat": int(application.now().timestamp())}
     return sign_jws(identity.signer, header, {**members, **times})

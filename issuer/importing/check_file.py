@@ -24,6 +24,9 @@ from issuer.importing.record import Record, RecordValue, differing, record_of
 from issuer.importing.row_under_check import Member, RowUnderCheck, Surroundings, attributes_of, normalised
 from issuer.importing.rows import RowFile
 from issuer.importing.seal_check import SealCheck
+from issuer.library.card_numbers import in_use, spent
+from issuer.library.member_facts import MemberFacts, block_reason_of
+from issuer.library.membership import keeps_birth_date
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.rules.kinds import kind_table
 from issuer.settings import record_key
@@ -56,6 +59,7 @@ class AcceptedRow:
     record: Record
     card_key: str | None
     replaces: str | None
+    member: MemberFacts | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +241,20 @@ class _Judge:
             record=record,
             card_key=row.card.text if row.card is not None else None,
             replaces=next(filter(None, map(row.text, self._replaces)), None),
+            member=self._member(row),
+        )
+
+    def _member(self, row: RowUnderCheck) -> MemberFacts | None:
+        rules = self._type.spec.membership
+        if rules is None:
+            return None
+        born, today = row.day("birth_date"), self._around.today
+        return MemberFacts(
+            birth_date=born if born is not None and keeps_birth_date(rules, born, today) else None,
+            guardian_number=row.text("guardian_member_id") or None,
+            consented=row.yes("guardian_consent"),
+            block_reason=block_reason_of(row.text("block_reason"), self._status(row)),
+            open_fees_cents=row.integer("open_fees_cents"),
         )
 
 
@@ -283,8 +301,9 @@ def _surroundings(
     }
     members |= before.members(sorted(guardians))
     texts = sorted({row.card.text for row in rows if row.card is not None})
-    # Whoever has a card in the register has it, whatever a row claims.
-    cards = before.cards(texts) | _cards(session, tenant, pass_type.id, texts)
+    # Whoever has a card in the register has it, or had it until it was replaced, whatever a row claims.
+    cards = before.cards(texts) | in_use(session, tenant, pass_type.id, texts)
+    cards |= spent(session, tenant, pass_type.id, texts)
     today = berlin_day(at)
     kinds = kind_table(session, tenant, pass_type.id).on(today)
     return Surroundings(
@@ -304,19 +323,6 @@ def _stored(
             )
         )
         found.update(dict(rows.all()))
-    return found
-
-
-def _cards(session: Session, tenant: str, type_id: str, texts: Sequence[str]) -> dict[str, str]:
-    """Who has which card number."""
-    found: dict[str, str] = {}
-    for chunk in chunks(texts, _CHUNK):
-        rows = session.execute(
-            select(PassRow.card_key, PassRow.number).where(
-                PassRow.tenant == tenant, PassRow.type_id == type_id, PassRow.card_key.in_(chunk)
-            )
-        )
-        found.update({card: number for card, number in rows if card is not None})
     return found
 
 

@@ -147,11 +147,14 @@ def _in_use(records: Iterable[KeyRecord], type_ids: Iterable[str]) -> list[KeyRe
 
 
 def _certificates(record: KeyRecord, now: datetime) -> Iterator[EndWarning]:
-    """Of a key from Apple: its certificate, and those above it (WWDR), without which phones take no pass."""
+    """A key's certificate and those above it, without which phones and wallets take nothing it signs."""
     for place, one in enumerate(x509.load_pem_x509_certificates((record.certificate_pem or "").encode())):
         names = one.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         name = str(names[0].value) if names else one.subject.rfc4514_string()
-        stem = "APPLE_WWDR" if place else "APPLE_CERTIFICATE"
+        if record.purpose in keyring.EUDI_USES:
+            stem = "EUDI_CERTIFICATE"
+        else:
+            stem = "APPLE_WWDR" if place else "APPLE_CERTIFICATE"
         yield from _warned(stem, "keys", record.purpose.value, name, one.not_valid_after_utc, now)
 
 

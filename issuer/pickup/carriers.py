@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from issuer import google_wallet, keyring, wallet_passes
 from issuer.application import Application
 from issuer.background.tasks import RetryLater
-from issuer.pickup import eudi_wallet, own_cases, plate_change, renewal_pages
+from issuer.cases.facts import Channel as CaseChannel
+from issuer.pickup import eudi_wallet, own_cases, plate_change, renewal_offer
 from issuer.pickup.guests import Guest, acting_guest_of, guest_of
 from issuer.pickup.links import Channel, create_link
 from issuer.pickup.visits import note
@@ -50,8 +51,8 @@ def show_pass(request: AnyRequest, done: FromQuery[str] = "") -> Response[Any]:
     with guest.application.reading() as session:
         offers = _offers(session, guest)
         wallets = wallets_of(session, guest.application, guest.held)
-        renewal = renewal_pages.offer_for(session, guest)
-        cases = own_cases.under_way(session, guest.application, guest.visit)
+        renewal = renewal_offer.offer_for(session, guest.application, guest.held, CaseChannel.ONLINE)
+        cases = own_cases.under_way(session, guest.application, guest.visit.type_id, guest.visit.number)
     ends = guest.visit.expires_at.astimezone(BERLIN).strftime("%H:%M")
     return guest.page(
         "pass.html",
@@ -104,7 +105,7 @@ def printed_pass(request: AnyRequest) -> Response[Any]:
     """The print."""
     guest = guest_of(request)
     held, content = guest.held, guest.held.content
-    if not held.is_offered:
+    if not held.is_offered or "pdf" not in held.pass_type.carriers:
         return guest.reader.problem(_CONFLICT, "NOT_OFFERED")
     try:
         with _setting:
@@ -144,11 +145,12 @@ def _offers(session: Session, guest: Guest) -> list[str]:
     held = guest.held
     if not held.is_offered:
         return []
-    there = {"print", "phone"}
+    carriers = held.pass_type.carriers
+    there = {"print", "phone"} if "pdf" in carriers else {"phone"}
     if not held.is_withdrawn:
-        if _apple_is_set_up(session, guest.application):
+        if "apple" in carriers and _apple_is_set_up(session, guest.application):
             there.add("apple")
-        if google_wallet.is_offered(guest.application, session):
+        if "google" in carriers and google_wallet.is_offered(guest.application, session):
             there.add("google")
         if eudi_wallet.is_offered(session, guest):
             there.add("eudi")

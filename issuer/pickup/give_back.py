@@ -51,7 +51,7 @@ def give_back(request: AnyRequest, data: FormData) -> Response[Any]:
             proof.check(session, guest, form)
             if not form.errors:
                 at = application.now()
-                for case in own_cases.under_way(session, application, visit):
+                for case in own_cases.under_way(session, application, visit.type_id, visit.number):
                     steps.end(session, application.tenant, case.id, CaseActor(ACTOR, at), CaseStep.WITHDRAW)
                 note(session, application, visit.key, "give-back")
                 # Last: its entry in the log outside the database is on disk before anything is committed.

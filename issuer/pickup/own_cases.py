@@ -22,7 +22,7 @@ from issuer.models_cases import CaseRow
 from issuer.payments.service import start_path
 from issuer.pickup.guests import Guest, NoVisit, acting_guest_of
 from issuer.pickup.standing import HeldPass
-from issuer.pickup.visits import ACTOR, Visit
+from issuer.pickup.visits import ACTOR
 from issuer.rules.zones import zone_on
 from issuer.tariffs import TariffZone
 from issuer.web.forms import FormData, text_of
@@ -58,7 +58,8 @@ def open_case(request: AnyRequest, data: FormData) -> Response[Any]:
     try:
         with application.writing() as session:
             guest.check(session)
-            running = {one.id: one for one in under_way(session, application, guest.visit)}
+            visit = guest.visit
+            running = {one.id: one for one in under_way(session, application, visit.type_id, visit.number)}
             case = running.get(text_of(data, "case"))
             if case is None:
                 return guest.reader.problem(_CONFLICT, "NOT_OFFERED")
@@ -68,15 +69,15 @@ def open_case(request: AnyRequest, data: FormData) -> Response[Any]:
 
 
 def under_way(
-    session: Session, application: Application, visit: Visit, kind: CaseKind | None = None
+    session: Session, application: Application, type_id: str, number: str, kind: CaseKind | None = None
 ) -> Sequence[Case]:
-    """The cases about the pass of ``visit`` that wait for anybody, the oldest first; of ``kind`` if given."""
+    """The cases about the pass ``number`` that wait for anybody, the oldest first; of ``kind`` if given."""
     rows = session.scalars(
         select(CaseRow)
         .where(
             CaseRow.tenant == application.tenant,
-            CaseRow.type_id == visit.type_id,
-            CaseRow.pass_number == visit.number,
+            CaseRow.type_id == type_id,
+            CaseRow.pass_number == number,
             CaseRow.state.in_(_RUNNING),
             *(() if kind is None else (CaseRow.kind == kind.value,)),
         )
@@ -100,9 +101,9 @@ def hand_over(session: Session, guest: Guest, case: Case) -> Response[Any]:
     return guest.reader.with_cookie(response, access.COOKIE, visit.token, max_age=seconds)
 
 
-def holder_of_pass(session: Session, application: Application, visit: Visit) -> Holder:
+def holder_of_pass(session: Session, application: Application, type_id: str, number: str) -> Holder:
     """Whose the pass is. Raises NoVisit if it has been deleted meanwhile."""
-    row = session.get(PassRow, (application.tenant, visit.type_id, visit.number))
+    row = session.get(PassRow, (application.tenant, type_id, number))
     found = session.get(HolderRow, (application.tenant, row.holder_ref)) if row is not None else None
     if found is None:
         raise NoVisit

@@ -45,7 +45,9 @@ def show_form(request: AnyRequest) -> Response[Any]:
     if not is_offered(guest):
         return guest.reader.problem(_CONFLICT, "NOT_OFFERED")
     with guest.application.reading() as session:
-        running = own_cases.under_way(session, guest.application, guest.visit, CaseKind.CHANGE)
+        running = own_cases.under_way(
+            session, guest.application, guest.visit.type_id, guest.visit.number, CaseKind.CHANGE
+        )
     if running:
         return guest.page("plate_waits.html", case=running[0])
     return _form_page(guest, Form.of({}, *_FIELDS), PlateReading())
@@ -180,7 +182,7 @@ def _save(session: Session, guest: Guest, facts: CaseFacts) -> None:
             actor,
             pass_number=visit.number,
         )
-    person = own_cases.holder_of_pass(session, application, visit)
+    person = own_cases.holder_of_pass(session, application, visit.type_id, visit.number)
     steps.save_draft(session, application.tenant, case.id, actor, facts, person)
 
 
@@ -256,7 +258,7 @@ def _confirm_page(guest: Guest, case: Case, form: Form, *, status: int = 200) ->
         rules = CityCaseRules.of(session, application, case.type_id)
         day = berlin_day(application.now())
         left = rules.plate_changes_left(visit.type_id, visit.number, day)
-        person = own_cases.holder_of_pass(session, application, visit)
+        person = own_cases.holder_of_pass(session, application, visit.type_id, visit.number)
         checks = rules.change_checks(visit.type_id, visit.number, case.facts, person, day)
     return guest.page(
         "plate_confirm.html",

@@ -39,7 +39,7 @@ _OF_STATUS: Final = {
     PassStatus.EXPIRED: Standing.ENDED,
 }
 # Sentences that stand in a section of their own, or that a page has no room for.
-_NOT_IN_LIST: Final = ("display_hint", "rules", "contact", "privacy")
+_NOT_IN_LIST: Final = ("display_hint", "standing", "rules", "contact", "privacy")
 
 
 def standing_of(content: PassContent, today: date) -> Standing:

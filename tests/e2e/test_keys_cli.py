@@ -53,7 +53,7 @@ def test_the_keys_of_a_new_city(clerk: Clerk) -> None:
     assert {one["purpose"] for one in keys} >= {"root", "list", "seal", "apple-pass", "google"}
     assert {(one["state"], one["test"]) for one in keys} == {("active", True)}
     (seal,) = clerk.key_list("seal")
-    assert sorted(seal["types"]) == [LIBRARY, PERMIT]
+    assert sorted(seal["types"]) == [LIBRARY, "residence-certificate", PERMIT]
     for one in keys:
         # The samples' day and long years to come lie in the period.
         assert datetime.fromisoformat(one["not_before"]).date().isoformat() < TODAY
@@ -350,6 +350,43 @@ def test_the_first_digits_are_enough_unless_they_are_not(clerk: Clerk) -> None:
     shared = next((kid[:1] for kid in kids if sum(one.startswith(kid[:1]) for one in kids) > 1), None)
     if shared is not None:
         assert "digits" in clerk.refused("keys", "retire", shared)
+
+
+def test_a_document_signer_is_made_certified_and_used(real_city: Clerk) -> None:
+    """In a real city the key is made here, its certificate comes from an authority, and only then it signs."""
+    from cryptography import x509
+
+    from tests.keys.test_eudi_certificates import Authority as Issuing
+    from tests.keys.test_eudi_certificates import name
+
+    real_city.done("config", "set", "base_url", "https://ausweise.stadt.example")
+    kid = real_city.add_key("eudi")
+    assert "certificate" in real_city.refused("keys", "activate", kid)
+    request = x509.load_pem_x509_csr(real_city.done("keys", "request", kid).encode())
+    assert request.is_signature_valid
+    root = Issuing("TEST Root")
+    folder = real_city.city.folder
+
+    def file(name_of_file: str, certificate: x509.Certificate) -> Path:
+        path = folder / name_of_file
+        path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        return path
+
+    anchor = file("root.pem", root.certificate)
+    good = file("good.pem", root.issue(request.public_key(), name("Stadt")))
+    wrong = file("wrong.pem", root.issue(root.key.public_key(), name("Stadt")))
+    plain = file("plain.pem", root.issue(request.public_key(), name("Stadt"), extended=[]))
+    for bad, above in ((wrong, anchor), (plain, anchor), (anchor, anchor), (good, wrong)):
+        real_city.refused("keys", "certify", kid, "--certificate", bad, "--anchor", above)
+    assert states(real_city, "eudi") == {kid: "pending"}
+    seal = only_kid(real_city, "seal")
+    real_city.refused("keys", "certify", seal, "--certificate", good, "--anchor", anchor)
+    real_city.done("keys", "certify", kid, "--certificate", good, "--anchor", anchor)
+    real_city.done("keys", "activate", kid)
+    assert states(real_city, "eudi") == {kid: "active"}
+    real_city.refused("keys", "certify", kid, "--certificate", good, "--anchor", anchor)
+    real_city.done("keys", "revoke", kid, "--reason", "entwendet")
+    assert states(real_city, "eudi") == {kid: "revoked"}
 
 
 def test_every_step_stands_in_the_trail(clerk: Clerk) -> None:

@@ -142,13 +142,16 @@ def test_two_plates_make_the_permit_one_for_two_plates(register: SampleRegister)
     assert changed(register, Changes(plates=(second,))).attributes["permit_kind"] == "standard"
 
 
-def test_a_card_number_changes_once_nobody_else_has_it(register: SampleRegister) -> None:
+def test_a_card_number_is_given_out_once(register: SampleRegister) -> None:
     free = CardNumber.parse("24711390000101", "codabar14", "CODABAR")
     content = changed(register, Changes(card_number=free), "M500020", CARD)
     assert content.attributes["card_number"] == free
     assert code(register, Changes(card_number=free), "M500021", CARD) == "CARD_TAKEN"
     given_back = CardNumber.parse("D402107403", "mod11", "CODE_128")
-    changed(register, Changes(card_number=given_back), "M500021", CARD)
+    assert code(register, Changes(card_number=given_back), "M500021", CARD) == "CARD_SPENT"
+    assert code(register, Changes(card_number=given_back), "M500020", CARD) == "CARD_SPENT"
+    imported = CardNumber.parse("D402469631", "mod11", "CODE_128")
+    assert code(register, Changes(card_number=imported), "M500021", CARD) == "CARD_SPENT"
 
 
 def test_what_a_change_refuses(register: SampleRegister) -> None:

@@ -159,7 +159,7 @@ def test_who_is_born_on_29_february_ages_on_1_march() -> None:
 def test_a_birthday_counts_from_midnight_in_berlin(
     register: SampleRegister, at: datetime, category: str, accepted: bool
 ) -> None:
-    text = row_text(CARD_FILE, 21, member_id="M-NEW", card_number="D402469631", category=category)
+    text = row_text(CARD_FILE, 21, member_id="M-NEW", card_number="D402840003", category=category)
     assert bool(register.check_text(text, CARD, at).accepted) is accepted
 
 

@@ -4,19 +4,24 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 import keys
 from keys import es256
+from keys.demo_eudi_ca import DemoEudiAuthority
 from keys.errors import KeyRefusal
+from keys.eudi_certificates import EudiUse, signing_request
 from keys.identity import kid_of
 from keys.pkcs11_backend import Pkcs11KeyStore
 from keys.store import Algorithm, KeyFile, KeyImporter, Passphrase, SecretKeeper, open_key_manager
 from keys.uri import KeyUri
+from passes.sd_jwt import decoded, sign_jws
 
 PROJECT = Path(keys.__file__).parents[1]
 MODULES = [
@@ -221,3 +226,18 @@ def test_a_location_must_say_where(tmp_path: Path) -> None:
             open_key_manager(location, PIN)
     with pytest.raises(KeyRefusal, match="PKCS11_WANTS_PIN"):
         open_key_manager("pkcs11:token=T?module-path=/usr/lib/p11.so", KeyFile(tmp_path / "k"))
+
+
+@needs_softhsm
+def test_a_document_signer_can_live_in_the_token(manager: Pkcs11KeyStore) -> None:
+    signer = manager.signer(manager.create_key("eudi-1", Algorithm.ES256))
+    request = x509.load_pem_x509_csr(signing_request(signer, "Stadt", "DE", "Stadt", "stadt.example"))
+    assert request.is_signature_valid
+    assert request.public_key() == signer.public_key()
+    authority = DemoEudiAuthority.new(datetime.now(UTC), "https://stadt.example")
+    identity = authority.issue(EudiUse.DOCUMENT_SIGNER, signer)
+    made = sign_jws(identity.signer, {"alg": "ES256", "x5c": identity.x5c}, {"sub": "x"})
+    signed, _, signature = made.rpartition(".")
+    key = identity.certificate.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    es256.verify(key, decoded(signature), signed.encode())

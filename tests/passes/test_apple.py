@@ -213,6 +213,25 @@ def test_a_withdrawn_pass_is_void_and_an_unpaid_one_never_exists(status):
     assert pass_in(_PERMITS.build(content, NOW)).get("voided", False) is (status in withdrawn)
 
 
+@pytest.mark.parametrize(
+    "pass_type, content", [(PERMIT, permit("D-AB 123")), (CARD, library_card(apple_token=TOKEN))]
+)
+def test_a_pass_that_does_not_hold_says_so_on_its_face_and_not_why(pass_type, content):
+    makes = factory(pass_type)
+    assert "standing" not in fields_of(json.loads(makes.pass_json(content)))
+    for status, german, english in (
+        (PassStatus.SUSPENDED, "Gesperrt", ("Suspended", "Blocked")),
+        (PassStatus.SUPERSEDED, "Ersetzt", ("Replaced",)),
+    ):
+        files = files_in(makes.build(replace(content, status=status), NOW))
+        data = json.loads(files["pass.json"])
+        [shown] = [one for one in data["generic"]["headerFields"] if one["key"] == "standing"]
+        assert shown["value"] == german
+        strings = _strings(files["en.lproj/pass.strings"])
+        assert strings[german] in english
+        assert strings[shown["label"]].startswith("Please ask")
+
+
 def test_the_code_is_the_seal_with_the_number_beneath():
     data = json.loads(_PERMITS.pass_json(permit("D-AB 123")))
     expected = {

@@ -168,6 +168,12 @@ def test_only_an_active_pass_is_active_and_reminds_of_its_end(status: PassStatus
     assert faults("GenericObject", made) == []
     assert (made["state"] == "ACTIVE") is (status is PassStatus.ACTIVE)
     assert ("notifications" in made) is (status is PassStatus.ACTIVE)
+    told = bodies(made, "de").get("standing"), bodies(made, "en").get("standing")
+    assert told == {
+        PassStatus.SUSPENDED: ("Gesperrt", "Suspended"),
+        PassStatus.REVOKED: ("Widerrufen", "Revoked"),
+        PassStatus.SUPERSEDED: ("Ersetzt", "Replaced"),
+    }.get(status, (None, None))
 
 
 def test_the_static_code_is_the_seal_with_the_number_below() -> None:

@@ -95,12 +95,12 @@ def _checked(
     document = _map(documents[0], {"docType", "issuerSigned", "deviceSigned"}, "document")
     doctype = document["docType"]
     issuer = _map(document["issuerSigned"], {"nameSpaces", "issuerAuth"}, "issuerSigned")
-    security, certificate = _security_object(issuer["issuerAuth"], anchors, at)
+    security, certificate = security_object(issuer["issuerAuth"], anchors, at)
     if security["docType"] != doctype:
         raise PresentationRefused("PRESENTATION_FORGED")
     if doctype not in expected.types:
         raise PresentationRefused("PRESENTATION_TYPE")
-    elements = _elements(issuer["nameSpaces"], security["valueDigests"])
+    elements = issued_elements(issuer["nameSpaces"], security["valueDigests"])
     expires = _check_validity(security["validityInfo"], certificate, at)
     holder = _device_key(security["deviceKeyInfo"])
     _check_device(document["deviceSigned"], doctype, holder, expected.session_transcript)
@@ -108,10 +108,13 @@ def _checked(
     return Presented(doctype, elements, certificate, holder, expires, status)
 
 
-def _security_object(
+def security_object(
     signed: object, anchors: TrustAnchors, at: datetime
 ) -> tuple[dict[str, Any], x509.Certificate]:
-    """The Mobile Security Object and its signer's certificate."""
+    """The Mobile Security Object in ``issuerAuth`` and its signer's certificate, the signature checked.
+
+    Raises PresentationRefused, CborRefused.
+    """
     protected, unprotected, payload, signature = _sign1(signed)
     if set(unprotected) != {X5CHAIN} or not isinstance(payload, bytes):
         raise malformed("issuerAuth")
@@ -127,7 +130,11 @@ def _security_object(
     return security, certificate
 
 
-def _elements(spaces: object, digests: object) -> dict[str, dict[str, Any]]:
+def issued_elements(spaces: object, digests: object) -> dict[str, dict[str, Any]]:
+    """The elements in ``nameSpaces`` by namespace, each held against its digest in the MSO.
+
+    Raises PresentationRefused, CborRefused.
+    """
     if not isinstance(spaces, dict) or not isinstance(digests, dict):
         raise malformed("nameSpaces")
     made: dict[str, dict[str, Any]] = {}

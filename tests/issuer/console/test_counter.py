@@ -186,13 +186,13 @@ def test_an_exception_waits_for_the_second_person(office: PermitOffice) -> None:
 
 @pytest.mark.parametrize(
     ("kind", "channel"),
-    [(CaseKind.CHANGE, Channel.ONLINE), (CaseKind.NEW, Channel.ONLINE), (CaseKind.CHANGE, Channel.COUNTER)],
+    [(CaseKind.CHANGE, Channel.ONLINE), (CaseKind.NEW, Channel.ONLINE), (CaseKind.RENEWAL, Channel.ONLINE)],
 )
 def test_what_a_holder_has_begun_is_not_handed_in_at_the_counter(
     office: PermitOffice, kind: CaseKind, channel: Channel
 ) -> None:
     application, clerk = office.application, office.clerk
-    about = running_numbers(application)[0] if kind is CaseKind.CHANGE else None
+    about = running_numbers(application)[0] if kind is not CaseKind.NEW else None
     facts = CaseFacts(plates=(PlateFact("D-XY 99"),), keeper="holder") if about else WANTED
     with application.writing() as session:
         by = CaseActor(HOLDER, application.now())

@@ -10,15 +10,8 @@ import pytest
 from litestar.testing import TestClient
 
 from issuer.application import Application
-from issuer.eudi.identity import note_identity
 from issuer.eudi.offers import Offer, create_offer
-from issuer.keyring import key_name, save
 from issuer.workspace import CONFIG
-from keys import lifecycle
-from keys.demo_eudi_ca import DemoEudiAuthority
-from keys.eudi_certificates import EudiUse
-from keys.lifecycle import Purpose
-from keys.store import Algorithm
 from tests.eudi_issuing_wallet import Wallet, WalletProvider
 from tests.service import CARD, TODAY, City, running_numbers
 from tests.web_app import create_app
@@ -30,7 +23,7 @@ PROVIDER_FILE = "wallet-provider.pem"
 
 
 def set_up(city: City, folder: Path | None = None, **settings: Any) -> Application:
-    """The service of a city with a document signer and ``[eudi]`` with ``settings``."""
+    """The service of a demo city, which has a document signer, with ``[eudi]`` and ``settings``."""
     folder = folder or city.folder
     told = {"enabled": True, **settings}
     lines = [f"{name} = {_toml(value)}" for name, value in told.items()]
@@ -38,21 +31,7 @@ def set_up(city: City, folder: Path | None = None, **settings: Any) -> Applicati
     config.write_text(
         config.read_text() + "\n[service]\nrequests_per_minute = 0\n[eudi]\n" + "\n".join(lines) + "\n"
     )
-    application = city.open(folder)
-    add_signer(application)
-    return application
-
-
-def add_signer(application: Application) -> None:
-    """A document signer of a demo authority, active now."""
-    now = application.now()
-    with application.writing() as session:
-        name = key_name(application.tenant, Purpose.EUDI, now)
-        uri = application.keys.create_key(name, Algorithm.ES256)
-        authority = DemoEudiAuthority.new(now, application.settings(session).base_url)
-        identity = authority.issue(EudiUse.DOCUMENT_SIGNER, application.keys.signer(uri))
-        record = note_identity(session, application.tenant, identity, uri, test=True)
-        save(session, lifecycle.activate(record, now, initial=True))
+    return city.open(folder)
 
 
 def _toml(value: Any) -> str:

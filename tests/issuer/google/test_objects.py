@@ -260,8 +260,9 @@ def test_a_run_that_is_postponed_keeps_what_it_has_done(
         deliver(application, *serials)
     assert later.value.reason == "google-429"
     assert later.value.seconds is not None and 7 <= later.value.seconds <= 7 * 1.25
-    left = outstanding(application)
-    assert 3 <= len(left) <= 12
+    assert 1 <= len(outstanding(application)) <= 12
+    # How many requests were under way when the first was refused is chance: none of the refusals may be left over.
+    google.faults.clear()
     deliver(application, *serials)
     assert outstanding(application) == []
     inserted = [

@@ -16,7 +16,7 @@ from tests.eudi_wallet import AT, CITY_URL, Issuer, Wallet
 from tests.passes.carrier_samples import builtin, city
 from tests.passes.credential_samples import LIST_URI, SAMPLES, binding
 from verifier.credentials.mdoc import ExpectedMdoc, check_mdoc, openid4vp_transcript
-from verifier.credentials.outcome import Presented, PresentationRefused
+from verifier.credentials.outcome import PresentationRefused, Presented
 from verifier.credentials.sd_jwt import Expected, check_sd_jwt
 
 AUDIENCE, NONCE = "x509_hash:q8tXQqCkVZ2BqH0t0a0wL0v7v8w4x3r2k1j0i9h8g7f", "b3f1c6a0f1d24e7ea5d8c6a9c2f0e1d4"

@@ -136,19 +136,59 @@ def _altered(response: dict[str, Any], name: str, value: object) -> None:
         (lambda one: _altered(one, "digestID", True), "PRESENTATION_MALFORMED"),
         (lambda one: _altered(one, "more", 1), "PRESENTATION_MALFORMED"),
         (lambda one: _items(one).append(_items(one)[0]), "PRESENTATION_DISCLOSURE"),
-        (lambda one: _document(one)["issuerSigned"]["nameSpaces"].update({"other.space.x": _items(one)}), "PRESENTATION_DISCLOSURE"),
+        (
+            lambda one: _document(one)["issuerSigned"]["nameSpaces"].update({"other.space.x": _items(one)}),
+            "PRESENTATION_DISCLOSURE",
+        ),
         (lambda one: _document(one)["issuerSigned"]["issuerAuth"].pop(), "PRESENTATION_MALFORMED"),
-        (lambda one: _document(one)["issuerSigned"].update(issuerAuth=cbor2.CBORTag(18, _document(one)["issuerSigned"]["issuerAuth"])), "PRESENTATION_MALFORMED"),
-        (lambda one: _document(one)["issuerSigned"]["issuerAuth"].__setitem__(0, cbor2.dumps({1: -35})), "PRESENTATION_ALGORITHM"),
-        (lambda one: _document(one)["issuerSigned"]["issuerAuth"].__setitem__(0, cbor2.dumps({1: -7, 4: b"k"})), "PRESENTATION_MALFORMED"),
-        (lambda one: _document(one)["issuerSigned"]["issuerAuth"][1].update({4: b"kid"}), "PRESENTATION_MALFORMED"),
-        (lambda one: _document(one)["issuerSigned"]["issuerAuth"].__setitem__(1, {}), "PRESENTATION_MALFORMED"),
-        (lambda one: _document(one)["deviceSigned"].update(deviceAuth={"deviceMac": [b"", {}, None, b""]}), "PRESENTATION_MALFORMED"),
-        (lambda one: _document(one)["deviceSigned"].update(nameSpaces=cbor2.CBORTag(24, cbor2.dumps({"a": {"b": 1}}))), "PRESENTATION_MALFORMED"),
-        (lambda one: _document(one)["deviceSigned"]["deviceAuth"]["deviceSignature"].__setitem__(2, b"payload"), "PRESENTATION_MALFORMED"),
-        (lambda one: _document(one)["deviceSigned"]["deviceAuth"]["deviceSignature"].__setitem__(0, cbor2.dumps({1: -8})), "PRESENTATION_ALGORITHM"),
+        (
+            lambda one: _document(one)["issuerSigned"].update(
+                issuerAuth=cbor2.CBORTag(18, _document(one)["issuerSigned"]["issuerAuth"])
+            ),
+            "PRESENTATION_MALFORMED",
+        ),
+        (
+            lambda one: _document(one)["issuerSigned"]["issuerAuth"].__setitem__(0, cbor2.dumps({1: -35})),
+            "PRESENTATION_ALGORITHM",
+        ),
+        (
+            lambda one: _document(one)["issuerSigned"]["issuerAuth"].__setitem__(
+                0, cbor2.dumps({1: -7, 4: b"k"})
+            ),
+            "PRESENTATION_MALFORMED",
+        ),
+        (
+            lambda one: _document(one)["issuerSigned"]["issuerAuth"][1].update({4: b"kid"}),
+            "PRESENTATION_MALFORMED",
+        ),
+        (
+            lambda one: _document(one)["issuerSigned"]["issuerAuth"].__setitem__(1, {}),
+            "PRESENTATION_MALFORMED",
+        ),
+        (
+            lambda one: _document(one)["deviceSigned"].update(deviceAuth={"deviceMac": [b"", {}, None, b""]}),
+            "PRESENTATION_MALFORMED",
+        ),
+        (
+            lambda one: _document(one)["deviceSigned"].update(
+                nameSpaces=cbor2.CBORTag(24, cbor2.dumps({"a": {"b": 1}}))
+            ),
+            "PRESENTATION_MALFORMED",
+        ),
+        (
+            lambda one: _document(one)["deviceSigned"]["deviceAuth"]["deviceSignature"].__setitem__(
+                2, b"payload"
+            ),
+            "PRESENTATION_MALFORMED",
+        ),
+        (
+            lambda one: _document(one)["deviceSigned"]["deviceAuth"]["deviceSignature"].__setitem__(
+                0, cbor2.dumps({1: -8})
+            ),
+            "PRESENTATION_ALGORITHM",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_changed_response_is_refused(
     issuer: Issuer, wallet: Wallet, credential: str, change: Change, code: str
 ) -> None:
@@ -216,9 +256,9 @@ def test_a_presentation_needs_no_time_of_its_own(issuer: Issuer, wallet: Wallet,
 
 @given(st.binary(max_size=200))
 def test_no_bytes_are_more_than_refused(data: bytes) -> None:
+    from passes.credential_cbor import CborRefused, decode
     from tests.verifier.credentials.asked import ExpectedMdoc
     from verifier.credentials.mdoc import _checked
-    from passes.credential_cbor import CborRefused, decode
 
     try:
         read = decode(data, max_bytes=1000)

@@ -79,7 +79,18 @@ def test_a_credential_without_a_list_and_one_that_is_not_asked_about(issuer: Iss
     assert refusal(lambda: check_status(CLAIM, {}, issuer.anchors, AT)).code == "PRESENTATION_STATUS_UNKNOWN"
 
 
-@pytest.mark.parametrize("status", [1, {}, {"status_list": 1}, {"status_list": {"idx": -1, "uri": LIST_URI}}, {"status_list": {"idx": True, "uri": LIST_URI}}, {"status_list": {"idx": ENTRIES, "uri": LIST_URI}}, {"status_list": {"idx": 1}}])  # fmt: skip
+@pytest.mark.parametrize(
+    "status",
+    [
+        1,
+        {},
+        {"status_list": 1},
+        {"status_list": {"idx": -1, "uri": LIST_URI}},
+        {"status_list": {"idx": True, "uri": LIST_URI}},
+        {"status_list": {"idx": ENTRIES, "uri": LIST_URI}},
+        {"status_list": {"idx": 1}},
+    ],
+)
 def test_a_reference_of_another_form_says_nothing(issuer: Issuer, status: object) -> None:
     found = refusal(lambda: check_status(status, lists(issuer), issuer.anchors, AT))
     assert found.code == "PRESENTATION_STATUS_UNKNOWN"

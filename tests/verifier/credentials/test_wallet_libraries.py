@@ -1,4 +1,4 @@
-"""Our credentials as the libraries under real wallets and verifiers see them: @sd-jwt/sd-jwt-vc, @owf/mdoc, @auth0/mdl."""
+"""Our credentials as the libraries under real wallets see them: @sd-jwt/sd-jwt-vc, @owf/mdoc, @auth0/mdl."""
 
 from __future__ import annotations
 

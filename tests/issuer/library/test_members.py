@@ -1,0 +1,163 @@
+"""Members at the desk: new cards, blocks, replaced numbers, families."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from issuer.application import Application
+from issuer.errors import RegisterRefusal
+from issuer.library import members
+from issuer.library.members import NewMember
+from issuer.lifecycle import Actor, Changes, change, resume
+from issuer.models import PassRow
+from issuer.models_library import BlockReason, MemberRow, ReplacedCardRow
+from issuer.pass_view import show
+from issuer.register import load_contents
+from keys.errors import Refusal
+from passes.card_numbers import CardNumber
+from passes.model import PassContent, PassStatus
+from passes.pass_types import PassType
+from passes.periods import Period
+from passes.status_list import Status
+from tests.service import CARD, TODAY
+
+TERM = Period.of_months(TODAY.date(), 12)
+BY = Actor("librarian", TODAY)
+
+
+@pytest.fixture
+def library(application: Application) -> Iterator[Library]:
+    with application.writing() as session:
+        yield Library(application, session)
+
+
+class Library:
+    """The desk of the demo city's library, in one writing transaction."""
+
+    def __init__(self, application: Application, session: Session) -> None:
+        self.session = session
+        self.tenant = application.tenant
+        self.type: PassType = application.pass_types[CARD]
+        self.sealer = application.sealer(session, self.type)
+        self.place = (session, self.tenant, self.type)
+
+    def enrol(self, **given: Any) -> PassContent:
+        values = {
+            "family_name": "Muster",
+            "category": "adult",
+            "birth_date": date(1980, 5, 5),
+            "period": TERM,
+        }
+        card = CardNumber.parse(given.pop("card", "4711"))
+        new = NewMember(card=card, **(values | given))
+        return members.enrol(*self.place, new, seal_for=self.sealer, actor=BY)
+
+    def member(self, number: str) -> MemberRow:
+        return self.session.get_one(MemberRow, (self.tenant, CARD, number), populate_existing=True)
+
+    def pass_row(self, number: str) -> PassRow:
+        return self.session.get_one(PassRow, (self.tenant, CARD, number), populate_existing=True)
+
+    def replace(self, number: str, card: str) -> PassContent:
+        new = CardNumber.parse(card)
+        return members.replace_card(*self.place, number, new, seal_for=self.sealer, actor=BY)
+
+    def refused(self, code: str, **given: Any) -> Refusal:
+        with pytest.raises(Refusal) as caught:
+            self.enrol(**given)
+        assert caught.value.code == code
+        assert caught.value.sentence("de") != caught.value.sentence("en")
+        return caught.value
+
+
+def test_an_adult_gets_a_card_and_no_birth_date_stays(library: Library) -> None:
+    content = library.enrol(card="4711")
+    assert content.status is PassStatus.ACTIVE
+    assert content.seal
+    assert content.attributes["category"] == "adult"
+    member = library.member(content.number)
+    assert (member.birth_date, member.consent_at, member.block_reason) == (None, None, None)
+
+
+def test_a_child_needs_a_parent_who_consents(library: Library) -> None:
+    child = {"category": "child", "birth_date": date(2015, 3, 3), "card": "4712"}
+    library.refused("CONSENT_MISSING", **child)
+    parent = library.enrol(card="4711")
+    content = library.enrol(**child, consent_name="Erika Muster", guardian_number=parent.number)
+    member = library.member(content.number)
+    assert (member.consent_name, member.consent_by, member.consent_at) == ("Erika Muster", "librarian", TODAY)
+    assert member.birth_date == date(2015, 3, 3)
+    family = members.family_of(*library.place, content.number, TODAY.date())
+    assert [(one.number, one.is_guardian) for one in family] == [
+        (parent.number, True),
+        (content.number, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({"birth_date": None}, "BIRTH_DATE_MISSING"),
+        ({"category": "institution"}, "BIRTH_DATE_NOT_WANTED"),
+        ({"birth_date": date(2026, 11, 21)}, "DATE_IN_FUTURE"),
+        ({"birth_date": date(2005, 11, 21)}, "CATEGORY_AGE_MISMATCH"),
+        ({"category": "senior"}, "CATEGORY_UNKNOWN"),
+        ({"guardian_number": "M1"}, "GUARDIAN_UNKNOWN"),
+        ({"consent_name": " "}, "CONSENT_NAME"),
+        ({"consent_name": "Erika <b>"}, "NAME_FORBIDDEN_CHAR"),
+        ({"family_name": "x" * 201}, "FIELD_TOO_LONG"),
+    ],
+)
+def test_the_desk_refuses_what_an_import_refuses(library: Library, given: dict[str, Any], code: str) -> None:
+    library.refused(code, **given)
+
+
+def test_a_block_stands_in_the_register_and_its_reason_on_no_pass(library: Library) -> None:
+    number = library.enrol().number
+    members.block(*library.place, number, BlockReason.FEES, actor=BY, open_fees_cents=1250)
+    assert (library.member(number).block_reason, library.member(number).open_fees_cents) == ("fees", 1250)
+    view = show(*library.place, number)
+    assert view.content.status is PassStatus.SUSPENDED
+    assert [one.status for one in view.revisions] == [Status.SUSPENDED]
+    (content,) = load_contents(*library.place, [number])
+    assert "fees" not in repr(content)
+    members.unblock(*library.place, number, actor=BY)
+    assert library.member(number).block_reason is None
+    assert library.pass_row(number).status == "active"
+
+
+def test_a_plain_resume_ends_a_block_with_its_reason(library: Library) -> None:
+    number = library.enrol().number
+    members.block(*library.place, number, BlockReason.LOST, actor=BY)
+    resume(library.session, library.tenant, CARD, number, actor=Actor("clerk", TODAY, "found"))
+    assert library.member(number).block_reason is None
+    assert library.pass_row(number).record["block_reason"] is None
+
+
+def test_a_replaced_number_is_spent_for_good(library: Library) -> None:
+    number = library.enrol(card="4711").number
+    members.block(*library.place, number, BlockReason.LOST, actor=BY)
+    content = library.replace(number, "4712")
+    assert content.status is PassStatus.ACTIVE
+    assert str(content.attributes["card_number"]) == "4712"
+    assert [one.status for one in show(*library.place, number).revisions] == [Status.SUPERSEDED, Status.VALID]
+    spent = library.session.scalars(select(ReplacedCardRow.card_key)).all()
+    assert spent == ["4711"]
+    with pytest.raises(RegisterRefusal) as caught:
+        library.replace(number, "4711")
+    assert caught.value.code == "CARD_SPENT"
+    library.refused("DUPLICATE_CARD", card="4711")
+
+
+def test_the_plain_change_remembers_the_old_number_too(library: Library) -> None:
+    number = library.enrol(card="4711").number
+    later = Actor("clerk", TODAY + timedelta(hours=1))
+    changes = Changes(card_number=CardNumber.parse("4712"))
+    change(*library.place, number, changes, seal_for=library.sealer, actor=later)
+    assert library.session.scalars(select(ReplacedCardRow.number)).all() == [number]
