@@ -173,12 +173,18 @@ def accepts(session: Session, application: Application, row: IssuanceSessionRow,
     return fits
 
 
-def keep_letter_code(session: Session, application: Application, type_id: str, number: str) -> str:
-    """A new transaction code for a letter, in a writing transaction; one of before holds no longer.
+def draw_letter_code() -> str:
+    """Eight digits that mean nothing before `keep_letter_code` has them."""
+    return _digits(LETTER_DIGITS)
 
-    Returns its digits, which are a secret. It holds for thirty days and five tries.
+
+def keep_letter_code(
+    session: Session, application: Application, type_id: str, number: str, code: str
+) -> None:
+    """Have offers ask for ``code`` of `draw_letter_code`, in a writing transaction; one of before holds no longer.
+
+    It holds for thirty days and five tries.
     """
-    code = _digits(LETTER_DIGITS)
     session.merge(
         EudiTransactionCodeRow(
             tenant=application.tenant,
@@ -191,7 +197,6 @@ def keep_letter_code(session: Session, application: Application, type_id: str, n
     )
     _end_unused(session, application, type_id, number)
     session.flush()
-    return code
 
 
 def has_letter_code(session: Session, application: Application, type_id: str, number: str) -> bool:

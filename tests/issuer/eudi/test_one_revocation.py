@@ -324,11 +324,11 @@ def test_tenants(application: Application, city: City, wallet: Wallet, new_walle
 
 
 def test_transaction_code_from_a_letter(application: Application, wallet: Wallet) -> None:
-    from issuer.eudi.offers import has_letter_code, keep_letter_code
+    from issuer.eudi.offers import draw_letter_code, has_letter_code, keep_letter_code
 
     number = card(application)
     with application.writing() as session:
-        code = keep_letter_code(session, application, CARD, number)
+        keep_letter_code(session, application, CARD, number, code := draw_letter_code())
     assert len(code) == 8
     tries = 0
     for _ in range(2):
@@ -348,11 +348,11 @@ def test_transaction_code_from_a_letter(application: Application, wallet: Wallet
 
 
 def test_tries_at_a_letter_count_over_all_offers(application: Application, wallet: Wallet) -> None:
-    from issuer.eudi.offers import keep_letter_code
+    from issuer.eudi.offers import draw_letter_code, keep_letter_code
 
     number = card(application)
     with application.writing() as session:
-        code = keep_letter_code(session, application, CARD, number)
+        keep_letter_code(session, application, CARD, number, code := draw_letter_code())
     for _ in range(5):
         offer = wallet.read_offer(offer_of(application, number, tx_code=True).link)
         assert error_of(wallet.redeem(offer, "x")) == (400, "invalid_grant")
