@@ -23,10 +23,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
-from httpx import Response
+from httpx import Client, Response
 from joserfc import jwe
 from joserfc.jwk import ECKey
-from litestar.testing import TestClient
 
 PRE_AUTHORIZED = "urn:ietf:params:oauth:grant-type:pre-authorized_code"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -139,7 +138,7 @@ class WalletProvider:
 class Wallet:
     """One wallet on one phone. ``provider`` vouches for it; without one it is anonymous."""
 
-    client: TestClient[Any]
+    client: Client
     now: Callable[[], datetime]
     issuer: str
     provider: WalletProvider | None = None

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlencode, urlsplit
 
 from litestar import Response, get, post
-from litestar.params import FromQuery
+from litestar.params import FromPath, FromQuery
 from sqlalchemy.orm import Session
 
 from issuer import audit
@@ -20,7 +20,7 @@ from issuer.application import Application
 from issuer.audit import AuditEvent
 from issuer.errors import RegisterRefusal
 from issuer.eudi import addresses, making, sessions
-from issuer.eudi.pushed_requests import find_request
+from issuer.eudi.pushed_requests import PREFIX, find_request
 from issuer.eudi.requests import application_of
 from issuer.eudi.sessions import Holder
 from issuer.eudi.token_endpoint import CODE_PURPOSE
@@ -38,6 +38,7 @@ from issuer.web.security_headers import POLICY, content_security_policy
 # A code is redeemed at once (RFC 6749, 4.1.2).
 CODE_LIFETIME_SECONDS: Final = 60
 _CODE: Final = f"{addresses.AUTHORIZE}/code"
+_PAGE: Final = f"{addresses.AUTHORIZE}/request/"
 _ANSWER: Final = f"{addresses.AUTHORIZE}/answer"
 _GONE: Final = 410
 _CONFLICT: Final = 409
@@ -48,14 +49,25 @@ _LONGEST_REFERENCE: Final = 100
 def authorize(
     request: AnyRequest, client_id: FromQuery[str] = "", request_uri: FromQuery[str] = ""
 ) -> Response[Any]:
-    """What the wallet asks for, with the buttons; or how to show who one is."""
+    """Where a wallet sends its holder (RFC 9126, 4): on to the page, whose address says nothing but which request."""
     application_of(request)
     application, reader = reader_of(request)
     with application.reading() as session:
         row = find_request(session, application, request_uri[:_LONGEST_REFERENCE])
     if row is None or row.client_id != client_id:
         return _gone(reader)
-    return _page(request, application, reader, row, request_uri)
+    return reader.go(_PAGE + request_uri.removeprefix(PREFIX))
+
+
+@get(f"{_PAGE}{{token:str}}", sync_to_thread=True)
+def show_request(request: AnyRequest, token: FromPath[str]) -> Response[Any]:
+    """What the wallet asks for, with the buttons; or how to show who one is."""
+    application_of(request)
+    application, reader = reader_of(request)
+    reference = PREFIX + token[:_LONGEST_REFERENCE]
+    with application.reading() as session:
+        row = find_request(session, application, reference)
+    return _gone(reader) if row is None else _page(request, application, reader, row, reference)
 
 
 @post(_CODE, status_code=303, sync_to_thread=True)
@@ -88,8 +100,7 @@ def log_in(request: AnyRequest, data: FormData) -> Response[Any]:
         return _gone(reader)
     if visit is None:
         return _log_in_page(reader, row, reference, form, status=422)
-    going = reader.go(addresses.AUTHORIZE, client_id=row.client_id, request_uri=reference)
-    return with_visit(reader, going, visit)
+    return with_visit(reader, reader.go(_PAGE + reference.removeprefix(PREFIX)), visit)
 
 
 @post(_ANSWER, status_code=303, sync_to_thread=True)
@@ -211,4 +222,4 @@ def _with_policy(response: Response[Any], row: AuthorizationRequestRow) -> Respo
     return response
 
 
-HANDLERS: Final = [authorize, log_in, answer]
+HANDLERS: Final = [authorize, show_request, log_in, answer]

@@ -31,7 +31,7 @@ def pushed(wallet: Wallet, scope: str = SD_JWT, **fields: str) -> str:
 
 def choose(client: TestClient[Any], page: str, choice: str = "allow") -> Any:
     """Press a button of the consent page at the address ``page``."""
-    shown = client.get(page)
+    shown = client.get(page, follow_redirects=True)
     assert shown.status_code == 200, shown.text
     fields = {name: hidden(shown.text, name) for name in ("form_token", "request")}
     assert f"form-action 'self' {urlsplit(REDIRECT).scheme}:" in shown.headers["content-security-policy"]
@@ -197,7 +197,7 @@ def test_letter_code_on_the_way(trusting: Application, wallet: Wallet) -> None:
         code = create_letter_code(session, trusting, CARD, number)
     client = browser(trusting)
     page = pushed(wallet)
-    shown = client.get(page)
+    shown = client.get(page, follow_redirects=True)
     assert "Example Wallet" in shown.text
     fields = {"request": hidden(shown.text, "request"), **last_day(trusting, number, CARD)}
     wrong = client.post("/eudi/authorize/code", data={**fields, "code": "ABCD-EFGH-JKMN"})
@@ -212,16 +212,22 @@ def test_another_kind_of_pass_does_not_fit(trusting: Application, wallet: Wallet
     client = browser(trusting)
     visit(client, trusting, running_numbers(trusting)[0])
     page = pushed(wallet)
-    shown = client.get(page)
+    shown = client.get(page, follow_redirects=True)
     assert shown.status_code == 409
     fields = {name: hidden(shown.text, name) for name in ("form_token", "request")}
     assert client.post("/eudi/authorize/answer", data={**fields, "answer": "allow"}).status_code == 409
 
 
+def test_the_other_language(trusting: Application, wallet: Wallet) -> None:
+    client = browser(trusting)
+    shown = client.get(pushed(wallet), follow_redirects=True)
+    assert client.get(f"{shown.url}?lang=en").status_code == 200
+
+
 def test_form_of_somebody_else(trusting: Application, wallet: Wallet) -> None:
     client = browser(trusting)
     visit(client, trusting, card(trusting), CARD)
-    shown = client.get(pushed(wallet))
+    shown = client.get(pushed(wallet), follow_redirects=True)
     fields = {"request": hidden(shown.text, "request"), "answer": "allow"}
     forged = client.post("/eudi/authorize/answer", data={**fields, "form_token": "0" * 32})
     assert forged.status_code == 403
@@ -238,7 +244,7 @@ def test_issuer_state_opens_nothing(trusting: Application, wallet: Wallet) -> No
     state = offer["grants"]["authorization_code"]["issuer_state"]
     page = pushed(wallet, issuer_state=state)
     client = browser(trusting)
-    assert "Code" in client.get(page).text
+    assert "Code" in client.get(page, follow_redirects=True).text
     visit(client, trusting, first, CARD)
     told = returned(choose(client, page))
     assert wallet.redeem_code(told["code"], VERIFIER).status_code == 200
