@@ -164,6 +164,8 @@ class EudiStatusListRow(Base):
     capacity: Mapped[int]
     used: Mapped[int]
     version: Mapped[int] = mapped_column(default=0, server_default="0")
+    # After a restore: what was issued since the backup is unknown here, and must not count for ever.
+    unknown_invalid: Mapped[bool] = mapped_column(default=False, server_default="0")
 
 
 class EudiCredentialRow(Base):

@@ -69,16 +69,40 @@ def mark(
     return count
 
 
-def entries(session: Session, tenant: str, number: int) -> list[tuple[int, int]]:
+def entries(session: Session, one: EudiStatusListRow) -> list[tuple[int, int]]:
     """The entries of a list that are not valid: (index, value)."""
     rows = session.execute(
         select(EudiCredentialRow.list_index, EudiCredentialRow.status_value).where(
-            EudiCredentialRow.tenant == tenant,
-            EudiCredentialRow.list_number == number,
-            EudiCredentialRow.status_value != VALID,
+            EudiCredentialRow.tenant == one.tenant,
+            EudiCredentialRow.list_number == one.number,
+            *(() if one.unknown_invalid else (EudiCredentialRow.status_value != VALID,)),
         )
     )
-    return [(index, value) for index, value in rows]
+    known = dict(rows.tuples().all())
+    if one.unknown_invalid:
+        known = dict.fromkeys(range(one.capacity), INVALID) | known
+    return [(index, value) for index, value in known.items() if value != VALID]
+
+
+def close_all(session: Session, tenant: str, numbers_left_out: int) -> None:
+    """After a restore: draw no place again that may have been given out since, and let none of them count.
+
+    Whatever was issued since the backup is invalid from now on; the next lists begin ``numbers_left_out`` later.
+    """
+    session.execute(
+        update(EudiStatusListRow)
+        .where(EudiStatusListRow.tenant == tenant)
+        .values(used=EudiStatusListRow.capacity, unknown_invalid=True, version=EudiStatusListRow.version + 1)
+    )
+    highest = session.scalar(
+        select(func.max(EudiStatusListRow.number)).where(EudiStatusListRow.tenant == tenant)
+    )
+    floor = session.get(SequenceRow, (tenant, NUMBERS))
+    if floor is None:
+        floor = SequenceRow(tenant=tenant, name=NUMBERS, last_value=0)
+        session.add(floor)
+    floor.last_value = max(floor.last_value, highest or 0) + numbers_left_out
+    session.flush()
 
 
 def _current(session: Session, tenant: str, type_id: str, half_year: str, capacity: int) -> EudiStatusListRow:

@@ -131,7 +131,7 @@ def _sign(
     uri = addresses.address(application.settings(session), f"{addresses.STATUS}{row.number}")
     at = int(now.timestamp())
     frame = StatusListFrame(uri, at, int(TTL.total_seconds()), at + int(EXPIRY.total_seconds()))
-    entries = status_lists.entries(session, row.tenant, row.number)
+    entries = status_lists.entries(session, row)
     packed = pack([(index, _VALUES[value]) for index, value in entries], size=row.capacity)
     data: bytes
     data = (

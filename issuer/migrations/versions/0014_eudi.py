@@ -95,6 +95,7 @@ def upgrade() -> None:
         sa.Column("capacity", sa.Integer(), nullable=False),
         sa.Column("used", sa.Integer(), nullable=False),
         sa.Column("version", sa.Integer(), server_default="0", nullable=False),
+        sa.Column("unknown_invalid", sa.Boolean(), server_default="0", nullable=False),
         sa.CheckConstraint("used <= capacity", name=op.f("ck_eudi_status_lists_used")),
         sa.ForeignKeyConstraint(["tenant"], ["tenants.tenant"], name=op.f("fk_eudi_status_lists_tenants")),
         sa.PrimaryKeyConstraint("tenant", "number", name=op.f("pk_eudi_status_lists")),
