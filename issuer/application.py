@@ -32,6 +32,7 @@ from passes.google import GooglePassFactory
 from passes.pass_types import PassType, PassTypes
 
 if TYPE_CHECKING:
+    from issuer.library.sources.guarded import GuardedSource
     from issuer.rules.sources.protocols import Sources
     from issuer.sealing import RegisterSealer
 
@@ -53,6 +54,8 @@ class Application:
     secret: bytes = field(repr=False)
     now: Clock = system_clock
     _factories: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False)
+    # It keeps a connection, so it is made once: the outer None is "not yet", the inner one "none is connected".
+    _library: tuple[GuardedSource | None] | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
@@ -65,7 +68,11 @@ class Application:
         workspace = Workspace.open(folder)
         try:
             with workspace.keys() as manager:
-                yield cls(workspace, manager, service_secret(folder), clock)
+                application = cls(workspace, manager, service_secret(folder), clock)
+                try:
+                    yield application
+                finally:
+                    application._let_go()
         finally:
             workspace.close()
 
@@ -163,6 +170,21 @@ class Application:
             ("sources", config), lambda: connected_sources(config, self.workspace.folder)
         )
         return made
+
+    @property
+    def patron_source(self) -> GuardedSource | None:
+        """The library's own system, if the operator has connected one; see `issuer.library.sources`."""
+        from issuer.library.sources.connected import connect  # noqa: PLC0415 - only where it is asked
+
+        with self._lock:
+            if self._library is None:
+                self._library = (connect(self.config.library, self.workspace.folder, self.now),)
+            return self._library[0]
+
+    def _let_go(self) -> None:
+        with self._lock:
+            if self._library is not None and self._library[0] is not None:
+                self._library[0].close()
 
     def kept(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
         """What ``make`` gives, made once for ``key`` as long as it is asked for."""

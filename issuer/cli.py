@@ -36,6 +36,7 @@ _MODULES = (
     "issuer.commands.statement",
     "issuer.commands.data_protection",
     "issuer.commands.figures",
+    "issuer.commands.library",
 )
 # Which module holds a command, so that a run loads only that one.
 _HOME = {
@@ -66,6 +67,7 @@ _HOME = {
     "statement": "issuer.commands.statement",
     "data-protection": "issuer.commands.data_protection",
     "figures": "issuer.commands.figures",
+    "library": "issuer.commands.library",
 }
 
 

@@ -198,6 +198,7 @@ class SourcesConfig(_Section, frozen=True, forbid_unknown_fields=True):
     vehicles: str = ""
 
 
+_THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 # https anywhere, http only to this machine: for stand-ins in tests.
 _WEB_ADDRESS: Final = (
     r"\A(https://[A-Za-z0-9.:/_~-]{3,200}|http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?"
@@ -231,6 +232,44 @@ class PaymentsConfig(_Section, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: _Seconds = 20.0
     # How long a payment can be made before it is closed.
     open_hours: Annotated[int, msgspec.Meta(ge=1, le=24 * 30)] = 24
+
+
+class LibraryConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[library]``: the library's own system, which says how a member's account stands; off without a source."""
+
+    source: Literal["", "paia", "sip2"] = ""
+    # PAIA: the base addresses of PAIA core and PAIA auth, without the slash at the end.
+    url: _Address = ""
+    login_url: _Address = ""
+    grant: Literal["client_credentials", "password"] = "client_credentials"
+    # Whether every patron needs a token of their own, so that each question begins with a log-in.
+    token_per_patron: bool = False
+    # Instead of a log-in: a file with a token that the library has given for good.
+    token_file: str = ""
+    # Whether the sum of somebody's fees is asked for where PAIA says that they owe any.
+    fees: bool = False
+    # SIP2: where it listens, whether TLS is spoken there, and what it wants to hear.
+    host: Annotated[str, msgspec.Meta(pattern=r"\A[A-Za-z0-9.:_-]{0,253}\Z")] = ""
+    port: _Port = 6001
+    tls: bool = True
+    # Names, fees and the password in clear text to another machine: only in a network that is protected otherwise.
+    allow_plain: bool = False
+    institution: Annotated[str, msgspec.Meta(pattern=r"\A[ -{}~]{0,60}\Z")] = ""
+    location: Annotated[str, msgspec.Meta(pattern=r"\A[ -{}~]{0,60}\Z")] = ""
+    encoding: Literal["utf-8", "cp850", "iso-8859-1"] = "utf-8"
+    # Sequence numbers and checksums, AY and AZ; only ancient systems have none.
+    error_detection: bool = True
+    # Both: who logs in, and files with the password on their first line; readable by their owner alone.
+    user: Annotated[str, msgspec.Meta(pattern=r"\A[ -{}~]{0,200}\Z")] = ""
+    password_file: str = ""
+    ca_file: str = ""
+    # For a whole question of the night, from looking the name up to the end of the answer; and with somebody waiting.
+    timeout_seconds: _Seconds = 10.0
+    desk_seconds: _Seconds = 3.0
+    # The night's comparison: how many members are asked a minute, and the share of them that may change in one night.
+    refresh: bool = True
+    questions_per_minute: Annotated[int, msgspec.Meta(ge=1, le=6000)] = 120
+    changes_percent: Annotated[int, msgspec.Meta(ge=1, le=100)] = 10
 
 
 class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
@@ -283,6 +322,7 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     oidc: OidcConfig = OidcConfig()
     sources: SourcesConfig = SourcesConfig()
     payments: PaymentsConfig = PaymentsConfig()
+    library: LibraryConfig = LibraryConfig()
     retention: RetentionConfig = RetentionConfig()
 
 
@@ -308,6 +348,7 @@ def read_config(file: Path, environment: Mapping[str, str]) -> Config:
     _check_eudi(config.eudi, file)
     _check_networks(config.service, file)
     _check_oidc(config, file)
+    _check_library(config.library, file)
     return config
 
 
@@ -360,6 +401,28 @@ def _check_eudi(eudi: EudiConfig, file: Path) -> None:
         faults.append(
             "eudi.redirect_uris: an address without query or fragment, such as https://wallet.example/cb"
         )
+    if faults:
+        raise IssuerRefusal("CONFIG_INVALID", file=file, fault="; ".join(faults))
+
+
+def _check_library(library: LibraryConfig, file: Path) -> None:
+    faults = []
+    if library.source == "paia":
+        if not library.url:
+            faults.append("library.url: the address of PAIA core is missing")
+        if bool(library.token_file) == bool(library.login_url):
+            faults.append("library: either token_file or login_url, so that there is one way to a token")
+        if library.login_url and not (library.user and library.password_file):
+            faults.append("library: login_url needs user and password_file")
+        if library.token_per_patron and not library.login_url:
+            faults.append("library.token_per_patron: needs login_url")
+    if library.source == "sip2":
+        if not library.host:
+            faults.append("library.host: the name of the machine is missing")
+        if not library.tls and library.host not in _THIS_MACHINE and not library.allow_plain:
+            faults.append("library.tls: without TLS only to this machine, or with allow_plain = true")
+        if bool(library.user) != bool(library.password_file):
+            faults.append("library: user and password_file belong together")
     if faults:
         raise IssuerRefusal("CONFIG_INVALID", file=file, fault="; ".join(faults))
 

@@ -40,6 +40,12 @@ MAILS: Final = Counter("stadtpass_mails", "Mails by result", ("result",), regist
 WEBHOOKS: Final = Counter(
     "stadtpass_webhook_calls", "Calls of webhooks by result", ("result",), registry=REGISTRY
 )
+LIBRARY_QUESTIONS: Final = Counter(
+    "stadtpass_library_questions",
+    "Questions to the library's system by result",
+    ("result",),
+    registry=REGISTRY,
+)
 TASKS: Final = Counter(
     "stadtpass_tasks", "Attempts of background tasks by result", ("task", "result"), registry=REGISTRY
 )

@@ -1,4 +1,7 @@
-"""What devices of the verifier's app ask: enrolling, their own state, leases; plates are with the other lists."""
+"""What devices of the verifier's app ask: enrolling, their own state, leases.
+
+Plates are with the other lists (`published_lists`), card numbers of a library in `device_cards`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from litestar import Request, Response, get, post
 from litestar.params import RawBody
 from litestar.types import ControllerRouterHandler
 
-from issuer import tariffs
+from issuer import device_cards, tariffs
 from issuer.application import Application
 from issuer.device_enrolment import enrol_device
 from issuer.device_leases import grant_lease
@@ -40,8 +43,8 @@ class Waiting(msgspec.Struct, frozen=True):
     check_code: str
 
 
-class Self(msgspec.Struct, frozen=True):
-    """What a device may know of itself; ``zones`` empty for all."""
+class Self(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a device may know of itself; ``zones`` empty for all, ``card_schemes`` for librarians alone."""
 
     state: str
     name: str
@@ -50,6 +53,7 @@ class Self(msgspec.Struct, frozen=True):
     city: str
     lease_hours: int
     time: datetime
+    card_schemes: tuple[str, ...] = ()
 
 
 class Leased(msgspec.Struct, frozen=True):
@@ -78,7 +82,7 @@ def tell_self(request: Request[Any, Any, Any]) -> Response[bytes]:
     application = _application(request)
     row = signed_request(application, request).device
     with application.reading() as session:
-        city = application.settings(session).city_name
+        settings = application.settings(session)
         known = tariffs.zones(session, application.tenant)
     day = berlin_day(application.now())
     # A device that was enrolled for a zone which was merged works in the successor, also next to one of it.
@@ -88,9 +92,10 @@ def tell_self(request: Request[Any, Any, Any]) -> Response[bytes]:
         row.name,
         Role(row.role),
         list(zones.values()),
-        city,
+        settings.city_name,
         application.config.devices.lease_hours,
         application.now(),
+        settings.library_card_schemes if row.role == Role.LIBRARIAN.value else (),
     )
     return _answer(200, told)
 
@@ -108,7 +113,7 @@ def lease(request: Request[Any, Any, Any], body: RawBody) -> Response[bytes]:
     )
 
 
-HANDLERS: list[ControllerRouterHandler] = [enrol, tell_self, lease]
+HANDLERS: list[ControllerRouterHandler] = [enrol, tell_self, lease, *device_cards.HANDLERS]
 
 
 def _application(request: Request[Any, Any, Any]) -> Application:

@@ -48,12 +48,13 @@ def close_doors(
         session.execute(delete(table).where(table.tenant == tenant, table.case_id.in_(cases)))
 
 
-def close_codes(session: Session, tenant: str, type_id: str, number: str) -> None:
-    """Forget every letter code of the pass, in a writing transaction."""
-    session.execute(
-        delete(LetterCodeRow).where(
-            LetterCodeRow.tenant == tenant,
-            LetterCodeRow.type_id == type_id,
-            LetterCodeRow.number == number,
-        )
+def close_codes(
+    session: Session, tenant: str, type_id: str, number: str, *, family: bool | None = None
+) -> None:
+    """Forget the letter codes of the pass, in a writing transaction: all, or only those (not) for its family."""
+    codes = delete(LetterCodeRow).where(
+        LetterCodeRow.tenant == tenant,
+        LetterCodeRow.type_id == type_id,
+        LetterCodeRow.number == number,
     )
+    session.execute(codes if family is None else codes.where(LetterCodeRow.family.is_(family)))

@@ -1,7 +1,8 @@
-"""Offering a pass for Google Wallet: the object is put to Google first, then a short link names it."""
+"""Offering passes for Google Wallet: the objects are put to Google first, then a short link names them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.orm import Session
@@ -15,7 +16,7 @@ from issuer.errors import IssuerRefusal
 from issuer.lifecycle import current_revision
 from issuer.models_delivery import WalletPassRow
 from issuer.outgoing import GOOGLE_TASK
-from passes.google_link import skinny_link
+from passes.google_link import skinny_links
 from passes.model import PassStatus
 from passes.periods import berlin_day
 
@@ -48,42 +49,61 @@ def save_link(application: Application, type_id: str, number: str) -> str:
     refuses, RegisterRefusal NUMBER_UNKNOWN, PassRefusal for a link that cannot be made; RetryLater for what may
     pass: the object then follows by itself, and a later call succeeds.
     """
-    serial, account = _want(application, type_id, number)
-    with GoogleClient(application, account, longest_wait=_LONGEST_WAIT_SECONDS) as client:
-        synchronise(application, client, serial, again=True)
+    [link] = save_links(application, type_id, [number])
+    return link
+
+
+def save_links(application: Application, type_id: str, numbers: Sequence[str]) -> list[str]:
+    """As `save_link` for several passes of one type: as few links as they fit into, one as a rule.
+
+    No link is made before Google has all of them.
+    """
+    serials, account = _want(application, type_id, numbers)
+    with GoogleClient(
+        application, account, longest_wait=_LONGEST_WAIT_SECONDS, expected=len(serials)
+    ) as client:
+        for serial in serials.values():
+            synchronise(application, client, serial, again=True)
     with application.reading() as session:
-        row = session.get(WalletPassRow, (application.tenant, serial))
-        if row is None or row.google_failure is not None:
-            raise IssuerRefusal("GOOGLE_NOT_POSSIBLE", number=number)
-        if row.google_tag == 0:
-            raise RetryLater("google-contended")
+        for number, serial in serials.items():
+            row = session.get(WalletPassRow, (application.tenant, serial))
+            if row is None or row.google_failure is not None:
+                raise IssuerRefusal("GOOGLE_NOT_POSSIBLE", number=number)
+            if row.google_tag == 0:
+                raise RetryLater("google-contended")
         class_id = application.google_factory(session, type_id).class_id
-    return skinny_link(
-        account.signer,
-        account.city,
-        object_id=f"{account.city.google_issuer_id}.{serial}",
-        class_id=class_id,
-        issued_at=application.now(),
-    )
+    objects = [(f"{account.city.google_issuer_id}.{serial}", class_id) for serial in serials.values()]
+    return skinny_links(account.signer, account.city, objects, issued_at=application.now())
 
 
-def _want(application: Application, type_id: str, number: str) -> tuple[str, Account]:
-    """Note that Google is to have the pass, in one short transaction."""
-    tenant, now = application.tenant, application.now()
+def _want(application: Application, type_id: str, numbers: Sequence[str]) -> tuple[dict[str, str], Account]:
+    """Note that Google is to have the passes, in one short transaction; their serials by number."""
+    serials: dict[str, str] = {}
     with application.writing() as session:
         account = load_account(application, session)
         if account is None or not is_offered(application, session):
             raise IssuerRefusal("GOOGLE_NOT_OFFERED")
-        owner, revision = current_revision(session, tenant, type_id, number)
-        serial = revision.serial
-        row = session.get(WalletPassRow, (tenant, serial))
-        if row is None:
-            outgoing.moved(session, tenant, {serial: (type_id, number)}, now)
-            row = session.get_one(WalletPassRow, (tenant, serial))
-        ended = owner.status != PassStatus.ACTIVE or owner.period_last < berlin_day(now)
-        if ended or row.withdrawn_at is not None:
-            raise IssuerRefusal("GOOGLE_PASS_NOT_RUNNING", number=number)
-        row.google_wanted = True
-        if row.google_tag < row.update_tag:
-            application.enqueue(session, GOOGLE_TASK, {"serials": [serial]}, delay_seconds=_FOLLOW_UP_SECONDS)
-    return serial, account
+        behind = []
+        for number in numbers:
+            row = _wanted_row(session, application, type_id, number)
+            serials[number] = row.serial
+            if row.google_tag < row.update_tag:
+                behind.append(row.serial)
+        if behind:
+            application.enqueue(session, GOOGLE_TASK, {"serials": behind}, delay_seconds=_FOLLOW_UP_SECONDS)
+    return serials, account
+
+
+def _wanted_row(session: Session, application: Application, type_id: str, number: str) -> WalletPassRow:
+    tenant, now = application.tenant, application.now()
+    owner, revision = current_revision(session, tenant, type_id, number)
+    serial = revision.serial
+    row = session.get(WalletPassRow, (tenant, serial))
+    if row is None:
+        outgoing.moved(session, tenant, {serial: (type_id, number)}, now)
+        row = session.get_one(WalletPassRow, (tenant, serial))
+    ended = owner.status != PassStatus.ACTIVE or owner.period_last < berlin_day(now)
+    if ended or row.withdrawn_at is not None:
+        raise IssuerRefusal("GOOGLE_PASS_NOT_RUNNING", number=number)
+    row.google_wanted = True
+    return row

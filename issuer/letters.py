@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from issuer.settings import Settings
 
 CODE_PATH: Final = "/p/code"
+# A letter whose code opens the cards of a family; every other one's opens one pass.
+FAMILY: Final = "family"
 _FILE: Final = re.compile(r"(?P<id>[0-9a-f]{32})\.pdf")
 _STANDARDS: Final[list[typst.PDFStandard]] = ["a-2a", "ua-1"]
 # The compiler is one for the process and no thread's own.
@@ -161,12 +163,12 @@ def print_letters(application: Application, out: Path) -> Printed:
                     delete(LetterRow).where(LetterRow.tenant == application.tenant, LetterRow.id.in_(chunk))
                 )
     out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # One code for each pass: a second letter to the same holder must not make the first worthless.
-    passes: dict[tuple[str, str], list[_Due]] = {}
+    # One code for each pass or family: a second letter to the same holder must not make the first worthless.
+    passes: dict[tuple[str, str, bool], list[_Due]] = {}
     for one in postable:
-        passes.setdefault((one[0].type_id, one[0].number), []).append(one)
+        passes.setdefault((one[0].type_id, one[0].number, one[0].kind == FAMILY), []).append(one)
     faulty: list[Faulty] = []
-    for (type_id, number), of_pass in passes.items():
+    for (type_id, number, _), of_pass in passes.items():
         try:
             _print_pass(application, settings, of_pass, out)
         except FaultyLetterError as fault:
@@ -205,9 +207,12 @@ def ids_in(folder: Path) -> list[str]:
         return sorted(one["id"] for one in found if one is not None)
 
 
-def pickup_letter(application: Application, type_id: str, number: str, *, actor: str) -> bytes:
+def pickup_letter(
+    application: Application, type_id: str, number: str, *, actor: str, family: bool = False
+) -> bytes:
     """The letter with a new code for one pass, to be handed over at once; what its codes of before open ends here.
 
+    With ``family`` the code opens the cards of the children whose guardian its holder is as well.
     Raises IssuerRefusal LETTER_NO_ADDRESS where the register has none, PassRefusal PDF_LETTERS, TYPE_UNKNOWN.
     """
     from issuer.pickup.codes import draw_code, grouped, keep_code  # noqa: PLC0415
@@ -215,11 +220,17 @@ def pickup_letter(application: Application, type_id: str, number: str, *, actor:
     code, now = draw_code(), application.now()
     there, holder, settings = to_post(application, type_id, number)
     document = _document(
-        application.pass_types[type_id], "pickup", there, holder, settings, grouped(code), now
+        application.pass_types[type_id],
+        FAMILY if family else "pickup",
+        there,
+        holder,
+        settings,
+        grouped(code),
+        now,
     )
     made = rendered(document, number, now)
     with application.writing() as session:
-        keep_code(session, application, type_id, number, code)
+        keep_code(session, application, type_id, number, code, family=family)
         event = AuditEvent("letter-code", subject(type_id, number))
         audit.append(session, application.tenant, [event], now, actor)
     return made
@@ -286,7 +297,9 @@ def _print_pass(application: Application, settings: Settings, of_pass: Sequence[
         for file, pdf in made.items():
             write_atomically(file, pdf, mode=0o600)
         with application.writing() as session:
-            keep_code(session, application, type_id, number, letters.code)
+            keep_code(
+                session, application, type_id, number, letters.code, family=of_pass[0][0].kind == FAMILY
+            )
     except BaseException:
         # A letter whose code opens nothing must not be posted.
         for file, pdf in made.items():

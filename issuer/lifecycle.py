@@ -123,7 +123,8 @@ def change(
     """Give the pass other plates, another zone or another card number: a new revision with a new seal.
 
     Raises RegisterRefusal NUMBER_UNKNOWN, the code of the state that forbids it (PASS_REVOKED, PASS_ENDED ...),
-    NOTHING_CHANGES, ATTRIBUTE_NOT_OF_TYPE, PLATES_NOT_OF_KIND, PLATE_COUNT, CARD_TAKEN, CARD_SPENT; IssuerRefusal
+    NOTHING_CHANGES, ATTRIBUTE_NOT_OF_TYPE, PLATES_NOT_OF_KIND, PLATE_COUNT, CARD_TAKEN,
+    CARD_SPENT, CARD_JUST_TAKEN; IssuerRefusal
     ZONE_UNKNOWN, or ZONE_ENDED for a zone that does not hold today (or when the pass begins, if later).
     """
     row, current = running(session, (tenant, pass_type.id, number), actor.at)
@@ -418,7 +419,7 @@ def _take_card(session: Session, row: PassRow, text: str, at: datetime) -> None:
     try:
         session.flush()
     except IntegrityError as fault:
-        raise RegisterRefusal("REGISTER_CHANGED") from fault
+        raise RegisterRefusal("CARD_JUST_TAKEN", card=text) from fault
     if old is not None:
         spend(session, row.tenant, row.type_id, {old: row.number}, at)
 

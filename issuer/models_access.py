@@ -112,7 +112,10 @@ class JobFindingRow(Base):
 
 
 class PickupLinkRow(Base):
-    """A one-time link to a pass; no GET uses it up, the POST that does sets ``used_at``."""
+    """A one-time link to a pass; no GET uses it up, the POST that does sets ``used_at``.
+
+    With ``family``, as for codes and visits, it also leads to the cards of the children whose guardian its holder is.
+    """
 
     __tablename__ = "pickup_links"
     __table_args__ = (of_tenant(), Index(None, "tenant", "expires_at"))
@@ -125,6 +128,7 @@ class PickupLinkRow(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     used_at: Mapped[datetime | None]
+    family: Mapped[bool] = mapped_column(default=False, server_default="0")
 
 
 class LetterCodeRow(Base):
@@ -140,6 +144,7 @@ class LetterCodeRow(Base):
     created_at: Mapped[datetime]
     expires_at: Mapped[datetime]
     tries_left: Mapped[int]
+    family: Mapped[bool] = mapped_column(default=False, server_default="0")
 
 
 class VisitRow(Base):
@@ -155,6 +160,7 @@ class VisitRow(Base):
     channel: Mapped[str] = mapped_column(String(10))
     started_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+    family: Mapped[bool] = mapped_column(default=False, server_default="0")
 
 
 class VerifierDeviceRow(Base):

@@ -9,14 +9,14 @@ that the audit trail has grown (`issuer.publication`).
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import insert, select
+from sqlalchemy import insert, select, true
 from sqlalchemy.orm import Session
 
 from issuer.background.queue import enqueue
@@ -123,16 +123,20 @@ def moved(session: Session, tenant: str, serials: Mapping[str, tuple[str, str]],
     enqueue_wallets(session, tenant, list(known))
 
 
-def everything_moved(session: Session, tenant: str, at: datetime) -> int:
+def everything_moved(
+    session: Session, tenant: str, at: datetime, type_ids: Collection[str] | None = None
+) -> int:
     """Have wallets fetch every pass that they hold, as when the city has changed what stands on all of them.
 
-    Returns how many passes that are; those in no wallet are made with the new values anyway.
+    ``type_ids`` are the pass types concerned; None for all. Returns how many passes that are; those in no wallet are
+    made with the new values anyway.
     """
     registered = select(AppleRegistrationRow.serial).where(AppleRegistrationRow.tenant == tenant)
     held = session.execute(
         select(WalletPassRow.serial, WalletPassRow.type_id, WalletPassRow.number).where(
             WalletPassRow.tenant == tenant,
             WalletPassRow.google_wanted.is_(True) | WalletPassRow.serial.in_(registered),
+            true() if type_ids is None else WalletPassRow.type_id.in_(type_ids),
         )
     ).all()
     if held:

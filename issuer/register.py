@@ -124,9 +124,8 @@ def insert_passes(
     A row that another process has entered meanwhile is left out if it is the same. ``revoked`` is called once
     with the rows that come in revoked, if there are any, as the last step before the caller commits. ``action``
     is what the audit trail calls it. Returns the serials of the new revisions. Raises RegisterRefusal
-    REGISTER_CHANGED if another process has entered something else under a number or card number, CARD_TAKEN for a
-    replaced number that a card has, CARD_SPENT for a card number that was replaced; the caller rolls back and checks
-    the file again.
+    REGISTER_CHANGED if another process has entered something else under a number or card number, or replaced one of
+    the card numbers; the caller rolls back and checks the file again.
     """
     new = _not_yet_entered(session, tenant, rows)
     if not new:
@@ -145,18 +144,11 @@ def insert_passes(
         session.execute(insert(PassRow), [_pass_row(tenant, row, at) for row in new])
         session.execute(insert(RevisionRow), revisions)
         _put_members(session, tenant, new, at, actor)
-    except IntegrityError as fault:
+    except (IntegrityError, RegisterRefusal) as fault:
         raise RegisterRefusal("REGISTER_CHANGED") from fault
     add_terms(session, tenant, [(row.type_id, row.number, row.attributes) for row in new])
     audit.append(session, tenant, [_entered(row, places.get(row.number), action) for row in new], at, actor)
-    # Behind the audit trail's lock: whoever was quicker with one of the numbers is seen from here on.
-    for type_id in {row.type_id for row in new}:
-        check_unspent(
-            session,
-            tenant,
-            type_id,
-            [row.card_key for row in new if row.type_id == type_id and row.card_key is not None],
-        )
+    _check_cards(session, tenant, new)
     entered = {one["serial"]: (one["type_id"], one["number"]) for one in revisions}
     outgoing.moved(session, tenant, entered, at)
     outgoing.tell(
@@ -327,6 +319,16 @@ def _put_holders(session: Session, tenant: str, holders: Mapping[str, Holder], a
                 .where(HolderRow.tenant == tenant, HolderRow.ref == ref)
                 .values(**holder.row(tenant, at))
             )
+
+
+def _check_cards(session: Session, tenant: str, rows: Sequence[AcceptedRow]) -> None:
+    """That no card has a replaced number. Behind the audit trail's lock, whoever was quicker is seen."""
+    try:
+        for type_id in {row.type_id for row in rows}:
+            given = [row.card_key for row in rows if row.type_id == type_id and row.card_key is not None]
+            check_unspent(session, tenant, type_id, given)
+    except RegisterRefusal as refusal:
+        raise RegisterRefusal("REGISTER_CHANGED") from refusal
 
 
 def _put_members(

@@ -17,7 +17,8 @@ from sqlalchemy.orm import Session
 
 from issuer.errors import IssuerRefusal
 from issuer.models import SettingRow, TenantRow
-from passes.model import City, DisplayMode
+from passes.card_numbers import SCHEME_NAME
+from passes.model import City, DisplayMode, MainCode
 
 _RECORD_KEY = "record_key"
 _KEY_BYTES = 32
@@ -56,7 +57,9 @@ _FORMS = {
 }
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z][A-Za-z0-9-]{1,62}")
 # Settings that stand on passes: when one changes, those in wallets are out of date.
-SHOWN_ON_PASSES: Final = ("city_name", "display_mode", "contact", "base_url", "google_rotating_barcode")
+SHOWN_ON_PASSES: Final = (
+    "city_name", "display_mode", "contact", "base_url", "google_rotating_barcode", "library_main_code",
+)  # fmt: skip
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 # Phones append /v1 themselves, and lists and images their own names: neither a slash nor /v1 at the end.
 _PATH = r"(?::[1-9][0-9]{0,4})?(?:/(?!\.{1,2}(?:/|\Z)|v1\Z)[A-Za-z0-9._~-]{1,60}){0,6}"
@@ -74,6 +77,9 @@ class LegalRemedy(StrEnum):
 
     OBJECTION = "objection"
     ACTION = "action"
+
+
+_SchemeName = Annotated[str, msgspec.Meta(pattern=rf"\A{SCHEME_NAME.pattern}\Z")]
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -104,6 +110,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     google_issuer_id: str = ""
     google_service_account: str = ""
     google_rotating_barcode: bool = False
+    # Which code library cards show in the wallets; the other one is on print and pick-up page.
+    library_main_code: MainCode = MainCode.SEAL
     # Whether people are offered Google Wallet at all, once account and key are there.
     google_offered: bool = True
     list_ttl_hours: _Hours = 24
@@ -121,6 +129,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open_data_contributor: str = ""
     open_data_geocoding: str = ""
     open_data_mail: str = ""
+    # The schemes of the library's card numbers, tried in this order at the desk; empty: numbers are text alone.
+    library_card_schemes: Annotated[tuple[_SchemeName, ...], msgspec.Meta(max_length=20)] = ()
 
     @property
     def list_ttl(self) -> timedelta:
@@ -156,6 +166,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             google_issuer_id=self.google_issuer_id,
             google_service_account=self.google_service_account,
             google_rotating_barcode=self.google_rotating_barcode,
+            library_main_code=self.library_main_code,
         )
 
 

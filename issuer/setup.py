@@ -16,6 +16,7 @@ from issuer.configuration import Config
 from issuer.database import create_register, writing
 from issuer.errors import IssuerRefusal
 from issuer.files import write_atomically
+from issuer.library.fees import library_type, membership_fees_from_csv
 from issuer.rules.directory import streets_from_csv
 from issuer.settings import Settings, checked, create_tenant
 from issuer.tariffs import fees_from_csv, zones_from_csv
@@ -119,6 +120,8 @@ def _fill(
             zones_from_csv(session, tenant, demo_data() / "zones.csv")
             fees_from_csv(session, tenant, demo_data() / "fees.csv")
             streets_from_csv(session, tenant, demo_data() / "streets.csv")
+            library = library_type(workspace.pass_types)
+            membership_fees_from_csv(session, tenant, library, demo_data() / "membership_fees.csv")
     engine.dispose()
     return workspace
 

@@ -43,10 +43,19 @@ from passes.apple_texts import (
     strings_files,
     translations,
 )
-from passes.apple_values import JSON, Value, days, field_value, number_code, shown_number
+from passes.apple_values import (
+    JSON,
+    SYMBOLOGIES,
+    Value,
+    card_code,
+    days,
+    field_value,
+    number_code,
+    shown_number,
+)
 from passes.cms import DetachedSigner
 from passes.errors import PassRefusal
-from passes.model import City, PassContent, PassStatus
+from passes.model import City, MainCode, PassContent, PassStatus
 from passes.pass_types import FieldSpec, PassType
 
 # Field keys of our own; a type's keys are lower case.
@@ -167,15 +176,9 @@ class _Template:
         if self._url:
             values["token"] = lambda content: JSON(content.apple_token)
         self._codes: list[tuple[str, str]] = []
-        for index, entry in enumerate(pass_type.apple.barcodes):
-            source, _, form = entry.partition(":")
-            if form not in BARCODE_FORMATS:
-                raise ApplePassInvalid("APPLE_RULE_BARCODE_FORMAT", f"{pass_type.id}: apple.barcodes", form)
-            message = "seal" if source == "seal" else f"code{index}"
+        for message, form, value in _codes(pass_type, city):
             self._codes.append((message, form))
-            values[message] = (
-                (lambda content: JSON(content.seal)) if source == "seal" else number_code(form, pass_type)
-            )
+            values[message] = value
         values["alt"] = shown_number(pass_type)
         values["ends"] = lambda content: days(content.period.last).end
         values["first_day"] = lambda content: days(content.period.first).start
@@ -304,6 +307,22 @@ class _Variant:
         parts = self._parts.copy()
         parts[1::2] = self._pick(values)
         return b"".join(parts)
+
+
+def _codes(pass_type: PassType, city: City) -> Iterator[tuple[str, str, Value]]:
+    """The codes that a pass may have, in falling order: name of the value, format, and the value of a pass."""
+    if pass_type.has_number_code and city.library_main_code is MainCode.NUMBER:
+        for form, symbology in SYMBOLOGIES.items():
+            yield f"number {form}", form, card_code(symbology, pass_type)
+        return
+    for index, entry in enumerate(pass_type.apple.barcodes):
+        source, _, form = entry.partition(":")
+        if form not in BARCODE_FORMATS:
+            raise ApplePassInvalid("APPLE_RULE_BARCODE_FORMAT", f"{pass_type.id}: apple.barcodes", form)
+        if source == "seal":
+            yield "seal", form, lambda content: JSON(content.seal)
+        else:
+            yield f"code{index}", form, number_code(form, pass_type)
 
 
 def _slot(name: str) -> str:

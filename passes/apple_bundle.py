@@ -13,6 +13,8 @@ import re
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import TypeVar
 
 from passes.errors import PassRefusal
 
@@ -40,6 +42,8 @@ _CENTRAL_START = struct.pack("<LHHHHHH", 0x02014B50, 20, 20, 0, 0, 0, 0x21)
 # Signature, number of this disk and of the directory's.
 _END_START = struct.pack("<LHH", 0x06054B50, 0, 0)
 _UNIQUE = ("pass.json", "manifest.json", "signature")
+
+_Part = TypeVar("_Part")
 
 
 class PreparedFiles:
@@ -129,6 +133,16 @@ def strings_file(translations: Mapping[str, str]) -> bytes:
     """
     lines = [f"{_strings_quoted(text)} = {_strings_quoted(value)};\n" for text, value in translations.items()]
     return "".join(lines).encode()
+
+
+def bundle_parts(passes: Sequence[_Part]) -> list[Sequence[_Part]]:
+    """``passes``, or what stands for them, in their order in as few parts as `bundle_passes` can take.
+
+    The parts are of about one size, so that eleven passes are six and five, and no bundle has a single one.
+    """
+    count = -(-len(passes) // MOST_PASSES)
+    bounds = [len(passes) * part // count for part in range(count + 1)] if count else []
+    return [passes[start:end] for start, end in pairwise(bounds)]
 
 
 def bundle_passes(passes: Sequence[bytes]) -> bytes:

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -20,10 +20,11 @@ from passes.pass_types import FieldSpec, PassType
 from passes.periods import BERLIN
 from passes.zones import Zone
 
-# The symbologies that limit what a number may hold.
-_SYMBOLOGIES = {
-    "Code128": Symbology.CODE_128, "Code39": Symbology.CODE_39, "Codabar": Symbology.CODABAR,
-    "EAN13": Symbology.EAN_13, "I2of5": Symbology.ITF,
+#: What Apple calls the symbologies of card numbers. The order is the one in which a pass has those that show its
+#: number: first the four that phones draw from iOS 27 on (a card has one of them at most), then what stands in.
+SYMBOLOGIES: Final = {
+    "Codabar": Symbology.CODABAR, "Code39": Symbology.CODE_39, "EAN13": Symbology.EAN_13, "I2of5": Symbology.ITF,
+    "Code128": Symbology.CODE_128, "QR": Symbology.QR,
 }  # fmt: skip
 _NOON = time(12)
 
@@ -161,7 +162,8 @@ def shown_number(pass_type: PassType) -> Value:
 
 def number_code(form: str, pass_type: PassType) -> Value:
     """The card's number, or the pass's, if the symbology can encode it; else nothing: no such code."""
-    symbology = _SYMBOLOGIES.get(form)
+    # A QR code holds whatever stands there.
+    symbology = SYMBOLOGIES.get(form) if form != "QR" else None
     number = _number(pass_type)
 
     def message(content: PassContent) -> bytes | None:
@@ -176,14 +178,22 @@ def number_code(form: str, pass_type: PassType) -> Value:
     return message
 
 
+def card_code(symbology: Symbology, pass_type: PassType) -> Value:
+    """The card's number where ``symbology`` is one in which this card shows it (`CardNumber.symbologies`)."""
+
+    def message(content: PassContent) -> bytes | None:
+        card = pass_type.card_of(content)
+        return JSON(card.text) if card is not None and symbology in card.symbologies else None
+
+    return message
+
+
 def _number(pass_type: PassType) -> Callable[[PassContent], str]:
-    cards = [one.name for one in pass_type.attributes.values() if one.kind == "card_number"]
-    if not cards:
+    if pass_type.card_attribute is None:
         return lambda content: content.number
-    name = cards[0]
 
     def card_number(content: PassContent) -> str:
-        card = content.attributes.get(name)
-        return card.text if isinstance(card, CardNumber) else content.number
+        card = pass_type.card_of(content)
+        return content.number if card is None else card.text
 
     return card_number

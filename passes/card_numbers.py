@@ -2,7 +2,8 @@
 
 No two libraries number alike, and a number may have leading zeros, letters or a check digit nobody knows the
 rule of. So a number is text. A library may name a check scheme from the table below; without one only the
-symbology limits what the number may hold.
+symbology limits what the number may hold. One thing no number may do is to begin like a seal: readers tell the
+two apart by nothing else.
 """
 
 from __future__ import annotations
@@ -11,15 +12,23 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Final, Self
 
 from passes.errors import PassRefusal
+from passes.rotating import PREFIX as ROTATING_PREFIX
+from passes.seal import PREFIX
 
 LONGEST: Final = 40
+#: The longest number that is drawn as bars. In Code 39, the widest, 26 characters on a card of 85.6 mm have narrow
+#: bars of 0.19 mm; AIM's specifications of the linear symbologies allow no finer ones.
+LONGEST_IN_BARS: Final = 26
+SCHEME_NAME: Final = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 _BASE32 = "0123456789ABCDEFGHIJKLMNOPQRSTUV"
 _KENNUNG_DIGITS = 9
+_LARGEST_GROUP = 4
 
 
 class Symbology(StrEnum):
@@ -43,6 +52,8 @@ _ENCODABLE: Final[Mapping[Symbology, re.Pattern[str]]] = {
     Symbology.QR: re.compile(r"[!-~]+"),
 }
 _ANY: Final = re.compile(r"[!-~]+")
+# A keyboard with Caps Lock on turns the letters of what a scanner types.
+_LIKE_A_SEAL: Final = (PREFIX.casefold(), ROTATING_PREFIX.casefold())
 _CODABAR_FRAME: Final = re.compile(r"([A-Da-d])(.+)([A-Da-d])")
 _CODE_39_FRAME: Final = re.compile(r"\*(.+)\*")
 
@@ -105,8 +116,10 @@ SCHEMES: Final[Mapping[str, CheckScheme]] = MappingProxyType(
 class CardNumber:
     """One card number. ``text`` is what the card shows; ``scheme`` and ``symbology`` are None if not known.
 
-    Raises PassRefusal CARD_FORMAT for text that the symbology cannot encode or that lacks the scheme's form,
-    CARD_SCHEME_UNKNOWN for a scheme outside the table. The check digit is looked at by `parse`.
+    Raises PassRefusal CARD_FORMAT for text that the symbology cannot encode or that lacks the form of a scheme of
+    the table, CARD_LIKE_SEAL for one that begins like a seal (``SP1:``, ``SP1R:``, in small letters as well),
+    CARD_SCHEME_UNKNOWN for what is no scheme's name. A city's own schemes and the check digit are looked at by
+    `parse`, so that a stored number can be read when its scheme's file has gone.
     """
 
     text: str
@@ -114,44 +127,89 @@ class CardNumber:
     symbology: Symbology | None = None
 
     def __post_init__(self) -> None:
-        if self.scheme is not None and self.scheme not in SCHEMES:
+        if self.scheme is not None and SCHEME_NAME.fullmatch(self.scheme) is None:
             raise PassRefusal("CARD_SCHEME_UNKNOWN", known=", ".join(sorted(SCHEMES)))
+        _refuse_seal(self.text)
+        known = None if self.scheme is None else SCHEMES.get(self.scheme)
         encodable = _ANY if self.symbology is None else _ENCODABLE[self.symbology]
         if not (
             len(self.text) <= LONGEST
             and encodable.fullmatch(self.text)
             and (self.symbology is not Symbology.EAN_13 or _weights_3_1(self.text))
-            and (self.scheme is None or SCHEMES[self.scheme].form.fullmatch(self.text))
+            and (known is None or known.form.fullmatch(self.text))
         ):
             raise _refused(self.scheme)
 
     @classmethod
-    def parse(cls, text: str, scheme: str = "", symbology: str = "") -> Self:
+    def parse(
+        cls,
+        text: str,
+        scheme: str = "",
+        symbology: str = "",
+        schemes: Mapping[str, CheckScheme] | None = None,
+    ) -> Self:
         """Read a number as it was typed, imported or scanned; empty ``scheme`` or ``symbology`` mean unknown.
+
+        ``schemes`` are those that are known: the table's, if none are given, else those of the pass type.
 
         Start and stop characters that a scanner hands on (``*...*`` of Code 39, ``A...B`` of Codabar) are
         taken off first. A number that came with them was read from a card and is what the card shows, so
         its check digit is not held against it (`check_digit_holds` tells); a typed or imported one must hold.
 
-        Raises PassRefusal CARD_FORMAT, CARD_SCHEME_UNKNOWN or CARD_SYMBOLOGY_UNKNOWN.
+        Raises PassRefusal CARD_FORMAT, CARD_LIKE_SEAL, CARD_SCHEME_UNKNOWN or CARD_SYMBOLOGY_UNKNOWN.
         """
         try:
             kind = Symbology(symbology) if symbology else None
         except ValueError:
             known = ", ".join(Symbology)
             raise PassRefusal("CARD_SYMBOLOGY_UNKNOWN", known=known) from None
+        # A whole seal, scanned where a number is asked for, is longer than any number.
+        _refuse_seal(text[: LONGEST + 2].strip(" "))
         if len(text) > LONGEST + 2:
             raise _refused(scheme or None)
+        known_schemes = SCHEMES if schemes is None else schemes
+        if scheme and scheme not in known_schemes:
+            raise PassRefusal("CARD_SCHEME_UNKNOWN", known=", ".join(sorted(known_schemes)))
         bare = _without_frame(text.strip(" "), scheme, kind)
         number = cls(bare, scheme or None, kind)
-        if bare == text.strip(" ") and not number.check_digit_holds:
-            raise _refused(number.scheme)
+        rule = known_schemes[scheme] if scheme else None
+        if rule is not None and (
+            rule.form.fullmatch(bare) is None or (bare == text.strip(" ") and not rule.check(bare))
+        ):
+            raise _refused(scheme)
         return number
 
     @property
     def check_digit_holds(self) -> bool:
-        """Whether the check digit fits the scheme; True without a scheme, which has nothing to hold."""
-        return self.scheme is None or SCHEMES[self.scheme].check(self.text)
+        """Whether the check digit fits a scheme of the table; True without one, which has nothing to hold."""
+        return self.scheme is None or self.scheme not in SCHEMES or SCHEMES[self.scheme].check(self.text)
+
+    @property
+    def symbologies(self) -> tuple[Symbology, ...]:
+        """The symbologies in which the number is shown, best first: its own, then those that stand in for it.
+
+        Code 128 holds every number, and every imager and iOS before 27 read it; QR code reads everywhere but on
+        readers of bars. What is too long for bars is shown as QR code alone.
+        """
+        if self.symbology is Symbology.QR or len(self.text) > LONGEST_IN_BARS:
+            return (Symbology.QR,)
+        if self.symbology in (None, Symbology.CODE_128):
+            return (Symbology.CODE_128, Symbology.QR)
+        return (self.symbology, Symbology.CODE_128, Symbology.QR)
+
+    @property
+    def is_gtin_14(self) -> bool:
+        """Whether the number is one of 14 digits with the check digit of ITF-14 (ISO/IEC 16390, GS1)."""
+        return re.fullmatch(r"[0-9]{14}", self.text) is not None and _weights_3_1(self.text)
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The number in parts of two to four characters, for people who read it out; joined they are the number."""
+        count = -(-len(self.text) // _LARGEST_GROUP)
+        short, longer = divmod(len(self.text), count)
+        sizes = [short + (place < longer) for place in range(count)]
+        ends = list(accumulate(sizes))
+        return tuple(self.text[end - size : end] for size, end in zip(sizes, ends, strict=True))
 
     def __str__(self) -> str:
         return self.text
@@ -181,5 +239,11 @@ def _without_frame(text: str, scheme: str, symbology: Symbology | None) -> str:
     return text
 
 
+def _refuse_seal(text: str) -> None:
+    if text.casefold().startswith(_LIKE_A_SEAL):
+        raise PassRefusal("CARD_LIKE_SEAL")
+
+
 def _refused(scheme: str | None) -> PassRefusal:
-    return PassRefusal("CARD_FORMAT", scheme=scheme if scheme in SCHEMES else "-")
+    known = scheme is not None and SCHEME_NAME.fullmatch(scheme) is not None
+    return PassRefusal("CARD_FORMAT", scheme=scheme if known else "-")

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 from keys.texts import texts
 from passes.base45 import ALPHABET
-from passes.card_numbers import CardNumber
+from passes.card_numbers import CardNumber, Symbology
 from passes.display import Shown, shown_fields
 from passes.errors import PassRefusal
-from passes.model import City, PassContent, PassStatus
+from passes.model import City, MainCode, PassContent, PassStatus
 from passes.pass_types import PassType
 from passes.rotating import DIGITS, KEY_BYTES, STEP_SECONDS
 from passes.rotating import PREFIX as ROTATING_PREFIX
@@ -41,6 +41,15 @@ _BARCODES: Final[Mapping[str, tuple[str, re.Pattern[str]]]] = {
     "Codabar": ("CODABAR", re.compile(r"[0-9$:/.+-]+")),
     "EAN13": ("EAN_13", re.compile(r"[0-9]{13}")),
     "I2of5": ("ITF_14", re.compile(r"[0-9]{14}")),
+}
+# Google's ITF is ITF-14 alone: 14 digits with its check digit.
+_TYPE_OF: Final[Mapping[Symbology, str]] = {
+    Symbology.CODABAR: "CODABAR",
+    Symbology.CODE_39: "CODE_39",
+    Symbology.CODE_128: "CODE_128",
+    Symbology.EAN_13: "EAN_13",
+    Symbology.ITF: "ITF_14",
+    Symbology.QR: "QR_CODE",
 }
 _STATES: Final = {
     PassStatus.ACTIVE: "ACTIVE",
@@ -94,10 +103,11 @@ class GooglePassFactory:
         self._in_object = tuple(
             key for place in (*_ROWS, "text") for key in self._placed[place] if key not in self._in_class
         )
+        self._shows_card = pass_type.has_number_code and city.library_main_code is MainCode.NUMBER
         source, _, form = pass_type.google.barcode.partition(":")
         if form not in _BARCODES:
             raise PassRefusal("GOOGLE_TYPE", type=pass_type.id, fault=f"barcode {form}")
-        self._shows_seal = source == "seal"
+        self._shows_seal = source == "seal" and not self._shows_card
         self._barcode_type, self._barcode_form = _BARCODES[form]
         self._base = self._constant_parts()
         self._class = self._make_class()
@@ -163,16 +173,24 @@ class GooglePassFactory:
         }
 
     def _static(self, content: PassContent) -> Json:
-        number = _number_on_card(content)
-        value = _checked_seal(content) if self._shows_seal else number
-        if not self._barcode_form.fullmatch(value):
-            raise PassRefusal("GOOGLE_BARCODE", number=content.number, barcode=self._barcode_type)
+        kind, value = self._code(content)
         return {
-            "type": self._barcode_type,
+            "type": kind,
             "renderEncoding": "UTF_8",
             "value": value,
-            "alternateText": number,
+            "alternateText": _number_on_card(content),
         }
+
+    def _code(self, content: PassContent) -> tuple[str, str]:
+        """Google's type and the value of the code that does not rotate."""
+        card = self._pass_type.card_of(content) if self._shows_card else None
+        if card is not None:
+            shown = next(one for one in card.symbologies if one is not Symbology.ITF or card.is_gtin_14)
+            return _TYPE_OF[shown], card.text
+        value = _checked_seal(content) if self._shows_seal else _number_on_card(content)
+        if not self._barcode_form.fullmatch(value):
+            raise PassRefusal("GOOGLE_BARCODE", number=content.number, barcode=self._barcode_type)
+        return self._barcode_type, value
 
     def _rotating(self, content: PassContent, key: bytes) -> Json:
         if len(key) != KEY_BYTES:

@@ -9,7 +9,7 @@ nothing there: a change is a PATCH, never a new link.
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -35,11 +35,35 @@ def skinny_link(
     ``issued_at`` is aware; ``key_id`` is the service account's ``private_key_id`` if known. Raises
     PassRefusal GOOGLE_LINK_LENGTH beyond 1,799 characters, and what `fat_link` raises for key and account.
     """
-    payload = {"genericObjects": [{"id": object_id, "classId": class_id}]}
-    jwt = _signed(signer, city, payload, issued_at, key_id)
-    if len(jwt) > LONGEST_JWT:
-        raise PassRefusal("GOOGLE_LINK_LENGTH", length=len(jwt), limit=LONGEST_JWT)
-    return SAVE_URL + jwt
+    [link] = skinny_links(signer, city, [(object_id, class_id)], issued_at=issued_at, key_id=key_id)
+    return link
+
+
+def skinny_links(
+    signer: Signer, city: City, objects: Sequence[tuple[str, str]], *, issued_at: datetime, key_id: str = ""
+) -> list[str]:
+    """As few links as it takes for several passes that Google already has, in their order.
+
+    ``objects`` are pairs of an object's id and its class's. Each link carries as many as 1,799 characters hold: seven
+    or so. Raises as `skinny_link`, GOOGLE_LINK_LENGTH if a single object is too long; ValueError for none at all.
+    """
+    if not objects:
+        raise ValueError("a link is for one object at least")
+    links: list[str] = []
+    taken: list[dict[str, str]] = []
+    jwt = ""
+    for object_id, class_id in objects:
+        one = {"id": object_id, "classId": class_id}
+        longer = _signed(signer, city, {"genericObjects": [*taken, one]}, issued_at, key_id)
+        if taken and len(longer) > LONGEST_JWT:
+            links.append(SAVE_URL + jwt)
+            taken = []
+            longer = _signed(signer, city, {"genericObjects": [one]}, issued_at, key_id)
+        if len(longer) > LONGEST_JWT:
+            raise PassRefusal("GOOGLE_LINK_LENGTH", length=len(longer), limit=LONGEST_JWT)
+        taken.append(one)
+        jwt = longer
+    return [*links, SAVE_URL + jwt]
 
 
 def fat_link(

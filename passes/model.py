@@ -21,6 +21,13 @@ class DisplayMode(StrEnum):
     DIGITAL_ALLOWED = "digital_allowed"
 
 
+class MainCode(StrEnum):
+    """Which of its two codes a library card shows in wallets: the seal, or its number for other readers."""
+
+    SEAL = "seal"
+    NUMBER = "number"
+
+
 class PassStatus(StrEnum):
     """Where the right stands. Only `ACTIVE` inside its period is good; before and after it time decides."""
 
@@ -58,6 +65,7 @@ class City:
     google_issuer_id: str
     google_service_account: str
     google_rotating_barcode: bool = False
+    library_main_code: MainCode = MainCode.SEAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -18,8 +18,11 @@ import msgspec
 
 from keys.texts import LANGUAGES
 from passes import eudi_spec
+from passes.card_numbers import SCHEMES, CardNumber, CheckScheme
+from passes.card_schemes import FILE_NAME, read_schemes
 from passes.errors import PassRefusal
 from passes.eudi_spec import EudiSpec
+from passes.model import PassContent
 
 _Id = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9-]{1,39}\Z")]
 _Key = Annotated[str, msgspec.Meta(pattern=r"\A[a-z][a-z0-9_]{0,39}\Z")]
@@ -85,7 +88,11 @@ class FieldSpec(_Strict, frozen=True):
 
 
 class AppleSpec(_Strict, frozen=True):
-    """How the type looks as an Apple pass. A barcode is ``seal:FORMAT`` or ``number:FORMAT``, in order."""
+    """How the type looks as an Apple pass. A barcode is ``seal:FORMAT`` or ``number:FORMAT``, in order.
+
+    Where the type has a code of its number as well and the city shows that one, the barcodes are not asked: the
+    card's own symbology says which.
+    """
 
     style: Literal["generic", "storeCard", "eventTicket", "coupon"]
     barcodes: tuple[Annotated[str, msgspec.Meta(pattern=r"\A(seal|number):[A-Za-z0-9]+\Z")], ...]
@@ -93,7 +100,7 @@ class AppleSpec(_Strict, frozen=True):
 
 
 class GoogleSpec(_Strict, frozen=True):
-    """How the type looks as a Google generic pass."""
+    """How the type looks as a Google generic pass; ``barcode`` as in `AppleSpec`."""
 
     generic_type: Annotated[str, msgspec.Meta(pattern=r"\AGENERIC_[A-Z_]+\Z")]
     barcode: Annotated[str, msgspec.Meta(pattern=r"\A(seal|number):[A-Za-z0-9]+\Z")] = "seal:QR"
@@ -193,16 +200,22 @@ class _TypeFile(_Strict, frozen=True):
     google: GoogleSpec | None = None
     pdf: PdfSpec | None = None
     eudi: EudiSpec | None = None
+    # The codes that a pass has: wallets show one, by the city's setting; print and pick-up page show all.
+    codes: tuple[Literal["seal", "number"], ...] = ("seal",)
     membership: MembershipSpec | None = None
 
 
 @dataclass(frozen=True)
 class PassType:
-    """A kind of card. ``images`` maps Apple's file names such as ``logo@2x.png`` to PNG bytes."""
+    """A kind of card. ``images`` maps Apple's file names such as ``logo@2x.png`` to PNG bytes.
+
+    ``card_schemes`` are the check schemes of card numbers, the city's own among them.
+    """
 
     spec: _TypeFile
     texts: Mapping[str, TypeTexts]
     images: Mapping[str, bytes]
+    card_schemes: Mapping[str, CheckScheme] = field(default_factory=lambda: SCHEMES)
 
     @property
     def id(self) -> str:
@@ -248,6 +261,17 @@ class PassType:
         return section
 
     @cached_property
+    def card_attribute(self) -> str | None:
+        """The attribute that is the number on the card; None for types whose passes have their own number alone."""
+        cards = (one.name for one in self.spec.attributes if one.kind == "card_number")
+        return next(cards, None)
+
+    @cached_property
+    def has_number_code(self) -> bool:
+        """Whether passes of the type have, beside the seal, their card number as a code for other readers."""
+        return "number" in self.spec.codes
+
+    @cached_property
     def shows_reminder(self) -> bool:
         """Whether the Apple pass has the field that changes when its holder is reminded of the end."""
         return any(one.key == "reminder" and one.apple != "none" for one in self.spec.fields)
@@ -256,6 +280,15 @@ class PassType:
     def attributes(self) -> Mapping[str, AttributeSpec]:
         """The declared attributes by name, in order."""
         return {attribute.name: attribute for attribute in self.spec.attributes}
+
+    def card_of(self, content: PassContent) -> CardNumber | None:
+        """The number on the card that ``content`` is for; None where the type has none."""
+        value = content.attributes.get(self.card_attribute) if self.card_attribute is not None else None
+        return value if isinstance(value, CardNumber) else None
+
+    def card_number(self, text: str, scheme: str = "", symbology: str = "") -> CardNumber:
+        """As `CardNumber.parse`, with the schemes that the type knows."""
+        return CardNumber.parse(text, scheme, symbology, self.card_schemes)
 
     def words(self, language: str) -> TypeTexts:
         """The type's words in ``language``; German where there is no translation."""
@@ -274,9 +307,15 @@ class PassTypes:
     def load(cls, *folders: Traversable) -> PassTypes:
         """The built-in types and every sub-folder of ``folders`` that has a ``type.toml``.
 
+        Card number schemes in a folder's ``card-schemes.toml`` hold for all types.
+
         Raises PassRefusal naming the file for anything that is not as declared here.
         """
         types: dict[str, PassType] = {}
+        schemes: dict[str, CheckScheme] = dict(SCHEMES)
+        for folder in folders:
+            if folder.is_dir() and folder.joinpath(FILE_NAME).is_file():
+                schemes |= read_schemes(folder.joinpath(FILE_NAME))
         for folder in (files("passes").joinpath("types"), *folders):
             if not folder.is_dir():
                 continue
@@ -286,7 +325,7 @@ class PassTypes:
                     if loaded.id in types:
                         raise PassRefusal("TYPE_TWICE", type=loaded.id, file=entry.name)
                     types[loaded.id] = loaded
-        return cls(types)
+        return cls({name: replace(one, card_schemes=schemes) for name, one in types.items()})
 
     def __getitem__(self, type_id: str) -> PassType:
         try:
@@ -339,6 +378,11 @@ def _check(spec: _TypeFile, texts: Mapping[str, TypeTexts], name: str) -> None:
     ]
     if len(set(seal_keys)) != len(seal_keys) or RESERVED_SEAL_KEYS & set(seal_keys):
         refuse("a seal key is reserved or used twice")
+    if spec.codes not in {("seal",), ("seal", "number")}:
+        refuse("codes are seal, or seal and number")
+    card = next((one for one in spec.attributes if one.kind == "card_number"), None)
+    if "number" in spec.codes and (card is None or not card.required):
+        refuse("a code of the number needs a card number that is required")
     keys = [field.key for field in spec.fields]
     if len(set(keys)) != len(keys):
         refuse("a field is placed twice")

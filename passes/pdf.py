@@ -8,7 +8,7 @@ markup. The card in the car is German whatever the holder reads, because wardens
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,8 @@ from typing import Any, Final
 import typst
 
 from keys.texts import LANGUAGES, Texts, texts
+from passes.card_codes import Bars, card_code, card_code_svg
+from passes.card_numbers import CardNumber
 from passes.display import Shown, day_text, display_hint, shown_fields
 from passes.errors import PassRefusal
 from passes.model import City, PassContent
@@ -47,18 +49,33 @@ class PdfFactory:
         stand in the letter only. Raises PassRefusal PDF_LETTERS for a character that the fonts lack, and what
         `qr.qr_matrix` raises for a seal that is none.
         """
+        return self.render_several(pass_type, [content], city, language)
+
+    def render_several(
+        self, pass_type: PassType, contents: Sequence[PassContent], city: City, language: str
+    ) -> bytes:
+        """As `render`, for several passes of ``pass_type`` in one PDF; at least one, in their order.
+
+        It is set as one document, since joining PDFs would lose the tags for screen readers. The time of creation is
+        that of the pass issued last.
+        """
         chosen = language if language in LANGUAGES else "de"
-        data = _document(pass_type, content, city, chosen)
+        documents = [_document(pass_type, content, city, chosen) for content in contents]
+        data = {**documents[0], "others": documents[1:]}
+        if len(contents) > 1:
+            name = pass_type.words(chosen).name
+            data["title"] = texts("passes", chosen)("PDF_SEVERAL", name=name, count=len(contents))
         try:
             made = self._compiler.compile(
                 format="pdf",
                 sys_inputs={"data": json.dumps(data, ensure_ascii=False)},
                 pdf_standards=_STANDARDS,
-                timestamp=int(content.issued_at.timestamp()),
+                timestamp=int(max(content.issued_at for content in contents).timestamp()),
             )
         except typst.TypstError as fault:
             if "could not be displayed" in str(fault):
-                raise PassRefusal("PDF_LETTERS", number=content.number) from fault
+                numbers = ", ".join(content.number for content in contents)
+                raise PassRefusal("PDF_LETTERS", number=numbers) from fault
             raise
         if not isinstance(made, bytes):
             raise TypeError("typst gave no single PDF")
@@ -101,7 +118,22 @@ def _card(pass_type: PassType, content: PassContent, city: City) -> dict[str, An
         "large": [_large(one, content) for one in _printed(pass_type, shown, "large")],
         "small": [{"label": one.label, "text": one.text} for one in _printed(pass_type, shown, "small")],
         "seal-caption": say("PDF_SEAL_CAPTION"),
+        "number-code": _number_code(pass_type, content),
     }
+
+
+def _number_code(pass_type: PassType, content: PassContent) -> dict[str, Any] | None:
+    """The code of the card number for the readers that a library has; None for types without one."""
+    card = pass_type.card_of(content)
+    if card is None or not pass_type.has_number_code:
+        return None
+    say, code = texts("passes", "de"), card_code(card)
+    made: dict[str, Any] = {
+        "svg": card_code_svg(card),
+        "alt": say("PDF_NUMBER_CODE_ALT", number=card.text),
+        "caption": say("PDF_NUMBER_CODE_CAPTION"),
+    }
+    return made | ({"kind": "bars", "modules": code.modules} if isinstance(code, Bars) else {"kind": "qr"})
 
 
 def _letter(pass_type: PassType, content: PassContent, city: City, say: Texts) -> dict[str, Any]:
@@ -152,6 +184,8 @@ def _large(field: Shown, content: PassContent) -> dict[str, Any]:
             {"plate": one.plate.canonical, "season": one.season.text if one.season else ""} for one in value
         ]
         made |= {"kind": "plates", "plates": plates}
+    elif isinstance(value, CardNumber):
+        made |= {"kind": "card", "groups": list(value.groups)}
     elif field.day is not None:
         made["kind"] = "date"
     return made

@@ -77,7 +77,7 @@ def qr_png(text: str, *, module_px: int = 8) -> bytes:
 
     The bytes depend on nothing but text and size. Raises as `qr_matrix` does.
     """
-    return _png(qr_matrix(text), module_px)
+    return matrix_png(qr_matrix(text), module_px)
 
 
 def link_png(address: str, *, module_px: int = 8) -> bytes:
@@ -85,7 +85,7 @@ def link_png(address: str, *, module_px: int = 8) -> bytes:
 
     Nothing is kept: an address may hold a secret. Raises as `link_matrix` does.
     """
-    return _png(link_matrix(address), module_px)
+    return matrix_png(link_matrix(address), module_px)
 
 
 def link_matrix(address: str) -> QrMatrix:
@@ -101,7 +101,8 @@ def link_matrix(address: str) -> QrMatrix:
     return QrMatrix(tuple(bytes(map(bool, row)) for row in code.modules))
 
 
-def _png(matrix: QrMatrix, module_px: int) -> bytes:
+def matrix_png(matrix: QrMatrix, module_px: int) -> bytes:
+    """A symbol with its quiet zone as `qr_png` draws it."""
     side = matrix.modules + 2 * QUIET_ZONE
     grey = bytearray(b"\xff" * (side * side))
     for y, row in enumerate(matrix.rows, start=QUIET_ZONE):
@@ -119,7 +120,11 @@ def qr_svg(text: str) -> str:
 
     Raises as `qr_matrix` does.
     """
-    matrix = qr_matrix(text)
+    return matrix_svg(qr_matrix(text))
+
+
+def matrix_svg(matrix: QrMatrix) -> str:
+    """A symbol with its quiet zone as `qr_svg` draws it."""
     side = matrix.modules + 2 * QUIET_ZONE
     path = "".join(_dark_runs(row, y) for y, row in enumerate(matrix.rows, start=QUIET_ZONE))
     return (

@@ -67,7 +67,7 @@ def site(city: City, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """The city's service on a free port; Google says yes without being asked."""
     monkeypatch.setenv("STADTPASS_SERVICE_REQUESTS_PER_MINUTE", "0")
     monkeypatch.setattr(google_wallet, "is_offered", lambda application, session: True)
-    monkeypatch.setattr(google_wallet, "save_link", lambda application, type_id, number: SAVE)
+    monkeypatch.setattr(google_wallet, "save_links", lambda application, type_id, numbers: [SAVE])
     application = city.open()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

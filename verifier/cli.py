@@ -9,6 +9,7 @@ import os
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn, TextIO
@@ -16,6 +17,7 @@ from typing import NoReturn, TextIO
 from keys.errors import Refusal
 from keys.texts import texts
 from passes.periods import parse_time
+from passes.scanned_cards import Delivered, scanned_card
 from passes.zones import normalise_zone_code
 from verifier.image import ImageRefused, looks_like_image, read_codes
 from verifier.plate_check import check_plate
@@ -263,7 +265,12 @@ def _lines(source: TextIO) -> Iterator[str]:
 
 
 def _check_text(text: str, trust: Trust, at: datetime, settings: CheckSettings) -> Verdict:
-    return check_seal(text.rstrip("\r\n"), trust, at, settings)
+    bare = text.rstrip("\r\n")
+    verdict = check_seal(bare, trust, at, settings)
+    if verdict.reason is Reason.NOT_A_SEAL and scanned_card(bare).kind is Delivered.NUMBER:
+        # No signature, so nothing to check; but it is no foreign code either, and somebody wants to know what to do.
+        return replace(verdict, note="NUMBER_ALONE")
+    return verdict
 
 
 def _check_image(file: Path, trust: Trust, at: datetime, settings: CheckSettings) -> Verdict:

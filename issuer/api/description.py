@@ -30,6 +30,8 @@ from issuer.web.static_files import static_url
 from keys.errors import Refusal
 
 API: Final = "/api/v1"
+# What devices of the verifier's app ask; most of it is described in the integrator's guide alone.
+DEVICES: Final = "/check"
 DESCRIPTION_PATH: Final = "/api/openapi.json"
 PAGE_PATH: Final = "/api/docs"
 SCRIPT: Final = "scalar/standalone.js"
@@ -156,6 +158,11 @@ def openapi_config() -> OpenAPIConfig:
                 "apiKey": SecurityScheme(
                     type="http", scheme="bearer", description="An API key: `spk_...`; its scopes are fixed"
                 ),
+                "device": SecurityScheme(
+                    type="http",
+                    scheme="signature",
+                    description="A device of the verifier's app signs each request (RFC 9421)",
+                ),
                 "oauthClient": SecurityScheme(
                     type="http",
                     scheme="basic",
@@ -176,10 +183,12 @@ def openapi_config() -> OpenAPIConfig:
 
 
 def finished(app: Litestar, description: dict[str, Any]) -> dict[str, Any]:
-    """The description of the operations under ``/api/v1``, with scopes and common refusals."""
+    """The description of the operations under ``/api/v1`` and for devices, with scopes and common refusals."""
     done = dict(description)
     done["paths"] = {
-        path: dict(item) for path, item in description.get("paths", {}).items() if path.startswith(API + "/")
+        path: dict(item)
+        for path, item in description.get("paths", {}).items()
+        if path.startswith((API + "/", DEVICES + "/"))
     }
     bodies: list[Any] = []
     for path, verb, handler in _operations(app):

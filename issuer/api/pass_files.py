@@ -19,17 +19,25 @@ from issuer.carriers import Carrier, carriers_of
 from issuer.errors import RegisterRefusal
 from issuer.register import load_contents
 from issuer.web.problems import problem
+from passes.card_codes import card_code_png, card_code_svg
 from passes.model import PassStatus
 from passes.pdf import PdfFactory
 from passes.qr import qr_png
 
-_FILES: Final = {"apple": Carrier.APPLE, "pdf": Carrier.PDF, "seal.png": Carrier.SEAL}
+# The code of the card number is a part of the print: only a pass that holds has it.
+_FILES: Final = {
+    "apple": Carrier.APPLE, "pdf": Carrier.PDF, "seal.png": Carrier.SEAL, "number.png": Carrier.PDF,
+    "number.svg": Carrier.PDF,
+}  # fmt: skip
+_NUMBER: Final = ("number.png", "number.svg")
 # Beside passes:read: the letter has name and address; with the token in a pass, one can act as its wallet.
 _ALSO_NEEDED: Final = {"apple": Scope.PASSES_WRITE, "pdf": Scope.HOLDERS_READ}
 _TYPES: Final = {
     "apple": ("application/vnd.apple.pkpass", ".pkpass"),
     "pdf": ("application/pdf", ".pdf"),
     "seal.png": ("image/png", ".png"),
+    "number.png": ("image/png", ".number.png"),
+    "number.svg": ("image/svg+xml", ".number.svg"),
 }
 # A factory serves one thread at a time; setting a print takes some hundredths of a second.
 _setting: Final = threading.Lock()
@@ -40,14 +48,15 @@ _pdf: list[PdfFactory] = []
     "/passes/{type_id:str}/{number:str}/files/{name:str}",
     sync_to_thread=True,
     guards=[require(Scope.PASSES_READ)],
-    opt={"produces": ("application/vnd.apple.pkpass", "application/pdf", "image/png")},
+    opt={"produces": ("application/vnd.apple.pkpass", "application/pdf", "image/png", "image/svg+xml")},
     operation_id="getPassFile",
     tags=["Passes"],
     summary="Fetch a file of a pass",
     description=(
         "`apple` is the signed pass, which holds the secret of wallets: it needs `passes:write` as well. `pdf` is "
         "the print with a letter that names holder and address: it needs `holders:read` as well. `seal.png` is the "
-        "QR code. A pass that does not hold has its seal only, one that is not paid for has nothing."
+        "QR code of the seal; `number.png` and `number.svg` are the code of the card number in its symbology, for "
+        "types that have one. A pass that does not hold has its seal only, one that is not paid for has nothing."
     ),
     responses=documented(
         None,
@@ -61,7 +70,7 @@ def get_file(
     request: ApiRequest,
     type_id: FromPath[str],
     number: FromPath[str],
-    name: Annotated[str, PathParameter(description="apple, pdf or seal.png")],
+    name: Annotated[str, PathParameter(description="apple, pdf, seal.png, number.png or number.svg")],
 ) -> Response[bytes]:
     """One carrier of the current revision."""
     application = application_of(request)
@@ -83,6 +92,11 @@ def get_file(
         data = b"" if wallet is None else wallet_passes.apple_pass(application, session, wallet)
     if name == "seal.png":
         data = qr_png(content.seal)
+    elif name in _NUMBER:
+        card = pass_type.card_of(content) if pass_type.has_number_code else None
+        if card is None:
+            raise problem(404, "FILE_UNKNOWN")
+        data = card_code_png(card) if name == "number.png" else card_code_svg(card).encode()
     elif name == "pdf":
         with _setting:
             if not _pdf:

@@ -69,7 +69,12 @@ class PassRequestRow:
         self.faults.append(Fault(code, params, pointer))
 
     def _pointer(self, finding: Finding) -> str:
-        return self.pointers.get(finding.field or "", "#")
+        known = self.pointers.get(finding.field or "")
+        if known is not None:
+            return known
+        # What is missing has a place too.
+        columns = self.pass_type.spec.register.columns
+        return next((_place_of(spec, self.pass_type) for spec in columns if spec.name == finding.field), "#")
 
 
 def row_of(pass_type: PassType, given: NewPass, number: str) -> PassRequestRow:

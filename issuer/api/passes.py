@@ -126,13 +126,15 @@ def get_pass(request: ApiRequest, type_id: FromPath[str], number: FromPath[str])
     summary="Change plates, zone or card number",
     description=(
         "Makes a new revision with a new seal; older prints are superseded, passes on phones are updated. `plates` "
-        "replaces all plates."
+        "replaces all plates. A card number that was replaced never holds again and is never given out again."
     ),
     responses=documented(
         Success(200, PassAnswer, {"pass": PASS}, "The pass as it is from now on"),
         *VERSIONED,
         RegisterRefusal("NOTHING_CHANGES", number=NUMBER),
         RegisterRefusal("PASS_REVOKED", number=NUMBER),
+        RegisterRefusal("CARD_TAKEN", owner="M500020"),
+        RegisterRefusal("CARD_SPENT", card="24711300000134", owner="M500020"),
     ),
 )
 def change_pass(
@@ -266,6 +268,6 @@ def _card(
     scheme = given.scheme if given.scheme is not None else (old.scheme if old else None)
     symbology = given.symbology if given.symbology is not None else (old.symbology if old else None)
     try:
-        return CardNumber.parse(given.number, scheme or "", symbology or "")
+        return pass_type.card_number(given.number, scheme or "", symbology or "")
     except Refusal as refusal:
         raise misplaced(refusal, pointer="#/card_number") from None

@@ -141,6 +141,7 @@ class Engine:
             Queue.JOBS: 1,
             Queue.PAYMENTS: 4,
             Queue.IMPORTS: 1,
+            Queue.LIBRARY: 1,
         }
         for queue, width in widths.items():
             DBOS.register_queue(

@@ -31,6 +31,7 @@ class Queue(StrEnum):
     JOBS = "jobs"
     PAYMENTS = "payments"
     IMPORTS = "imports"
+    LIBRARY = "library"
 
 
 class RetryLater(Exception):
@@ -61,6 +62,7 @@ def all_tasks() -> Mapping[str, Task]:
     from issuer.api import jobs  # noqa: PLC0415 - tasks import what may enqueue tasks
     from issuer.delivery import apple_push, google_objects, mail, webhooks  # noqa: PLC0415
     from issuer.importing import run_work as imports  # noqa: PLC0415
+    from issuer.library import refresh_task  # noqa: PLC0415
     from issuer.nightly import run as nightly  # noqa: PLC0415
     from issuer.payments import reconcile  # noqa: PLC0415
     from issuer.printing import making  # noqa: PLC0415
@@ -74,6 +76,7 @@ def all_tasks() -> Mapping[str, Task]:
         *nightly.TASKS,
         *reconcile.TASKS,
         *imports.TASKS,
+        *refresh_task.TASKS,
         *making.TASKS,
     )
     return {task.name: task for task in tasks}

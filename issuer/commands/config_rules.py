@@ -14,6 +14,8 @@ import msgspec
 from issuer.commands.common import actor, add_data_argument, opened, say, tell, tell_json, tell_table
 from issuer.database import reading, writing
 from issuer.errors import IssuerRefusal
+from issuer.library.fees import library_type, membership_fees
+from issuer.library.membership import MembershipFees
 from issuer.models import ALWAYS
 from issuer.rules.addresses import Address, StreetEntry, ZoneFound
 from issuer.rules.changes import (
@@ -244,6 +246,13 @@ def show_table(arguments: argparse.Namespace) -> ExitCode:
         rules = load_rules(session, workspace.tenant, PERMIT)
         entries = directory(session, workspace.tenant) if arguments.table == "streets" else []
         size = directory_size(session, workspace.tenant)
+        members: MembershipFees | None = None
+        if arguments.table == "membership-fees":
+            library = library_type(workspace.pass_types, arguments.type)
+            members = membership_fees(session, workspace.tenant, library.id)
+    if members is not None:
+        heads, rows = _membership_rows(members)
+        return _tell_rows(arguments, heads, rows)
     match arguments.table:
         case "zones":
             heads, rows = _zone_rows(rules, day)
@@ -263,6 +272,10 @@ def show_table(arguments: argparse.Namespace) -> ExitCode:
                     for key, value in values.items():
                         tell(f"  {key} = {msgspec.json.encode(value).decode()}")
             return ExitCode.GREEN
+    return _tell_rows(arguments, heads, rows)
+
+
+def _tell_rows(arguments: argparse.Namespace, heads: list[str], rows: list[tuple[str, ...]]) -> ExitCode:
     if arguments.json:
         tell_json(
             [
@@ -276,6 +289,14 @@ def show_table(arguments: argparse.Namespace) -> ExitCode:
 
 
 _Rows = tuple[list[str], list[tuple[str, ...]]]
+
+
+def _membership_rows(fees: MembershipFees) -> _Rows:
+    return ["CONFIG_CATEGORY", "CONFIG_FROM", "CONFIG_FEE"], [
+        (category, "" if first == ALWAYS else first.isoformat(), str(cents))
+        for category, rows in sorted(fees.rows.items())
+        for first, cents in rows
+    ]
 
 
 def _zone_rows(rules: CityRules, day: date) -> _Rows:

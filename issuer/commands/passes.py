@@ -116,7 +116,7 @@ def run_change(arguments: argparse.Namespace) -> ExitCode:
         card = None
         if arguments.card_number is not None:
             view = pass_view.show(session, sealing.tenant, sealing.pass_type, arguments.number)
-            card = _card_number(arguments.card_number, view)
+            card = _card_number(arguments.card_number, view, sealing.pass_type)
         changes = Changes(plates, arguments.zone, card)
         content = lifecycle.change(
             session, sealing.tenant, sealing.pass_type, arguments.number, changes,
@@ -234,12 +234,12 @@ def _plates(given: list[tuple[str, str | None]]) -> tuple[RegisteredPlate, ...]:
     return tuple(plates)
 
 
-def _card_number(text: str, view: PassView) -> CardNumber:
+def _card_number(text: str, view: PassView, pass_type: PassType) -> CardNumber:
     """The new number under the check scheme and symbology of the old one."""
     old = view.content.attributes.get("card_number")
     if not isinstance(old, CardNumber):
-        return CardNumber.parse(text)
-    return CardNumber.parse(text, old.scheme or "", old.symbology or "")
+        return pass_type.card_number(text)
+    return pass_type.card_number(text, old.scheme or "", old.symbology or "")
 
 
 def _as_json(view: PassView) -> dict[str, object]:

@@ -10,6 +10,7 @@ from issuer.audit import AuditEvent
 from issuer.commands.common import actor, add_number_arguments, say, tell, tell_json
 from issuer.models import PassRow
 from issuer.pickup.codes import create_letter_code, grouped
+from issuer.pickup.family import family_code, family_link
 from issuer.pickup.links import Channel, create_link
 from issuer.register import subject
 from passes.display import day_text
@@ -28,6 +29,11 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
         action="store_true",
         help="a code for a letter, good for 30 days (default: a link, 60 minutes)",
     )
+    link.add_argument(
+        "--family",
+        action="store_true",
+        help="to the cards of the children whose guardian the holder is as well",
+    )
     link.add_argument("--json", action="store_true")
     link.set_defaults(run=run_link)
 
@@ -42,10 +48,12 @@ def run_link(arguments: argparse.Namespace) -> ExitCode:
         event = AuditEvent("letter-code" if arguments.letter else "pickup-link", subject(type_id, number))
         audit.append(session, tenant, [event], at, actor())
         if arguments.letter:
-            code = grouped(create_letter_code(session, application, type_id, number))
+            make_code = family_code if arguments.family else create_letter_code
+            code = grouped(make_code(session, application, type_id, number))
             url = f"{application.settings(session).base_url}/p/code"
         else:
-            code, url = "", create_link(session, application, type_id, number, Channel.DESK)
+            make_link = family_link if arguments.family else create_link
+            code, url = "", make_link(session, application, type_id, number, Channel.DESK)
     _tell(arguments, row, code, url)
     return ExitCode.GREEN
 

@@ -13,11 +13,13 @@ from issuer.commands import config_rules
 from issuer.commands.common import actor, add_data_argument, opened, say, tell, tell_json
 from issuer.database import reading, writing
 from issuer.errors import IssuerRefusal
+from issuer.library.fees import library_type, reload_membership_fees
 from issuer.rules.directory import streets_from_csv
 from issuer.rules.reload import RELOADS, Difference, refuse_history
 from issuer.settings import SHOWN_ON_PASSES, Settings, load_settings, save_settings
 from issuer.setup import DEMO_ROOT, initialise
 from passes.model import DisplayMode
+from passes.pass_types import PassTypes
 from passes.periods import berlin_day
 from verifier.cli import Parser, chosen_time
 from verifier.verdict import ExitCode
@@ -49,17 +51,23 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     init.set_defaults(run=run_init)
     config = commands.add_parser("config", help="zones, streets, fees, rules and settings")
     actions = config.add_subparsers(required=True, metavar="ACTION")
-    load = actions.add_parser("import", help="load zones, fees, streets (CSV) or rules (TOML)")
-    load.add_argument("table", choices=("zones", "fees", "streets", "rules"))
+    load = actions.add_parser(
+        "import", help="load zones, fees, streets, membership fees (CSV) or rules (TOML)"
+    )
+    load.add_argument("table", choices=("zones", "fees", "streets", "membership-fees", "rules"))
     load.add_argument("file", type=Path, metavar="FILE")
     load.add_argument(
-        "--dry-run", action="store_true", help="load nothing; for zones and fees show what would be different"
+        "--dry-run",
+        action="store_true",
+        help="load nothing; for zones and fees show what would differ",
     )
+    load.add_argument("--type", metavar="TYPE", help="of membership fees: the library's pass type")
     load.add_argument("--encoding", metavar="NAME", help="encoding of a file that is not UTF-8, e.g. cp1252")
     add_data_argument(load)
     load.set_defaults(run=run_import)
     show = actions.add_parser("show", help="show all settings, or a table")
-    show.add_argument("table", nargs="?", choices=("zones", "fees", "streets", "rules"))
+    show.add_argument("table", nargs="?", choices=("zones", "fees", "streets", "membership-fees", "rules"))
+    show.add_argument("--type", metavar="TYPE", help="of membership fees: the library's pass type")
     show.add_argument("--json", action="store_true")
     add_data_argument(show)
     show.set_defaults(run=run_show)
@@ -100,6 +108,11 @@ def run_import(arguments: argparse.Namespace) -> ExitCode:
         tenant, file, encoding = workspace.tenant, arguments.file, arguments.encoding
         if arguments.table == "streets":
             count = streets_from_csv(session, tenant, file, encoding)
+        elif arguments.table == "membership-fees":
+            library = library_type(workspace.pass_types, arguments.type)
+            count, differences = reload_membership_fees(
+                session, tenant, library, file, berlin_day(at), encoding
+            )
         else:
             reload = RELOADS[arguments.table]
             count, differences = reload(session, tenant, file, berlin_day(at), encoding)
@@ -132,6 +145,13 @@ def run_show(arguments: argparse.Namespace) -> ExitCode:
     return ExitCode.GREEN
 
 
+def _types_showing(key: str, pass_types: PassTypes) -> tuple[str, ...] | None:
+    """The types on whose passes the setting ``key`` stands; None for all."""
+    if key != "library_main_code":
+        return None
+    return tuple(one.id for one in pass_types if one.has_number_code)
+
+
 def run_set(arguments: argparse.Namespace) -> ExitCode:
     """Change one setting, checked as a whole."""
     try:
@@ -159,7 +179,9 @@ def run_set(arguments: argparse.Namespace) -> ExitCode:
         at = chosen_time(arguments)
         audit.append(session, workspace.tenant, [event], at, actor())
         if arguments.key in SHOWN_ON_PASSES and after != before_settings:
-            outgoing.everything_moved(session, workspace.tenant, at)
+            outgoing.everything_moved(
+                session, workspace.tenant, at, _types_showing(arguments.key, workspace.pass_types)
+            )
         if before_settings.google_offered and not after.google_offered:
             outgoing.google_switched(session, workspace.tenant, at)
     tell(say(arguments, "SETTING_SAVED", key=arguments.key))

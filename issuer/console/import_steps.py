@@ -13,6 +13,7 @@ from issuer.application import Application
 from issuer.console.desk import Desk, acting_desk_of, desk_of
 from issuer.console.import_upload import LARGEST_FILE, LARGEST_UPLOAD, MIB, Received, receive
 from issuer.console.imports import CRUMB, amount, import_page, type_name
+from issuer.console.library.shared import page_of
 from issuer.errors import IssuerRefusal
 from issuer.importing import run_undo, runs
 from issuer.importing.csv_file import MAX_ROWS
@@ -99,7 +100,7 @@ def ask_undo(request: AnyRequest, run_id: FromPath[str]) -> Response[Any]:
         removed=amount(desk, found.made - found.touched),
         touched=found.touched,
         touched_text=amount(desk, found.touched),
-        first=[(number, f"/office/passes/{type_id}/{number}") for type_id, number in found.first],
+        first=[(number, page_of(desk, type_id, number)) for type_id, number in found.first],
         more=found.touched > len(found.first),
     )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import threading
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,18 +10,18 @@ from litestar.params import FromPath
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from issuer import audit, lifecycle
-from issuer.audit import AuditEvent
+from issuer import lifecycle
 from issuer.console.desk import Desk, acting_desk_of, desk_of
 from issuer.console.fields import options
+from issuer.console.handing_out import fresh_link, picture_of, printed
+from issuer.console.library.shared import library_type
 from issuer.delivery import mail
-from issuer.doors import close_doors
 from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.letters import pickup_letter
 from issuer.lifecycle import Actor
 from issuer.models import PassRow
-from issuer.pickup.links import Channel, create_link
-from issuer.register import load_contents, subject
+from issuer.pickup.links import Channel
+from issuer.register import subject
 from issuer.reinstatement import LONGEST, reinstate
 from issuer.revocation import revoke_logged
 from issuer.revocation_log import RevocationLog
@@ -33,17 +31,12 @@ from keys.errors import Refusal
 from keys.texts import texts
 from passes.errors import PassRefusal
 from passes.model import PassStatus
-from passes.pdf import PdfFactory
-from passes.qr import link_png
 
 _WRONG: Final = 422
 _CONFLICT: Final = 409
 _ONE: Final = "/office/passes/{type_id:str}/{number:str}"
 _CRUMB: Final = ("OFFICE_MENU_PASSES", "/office/passes")
 _UNDO: Final = "reinstate"
-# One document at a time: the factory is no thread's own.
-_setting = threading.Lock()
-_pdf: list[PdfFactory] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +79,7 @@ def take_step(
     """Take the step."""
     desk = acting_desk_of(request, data)
     reason = text_of(data, "reason")
-    if step not in STEPS:
+    if step not in STEPS or library_type(desk.application, type_id) is not None:
         return desk.problem(404, "NOT_FOUND")
     if reason not in STEPS[step].reasons:
         return _step_page(desk, type_id, number, step, fault=desk.reader.say("DESK_REASON_MISSING"))
@@ -113,6 +106,8 @@ def take_back(
     """Take a wrong revocation back, with a note."""
     desk = acting_desk_of(request, data)
     application, note = desk.application, text_of(data, "note")
+    if library_type(application, type_id) is not None:
+        return desk.problem(404, "NOT_FOUND")
     try:
         pass_type = application.pass_types[type_id]
         with application.writing() as session:
@@ -138,15 +133,12 @@ def new_link(
     with application.writing() as session:
         if _status(desk, session, type_id, number) not in _RUNNING:
             return desk.problem(_CONFLICT, "PASS_NOT_RUNNING")
-        close_doors(session, application.tenant, type_id, number, application.now())
-        address = create_link(session, application, type_id, number, Channel.DESK)
-        event = AuditEvent("pickup-link", subject(type_id, number))
-        audit.append(session, application.tenant, [event], application.now(), desk.staff.actor)
+        address = fresh_link(desk, session, type_id, number, Channel.DESK)
     return desk.under(_CRUMB, (number, f"/office/passes/{type_id}/{number}")).page(
         "pass_link.html",
         number=number,
         link=address,
-        picture=base64.b64encode(link_png(address)).decode(),
+        picture=picture_of(address),
     )
 
 
@@ -179,17 +171,7 @@ def print_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str
     with application.reading() as session:
         if _status(desk, session, type_id, number) not in _RUNNING:
             return desk.problem(_CONFLICT, "PASS_NOT_RUNNING")
-        pass_type = application.pass_types[type_id]
-        [content] = load_contents(session, application.tenant, pass_type, [number])
-        city = application.settings(session).city(application.tenant)
-    with application.writing() as session:
-        event = AuditEvent("fetch", subject(type_id, number), after={"carrier": "print"})
-        audit.append(session, application.tenant, [event], application.now(), desk.staff.actor)
-    desk.note_access(subject(type_id, number))
-    with _setting:
-        if not _pdf:
-            _pdf.append(PdfFactory())
-        made = _pdf[0].render(pass_type, content, city, content.language)
+    made = printed(desk, type_id, number)
     return desk.reader.file(made, "application/pdf", f"{number}.pdf")
 
 
@@ -249,6 +231,9 @@ def _said(desk: Desk, refusal: Refusal) -> str:
 
 
 def _status(desk: Desk, session: Session, type_id: str, number: str) -> PassStatus | None:
+    """The status of the pass; None where there is none, also for library cards, which are the librarians' own."""
+    if library_type(desk.application, type_id) is not None:
+        return None
     found = session.scalar(
         select(PassRow.status).where(
             PassRow.tenant == desk.application.tenant, PassRow.type_id == type_id, PassRow.number == number

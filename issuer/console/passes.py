@@ -1,4 +1,7 @@
-"""Finding a pass, and looking at it with its history; each look is noted in the log of accesses."""
+"""Finding a pass, and looking at it with its history; each look is noted in the log of accesses.
+
+Library cards are not among them: their pages are `issuer.console.library`.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,7 @@ from issuer.audit import AuditEntry
 from issuer.console import counter_pass, pass_wallet
 from issuer.console.case_words import actor_label, staff_names
 from issuer.console.desk import Desk, desk_of
+from issuer.console.library.shared import library_type, library_types
 from issuer.console.moments import moment
 from issuer.console.pass_steps import STEPS, offered
 from issuer.errors import IssuerRefusal
@@ -76,6 +80,9 @@ def show_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str]
         pass_type = application.pass_types[type_id]
     except PassRefusal:
         return desk.problem(404, "NOT_FOUND")
+    if library_type(application, type_id) is not None:
+        # Who borrows is nobody's business outside the library.
+        return desk.problem(404, "NOT_FOUND")
     with application.reading() as session:
         try:
             view = show(session, application.tenant, pass_type, number)
@@ -125,6 +132,7 @@ def _found(desk: Desk, session: Session, text: str) -> list[dict[str, Any]]:
     application, language = desk.application, desk.reader.language
     query = (
         passes_like(session, application.tenant, PassQuery(text=text, by_name=True))
+        .where(PassRow.type_id.not_in([one.id for one in library_types(application)]))
         .order_by(None)
         .order_by(PassRow.type_id, PassRow.number)
         .limit(MOST + 1)

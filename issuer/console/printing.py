@@ -11,6 +11,7 @@ from litestar.params import FromPath
 
 from issuer.application import Application
 from issuer.console.desk import Desk, acting_desk_of, desk_of
+from issuer.console.library.shared import page_of
 from issuer.console.moments import moment
 from issuer.console.rule_pages import CONFLICT, WRONG, Faults
 from issuer.errors import IssuerRefusal
@@ -229,7 +230,7 @@ def _item(desk: Desk, application: Application, one: PrintItemRow) -> dict[str, 
     return {
         "position": one.position,
         "number": one.number,
-        "path": f"/office/passes/{one.type_id}/{one.number}",
+        "path": page_of(desk, one.type_id, one.number),
         "type": application.pass_types[one.type_id].words(desk.reader.language).name
         if one.type_id in {kind.id for kind in application.pass_types}
         else one.type_id,

@@ -45,6 +45,7 @@ from issuer.console import (
     zones,
 )
 from issuer.console.desk import ForeignForm, NotAllowed, NotLoggedIn, desk_of, guard, wanted_path
+from issuer.console.library import family, member, new_card, search, steps, waiting
 from issuer.staff.permissions import PREFIX, Stage, check_routes
 from issuer.web import problems
 from issuer.web.reader import AnyRequest
@@ -135,6 +136,12 @@ HANDLERS: list[ControllerRouterHandler] = [
             *passes.HANDLERS,
             *pass_steps.HANDLERS,
             *pass_wallet.HANDLERS,
+            *search.HANDLERS,
+            *waiting.HANDLERS,
+            *new_card.HANDLERS,
+            *member.HANDLERS,
+            *steps.HANDLERS,
+            *family.HANDLERS,
             *histories.HANDLERS,
             *statements.HANDLERS,
             *figures.HANDLERS,

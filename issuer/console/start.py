@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from issuer.accessibility.feedback import count_open
 from issuer.cases.search import work
 from issuer.console.desk import Desk, desk_of
+from issuer.console.library.waiting import SOON, counts
 from issuer.importing import runs
 from issuer.nightly import certificates
 from issuer.staff.accounts import State, accounts
@@ -67,10 +68,21 @@ def _ending(desk: Desk, _: Session) -> dict[str, object] | None:
     return {"count": len(found), "days": min(one.days_left for one in found)} if found else None
 
 
+def _library(desk: Desk, session: Session) -> dict[str, object] | None:
+    found = counts(session, desk.application)
+    if found.is_empty:
+        return None
+    blocked = found.blocked.total()
+    return {"consents": found.consents, "fees": found.fees, "blocked": blocked, "days": SOON.days}
+
+
 SLOTS: list[Slot] = [
     Slot("OFFICE_SLOT_CASES", "/office/cases", frozenset({Role.CLERK, Role.SUPERVISOR}), _cases),
     Slot("OFFICE_SLOT_COUNTER", "/office/counter", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
     Slot("OFFICE_SLOT_PASSES", "/office/passes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
+    Slot("OFFICE_SLOT_LIBRARY", "/office/library", frozenset({Role.LIBRARIAN}), _always),
+    Slot("OFFICE_SLOT_LIBRARY_NEW", "/office/library/new", frozenset({Role.LIBRARIAN}), _always),
+    Slot("OFFICE_SLOT_LIBRARY_WAITING", "/office/library/waiting", frozenset({Role.LIBRARIAN}), _library),
     Slot("OFFICE_SLOT_HISTORIES", "/office/histories", frozenset({Role.AUDITOR}), _always),
     Slot(
         "OFFICE_SLOT_STATEMENTS",
@@ -84,7 +96,12 @@ SLOTS: list[Slot] = [
         frozenset({Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, Role.ADMIN}),
         _always,
     ),
-    Slot("OFFICE_SLOT_WISHES", "/office/wishes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
+    Slot(
+        "OFFICE_SLOT_WISHES",
+        "/office/wishes",
+        frozenset({Role.CLERK, Role.SUPERVISOR, Role.LIBRARIAN}),
+        _always,
+    ),
     Slot("OFFICE_SLOT_IMPORTS", "/office/imports", frozenset({Role.SUPERVISOR}), _imports),
     Slot("OFFICE_SLOT_ENDING", "/office/keys", frozenset({Role.ADMIN}), _ending),
     Slot("OFFICE_SLOT_ACCESSES", "/office/accesses", frozenset({Role.AUDITOR}), _always),

@@ -6,9 +6,10 @@ from datetime import timedelta
 from typing import Any, Final
 
 from litestar import Response, get
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from issuer.console.desk import desk_of
+from issuer.console.library.shared import page_of
 from issuer.console.moments import moment
 from issuer.models import AuditEntryRow
 from issuer.pickup.own_data import ACTIONS
@@ -26,12 +27,15 @@ def show_wishes(request: AnyRequest) -> Response[Any]:
     """The requests of the last three months, the newest first, each with its pass and the day of the answer."""
     desk = desk_of(request)
     application, say, language = desk.application, desk.reader.say, desk.reader.language
+    # Wishes about library cards are the librarians' to answer, and the others those of clerks.
+    shown = [one.id for one in application.pass_types if page_of(desk, one.id, "-")]
     with application.reading() as session:
         entries = session.scalars(
             select(AuditEntryRow)
             .where(
                 AuditEntryRow.tenant == application.tenant,
                 AuditEntryRow.action.in_(sorted(ACTIONS)),
+                or_(*(AuditEntryRow.subject.startswith(f"{one}/", autoescape=True) for one in shown)),
                 AuditEntryRow.at > application.now() - _SHOWN,
             )
             .order_by(AuditEntryRow.sequence.desc())
@@ -43,7 +47,7 @@ def show_wishes(request: AnyRequest) -> Response[Any]:
             {
                 "at": moment(one.at, language),
                 "subject": one.subject.partition("/")[2],
-                "path": f"/office/passes/{one.subject}",
+                "path": page_of(desk, *one.subject.split("/", 1)),
                 "text": say(f"HOLDER_{one.action.upper().replace('-', '_')}"),
                 "until": day_text(berlin_day(one.at) + _DAYS_TO_ANSWER, language),
             }

@@ -177,6 +177,10 @@ def _has_rows(session: Session, application: Application, activity: Activity) ->
 def _recipients(session: Session, application: Application, activity: Activity) -> Iterator[Recipient]:
     config = application.config
     match activity:
+        case Activity.PASSES:
+            if config.library.source:
+                host = urlsplit(config.library.url).hostname or config.library.host
+                yield Recipient("LIBRARY", {"host": host})
         case Activity.CASES:
             for name in ("residents", "vehicles"):
                 if getattr(config.sources, name):

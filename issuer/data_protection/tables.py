@@ -18,6 +18,7 @@ class Activity(StrEnum):
     """A processing activity; its texts are RECORD_<NAME>, _PURPOSE, _BASIS and _PEOPLE of the catalogues."""
 
     PASSES = "passes"
+    MEMBERS = "members"
     CASES = "cases"
     PAYMENTS = "payments"
     PICKUP = "pickup"
@@ -38,8 +39,9 @@ DAY: Final = "day"
 KEPT: Final = "kept"
 ACCOUNT: Final = "account"
 DEVICE: Final = "device"
+MEMBER: Final = "member"
 LISTS: Final = "lists"
-FIXED: Final = (EXPIRES, DAY, KEPT, ACCOUNT, DEVICE, LISTS)
+FIXED: Final = (EXPIRES, DAY, KEPT, ACCOUNT, DEVICE, MEMBER, LISTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,9 @@ PERSONAL: Final[Mapping[str, Stored]] = {
     "passes": Stored(Activity.PASSES, "passes_after_end"),
     "revisions": Stored(Activity.PASSES, "passes_after_end"),
     "pass_terms": Stored(Activity.PASSES, "passes_after_end"),
-    "library_members": Stored(Activity.PASSES, "passes_after_end"),
-    "replaced_cards": Stored(Activity.PASSES, KEPT),
+    "library_holds": Stored(Activity.MEMBERS, MEMBER),
+    "library_members": Stored(Activity.MEMBERS, MEMBER),
+    "replaced_cards": Stored(Activity.MEMBERS, KEPT),
     "cases": Stored(Activity.CASES, "cases"),
     "case_applicants": Stored(Activity.CASES, "applicants"),
     "case_evidence": Stored(Activity.CASES, "evidence"),

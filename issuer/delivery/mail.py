@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
 TASK: Final = mail_queue.TASK
 PICKUP, REMINDER, CHANGED, RESEALED, RENEWED = "pickup", "reminder", "changed", "resealed", "renewed"
-KINDS: Final = (PICKUP, REMINDER, CHANGED, RESEALED, RENEWED)
+FAMILY: Final = letters.FAMILY
+KINDS: Final = (PICKUP, FAMILY, REMINDER, CHANGED, RESEALED, RENEWED)
 OPERATOR: Final = "operator"
 # Connection, greeting, encryption, login and mail: so many answers are waited for at most.
 _ANSWERS: Final = 15
@@ -52,7 +53,8 @@ def queue_mail(
 ) -> bool:
     """Queue a mail to the holder of a pass in the caller's writing transaction; False if there is no address.
 
-    ``kind`` is ``pickup`` (here is the link to the pass), ``reminder`` (``params``: ``last``, the last day in ISO
+    ``kind`` is ``pickup`` (here is the link to the pass), ``family`` (to the cards of a family: as
+    `issuer.pickup.family.queue_family_mail` queues it), ``reminder`` (``params``: ``last``, the last day in ISO
     form), ``changed`` or ``resealed`` (print it again), or ``renewed`` (print it before the old term ends).
     ``params`` are stored: nothing personal. Raises ValueError for another kind.
     """
@@ -195,7 +197,8 @@ def _to_holder(
         "number": row.number,
         "last": day_text(there.period_last, texts("issuer", holder.language).language),
     }
-    link = create_link(session, application, row.type_id, row.number, Channel.MAIL)
+    family = row.kind == FAMILY
+    link = create_link(session, application, row.type_id, row.number, Channel.MAIL, family=family)
     return holder.email, mail_texts.holder_mail(frame, row.kind, holder.email, holder.language, link, facts)
 
 
@@ -203,6 +206,9 @@ def is_due(kind: str, params: Mapping[str, Any], there: PassRow) -> bool:
     """Whether what a mail or letter of ``kind`` says is still so: not of a right that has ended or was renewed."""
     if kind == PICKUP:
         return True
+    if kind == FAMILY:
+        # The children's cards hold also while the guardian's does not.
+        return there.status not in (PassStatus.REVOKED, PassStatus.SUPERSEDED)
     if there.status != PassStatus.ACTIVE:
         return False
     last = params.get("last")

@@ -25,9 +25,11 @@ from issuer.importing.row_under_check import Member, RowUnderCheck, Surroundings
 from issuer.importing.rows import RowFile
 from issuer.importing.seal_check import SealCheck
 from issuer.library.card_numbers import in_use, spent
+from issuer.library.fees import membership_fees
 from issuer.library.member_facts import MemberFacts, block_reason_of
-from issuer.library.membership import keeps_birth_date
+from issuer.library.membership import is_of_age, keeps_birth_date
 from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.models_library import MemberRow
 from issuer.rules.kinds import kind_table
 from issuer.settings import record_key
 from issuer.status_allocation import chunks
@@ -85,16 +87,17 @@ class EarlierRows(Protocol):
     def cards(self, texts: Sequence[str]) -> dict[str, str]:
         """The number of the row that was the first to claim each of the card numbers ``texts``."""
 
+    def spent(self, texts: Sequence[str]) -> dict[str, str]:
+        """The number of the row that says it has replaced each of the card numbers ``texts``."""
+
     def names(self, refs: Sequence[str]) -> dict[str, str]:
         """The digest of the name that each of the holders ``refs`` had first."""
 
     def members(self, numbers: Sequence[str]) -> dict[str, Member]:
         """Those of ``numbers`` that are members in any row of the file, also in later ones."""
 
-    def keep(
-        self, first_rows: Mapping[str, int], cards: Mapping[str, str], names: Mapping[str, str], /
-    ) -> None:
-        """Remember these for the pieces that follow; of what is there already, the first stays."""
+    def keep(self, first_rows: Mapping[str, int], around: Surroundings, names: Mapping[str, str], /) -> None:
+        """Remember these and the card numbers of ``around`` for the pieces that follow; the first of each stays."""
 
 
 class _None:
@@ -104,6 +107,9 @@ class _None:
         return {}
 
     def cards(self, _texts: Sequence[str]) -> dict[str, str]:
+        return {}
+
+    def spent(self, _texts: Sequence[str]) -> dict[str, str]:
         return {}
 
     def names(self, _refs: Sequence[str]) -> dict[str, str]:
@@ -147,7 +153,7 @@ def check_rows(
         elif outcome is not None:
             unchanged.append(outcome)
     names = _compare_holders(session, tenant, accepted, {row.source.row: row for row in rows}, key, before)
-    before.keep(first_rows, around.cards, names)
+    before.keep(first_rows, around, names)
     findings = [*file.findings, *(finding for row in rows for finding in row.findings)]
     return CheckedFile(
         accepted=tuple(accepted),
@@ -249,10 +255,11 @@ class _Judge:
         if rules is None:
             return None
         born, today = row.day("birth_date"), self._around.today
+        minor = is_of_age(rules, row.text("category"), born, today) is not True
         return MemberFacts(
             birth_date=born if born is not None and keeps_birth_date(rules, born, today) else None,
-            guardian_number=row.text("guardian_member_id") or None,
-            consented=row.yes("guardian_consent"),
+            guardian_number=(row.text("guardian_member_id") or None) if minor else None,
+            consented=minor and row.yes("guardian_consent"),
             block_reason=block_reason_of(row.text("block_reason"), self._status(row)),
             open_fees_cents=row.integer("open_fees_cents"),
         )
@@ -300,14 +307,25 @@ def _surroundings(
         if row.number in guardians
     }
     members |= before.members(sorted(guardians))
-    texts = sorted({row.card.text for row in rows if row.card is not None})
+    columns = [one.name for one in pass_type.spec.register.columns if one.name.startswith("replaces_card")]
+    texts = sorted(
+        {row.card.text for row in rows if row.card is not None}
+        | {row.text(column) for row in rows for column in columns} - {""}
+    )
     # Whoever has a card in the register has it, or had it until it was replaced, whatever a row claims.
     cards = before.cards(texts) | in_use(session, tenant, pass_type.id, texts)
-    cards |= spent(session, tenant, pass_type.id, texts)
+    replaced = before.spent(texts) | spent(session, tenant, pass_type.id, texts)
     today = berlin_day(at)
-    kinds = kind_table(session, tenant, pass_type.id).on(today)
     return Surroundings(
-        pass_type, today, zones(session, tenant), fees(session, tenant), cards, members, kinds
+        pass_type=pass_type,
+        today=today,
+        zones=zones(session, tenant),
+        fees=fees(session, tenant),
+        membership_fees=membership_fees(session, tenant, pass_type.id),
+        cards=cards,
+        spent=replaced,
+        members=members,
+        kinds=kind_table(session, tenant, pass_type.id).on(today),
     )
 
 
@@ -327,18 +345,25 @@ def _stored(
 
 
 def _members(session: Session, tenant: str, type_id: str, numbers: Iterable[str]) -> dict[str, Member]:
-    """The categories of members in the register."""
+    """Members in the register: their categories, and the birth dates that still decide something."""
     found: dict[str, Member] = {}
     for chunk in chunks(sorted(numbers), _CHUNK):
         rows = session.execute(
-            select(RevisionRow.number, RevisionRow.attributes).where(
+            select(RevisionRow.number, RevisionRow.attributes, MemberRow.birth_date)
+            .outerjoin(
+                MemberRow,
+                (MemberRow.tenant == RevisionRow.tenant)
+                & (MemberRow.type_id == RevisionRow.type_id)
+                & (MemberRow.number == RevisionRow.number),
+            )
+            .where(
                 RevisionRow.tenant == tenant,
                 RevisionRow.type_id == type_id,
                 RevisionRow.number.in_(chunk),
                 RevisionRow.superseded_at.is_(None),
             )
         )
-        found.update({number: Member(attributes.get("category")) for number, attributes in rows})
+        found.update({number: Member(told.get("category"), born) for number, told, born in rows})
     return found
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from datetime import date
 from typing import Final
 
-from issuer.importing.row_under_check import Member, RowUnderCheck, Surroundings
+from issuer.importing.row_under_check import RowUnderCheck, Surroundings
+from issuer.library.membership import age_on, consent_needed, fee_due, is_of_age
 from issuer.tariffs import known_codes
 from keys.errors import Refusal
 from passes.model import PassStatus
@@ -18,17 +19,7 @@ from passes.periods import Period, months_of
 
 Check = Callable[[RowUnderCheck, Surroundings], None]
 
-CONSENT_AGE: Final = 16
-FEE_AGE: Final = 21
-FULL_AGE: Final = 18
 OLDEST: Final = 120
-# Ages of the library's categories in completed years: from, and up to but not including.
-_AGES: Final = {"child": (0, CONSENT_AGE), "youth": (CONSENT_AGE, FEE_AGE), "adult": (FEE_AGE, 1000)}
-
-
-def age_on(born: date, day: date) -> int:
-    """Completed years of life on ``day`` (section 187 (2) BGB): one born on 29 February ages on 1 March."""
-    return day.year - born.year - ((day.month, day.day) < (born.month, born.day))
 
 
 def permit_kind(row: RowUnderCheck, around: Surroundings) -> None:
@@ -169,12 +160,26 @@ def _contrary(row: RowUnderCheck) -> str | None:
 
 
 def card_unique(row: RowUnderCheck, around: Surroundings) -> None:
-    """No two cards share a number, in the register or in the file."""
-    if row.card is None:
+    """No two cards share a number, in the register or in the file, and none has one that was replaced."""
+    if row.card is not None:
+        text = row.card.text
+        owner = around.cards.setdefault(text, row.number)
+        if owner != row.number or text in around.spent:
+            row.error("card_number", "DUPLICATE_CARD", owner=around.spent.get(text, owner))
+    for column in (name for name in row.values if name.startswith("replaces_card")):
+        _card_replaced(row, column, around)
+
+
+def _card_replaced(row: RowUnderCheck, column: str, around: Surroundings) -> None:
+    """The number that the card replaces is nobody's, this card's neither."""
+    replaced = row.text(column)
+    if not replaced or not row.fit("card_number", column):
         return
-    owner = around.cards.setdefault(row.card.text, row.number)
-    if owner != row.number:
-        row.error("card_number", "DUPLICATE_CARD", owner=owner)
+    owner = around.cards.get(replaced)
+    if owner is not None:
+        row.error(column, "DUPLICATE_CARD", owner=owner)
+    elif not row.refused:
+        around.spent.setdefault(replaced, row.number)
 
 
 def birth_date(row: RowUnderCheck, around: Surroundings) -> None:
@@ -189,15 +194,16 @@ def birth_date(row: RowUnderCheck, around: Surroundings) -> None:
 
 
 def guardian(row: RowUnderCheck, around: Surroundings) -> None:
-    """Under 16 a parent consents, and a guardian is known and of age."""
-    if not row.fit("birth_date", "category", "guardian_member_id", "guardian_consent"):
+    """A child has a parent's consent, and a guardian is known and of age, as the membership's rules say."""
+    rules = around.pass_type.spec.membership
+    if rules is None or not row.fit("birth_date", "category", "guardian_member_id", "guardian_consent"):
         return
-    born = row.day("birth_date")
-    category = row.text("category")
-    minor = category == "child" if born is None else age_on(born, around.today) < CONSENT_AGE
-    # Any other category of a minor is a mismatch, which `category_age` reports.
-    if minor and category in ("child", "duesselpass") and not row.yes("guardian_consent"):
-        row.error("guardian_consent", "CONSENT_MISSING", age=CONSENT_AGE)
+    born, category = row.day("birth_date"), rules.category(row.text("category"))
+    # Where no child can be in the category at all, that is the mismatch, which `category_age` reports.
+    has_children = category is not None and (category.from_age or 0) < rules.consent_under
+    needed = has_children and consent_needed(rules, row.text("category"), born, around.today)
+    if needed and not row.yes("guardian_consent"):
+        row.error("guardian_consent", "CONSENT_MISSING", age=rules.consent_under)
         return
     ref = row.text("guardian_member_id")
     if not ref:
@@ -205,17 +211,12 @@ def guardian(row: RowUnderCheck, around: Surroundings) -> None:
     found = around.members.get(ref)
     if found is None or ref == row.number:
         row.error("guardian_member_id", "GUARDIAN_UNKNOWN", guardian=ref)
-    elif not _of_age(found, around.today):
-        row.error("guardian_member_id", "GUARDIAN_NOT_ADULT", guardian=ref)
-    elif found.birth_date is None and found.category == "youth":
+        return
+    of_age = is_of_age(rules, found.category or "", found.birth_date, around.today)
+    if of_age is None:
         row.warn("guardian_member_id", "GUARDIAN_AGE_UNCLEAR", guardian=ref)
-
-
-def _of_age(member: Member, today: date) -> bool:
-    """By the birth date, if the file has it; the register keeps the category only."""
-    if member.birth_date is not None:
-        return age_on(member.birth_date, today) >= FULL_AGE
-    return member.category != "child"
+    elif not of_age:
+        row.error("guardian_member_id", "GUARDIAN_NOT_ADULT", guardian=ref)
 
 
 def category_age(row: RowUnderCheck, around: Surroundings) -> None:
@@ -223,14 +224,39 @@ def category_age(row: RowUnderCheck, around: Surroundings) -> None:
 
     A member keeps the category through a birthday, so a row is not refused because a day has passed.
     """
-    born, ages = row.day("birth_date"), _AGES.get(row.text("category"))
-    if born is None or ages is None or not row.fit("birth_date", "category", "valid_from"):
+    rules, born = around.pass_type.spec.membership, row.day("birth_date")
+    category = None if rules is None else rules.category(row.text("category"))
+    if born is None or category is None or not row.fit("birth_date", "category", "valid_from"):
+        return
+    start, today = min(row.day("valid_from") or around.today, around.today), around.today
+    too_young = category.from_age is not None and age_on(born, today) < category.from_age
+    too_old = category.below_age is not None and age_on(born, start) >= category.below_age
+    if too_young or too_old:
+        row.error("category", "CATEGORY_AGE_MISMATCH", category=category.name, age=age_on(born, today))
+
+
+def membership_fee(row: RowUnderCheck, around: Surroundings) -> None:
+    """What was paid is the city's fee on some day from the start of the membership until today; else a warning.
+
+    A membership that began before the 21st birthday was free then, whatever is due when the file is checked.
+    """
+    rules, cents = around.pass_type.spec.membership, row.integer("fee_cents")
+    if rules is None or cents is None or not around.membership_fees:
+        return
+    if not row.fit("birth_date", "category", "valid_from", "fee_cents"):
         return
     start = min(row.day("valid_from") or around.today, around.today)
-    if age_on(born, around.today) < ages[0] or age_on(born, start) >= ages[1]:
-        row.error(
-            "category", "CATEGORY_AGE_MISMATCH", category=row.text("category"), age=age_on(born, around.today)
-        )
+    due: list[int] = []
+    for day in (start, around.today):
+        try:
+            due.append(
+                fee_due(rules, around.membership_fees, row.text("category"), row.day("birth_date"), day)
+            )
+        except Refusal as refusal:
+            row.advise("fee_cents", refusal)
+            return
+    if cents not in due:
+        row.warn("fee_cents", "MEMBERSHIP_FEE_DIFFERS", expected=due[-1], found=cents)
 
 
 def status_of(row: RowUnderCheck, today: date) -> PassStatus:
@@ -259,4 +285,5 @@ CHECKS: Final[Mapping[str, Check]] = {
     "birth_date": birth_date,
     "guardian": guardian,
     "category_age": category_age,
+    "membership_fee": membership_fee,
 }

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from issuer.importing.check_file import CheckedFile, check_rows
 from issuer.importing.columns import Normaliser
-from issuer.importing.row_under_check import Member
+from issuer.importing.row_under_check import Member, Surroundings
 from issuer.importing.rows import RowFile, SourceRow, stream_rows
 from issuer.status_allocation import chunks
 from keys.errors import Refusal
@@ -32,6 +32,7 @@ _GUARDIAN: Final = "guardian_member_id"
 _TABLES: Final = """
 CREATE TABLE numbers (number TEXT PRIMARY KEY, row INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE cards (card TEXT PRIMARY KEY, number TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE spent (card TEXT PRIMARY KEY, number TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE names (ref TEXT PRIMARY KEY, digest TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE members (number TEXT PRIMARY KEY, category TEXT, birth_date TEXT) WITHOUT ROWID;
 """
@@ -64,6 +65,10 @@ class RowIndex:
         """As `EarlierRows` says."""
         return dict(self._found("cards", "card", texts))
 
+    def spent(self, texts: Sequence[str]) -> dict[str, str]:
+        """As `EarlierRows` says."""
+        return dict(self._found("spent", "card", texts))
+
     def names(self, refs: Sequence[str]) -> dict[str, str]:
         """As `EarlierRows` says."""
         return dict(self._found("names", "ref", refs))
@@ -75,12 +80,13 @@ class RowIndex:
             for number, category, born in self._found("members", "number", numbers)
         }
 
-    def keep(self, first_rows: Mapping[str, int], cards: Mapping[str, str], names: Mapping[str, str]) -> None:
+    def keep(self, first_rows: Mapping[str, int], around: Surroundings, names: Mapping[str, str]) -> None:
         """As `EarlierRows` says."""
         database = self._database
         database.execute("BEGIN")
         database.executemany("INSERT OR IGNORE INTO numbers VALUES (?, ?)", first_rows.items())
-        database.executemany("INSERT OR IGNORE INTO cards VALUES (?, ?)", cards.items())
+        database.executemany("INSERT OR IGNORE INTO cards VALUES (?, ?)", around.cards.items())
+        database.executemany("INSERT OR IGNORE INTO spent VALUES (?, ?)", around.spent.items())
         database.executemany("INSERT OR IGNORE INTO names VALUES (?, ?)", names.items())
         database.execute("COMMIT")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as with_default
 from datetime import date
 from typing import Final
@@ -11,6 +11,7 @@ from typing import Final
 from issuer.importing.columns import Normaliser, Value
 from issuer.importing.findings import Finding, Severity, of_refusal
 from issuer.importing.rows import RowFile, SourceRow
+from issuer.library.membership import MembershipFees
 from issuer.rules.kinds import KindRules
 from issuer.tariffs import FeeTable, TariffZone
 from keys.errors import Refusal
@@ -37,13 +38,18 @@ class Member:
 
 @dataclass(slots=True)
 class Surroundings:
-    """What the checks of one file look things up in."""
+    """What the checks of one file look things up in.
+
+    ``cards`` are card numbers in use, ``spent`` those that were replaced, each with the number of their pass.
+    """
 
     pass_type: PassType
     today: date
     zones: Mapping[str, TariffZone]
     fees: FeeTable
+    membership_fees: MembershipFees
     cards: dict[str, str]
+    spent: dict[str, str]
     members: Mapping[str, Member]
     kinds: Mapping[str, KindRules]
 
@@ -105,6 +111,12 @@ class RowUnderCheck:
         source = self.source
         self.findings.append(of_refusal(source.row, source.line, self._shown(column), refusal))
         self.failed.add(column)
+
+    def advise(self, column: str, refusal: Refusal) -> None:
+        """Report as `warn` what would refuse the row elsewhere."""
+        source, shown = self.source, self._shown(column)
+        finding = of_refusal(source.row, source.line, shown, refusal)
+        self.findings.append(replace(finding, severity=Severity.WARN))
 
     def warn(self, column: str, code: str, /, *, package: str = "issuer", **params: object) -> None:
         """Report something about ``column`` that a person should look at; the row is accepted."""
@@ -244,6 +256,6 @@ def _card(row: RowUnderCheck, column: str, pass_type: PassType) -> None:
         return
     places = {"CARD_SCHEME_UNKNOWN": scheme, "CARD_SYMBOLOGY_UNKNOWN": symbology}
     try:
-        row.card = CardNumber.parse(row.text(column), row.text(scheme), row.text(symbology))
+        row.card = pass_type.card_number(row.text(column), row.text(scheme), row.text(symbology))
     except Refusal as refusal:
         row.refuse(places.get(refusal.code, column), refusal)

@@ -20,6 +20,7 @@ from issuer.audit import AuditEvent
 from issuer.errors import RegisterRefusal
 from issuer.eudi import following
 from issuer.holders import Holder
+from issuer.library.members_gone import let_go
 from issuer.lifecycle import Actor
 from issuer.models import (
     AuditEntryRow,
@@ -34,6 +35,7 @@ from issuer.models_access import LetterCodeRow, PickupLinkRow, VisitRow
 from issuer.models_cases import CaseRow
 from issuer.models_delivery import AppleRegistrationRow, LetterRow, MailRow, ReminderRow, WalletPassRow
 from issuer.models_imports import ImportHolderRow, ImportPassRow, ImportRunRow
+from issuer.models_library import MemberRow, ReplacedCardRow
 from issuer.models_payments import PaymentRow
 from issuer.outgoing import EventName, PassEvent
 from issuer.register import subject
@@ -216,7 +218,10 @@ def _remove(
     ]
     outgoing.tell(session, tenant, told, now)
     following.forget(session, tenant, keys, now)
-    for table in (PassTermRow, WalletPassRow, RevisionRow, PassRow):
+    # Nobody was given these cards: a number that the file called replaced by mistake comes free again.
+    session.execute(delete(ReplacedCardRow).where(of(ReplacedCardRow)))
+    let_go(session, tenant, keys)
+    for table in (PassTermRow, MemberRow, WalletPassRow, RevisionRow, PassRow):
         session.execute(delete(table).where(of(table)))
     _let_holders_go(session, row, sorted({one.holder_ref for one in passes}), application)
     # With the last day: of later days nothing is missing, which statements go by.

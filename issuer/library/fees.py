@@ -12,9 +12,10 @@ from issuer.errors import IssuerRefusal
 from issuer.library.membership import MembershipFees, category_of, rules_of
 from issuer.models import ALWAYS
 from issuer.models_library import MembershipFeeRow
+from issuer.rules.reload import Difference
 from issuer.tariffs import day_of_cell, in_line, read_config_table, whole
 from keys.errors import Refusal
-from passes.pass_types import PassType
+from passes.pass_types import PassType, PassTypes
 
 _MOST_CENTS = 10_000_000
 
@@ -58,3 +59,40 @@ def membership_fees_from_csv(
             row.fee_cents = cents
     session.flush()
     return len(records)
+
+
+def reload_membership_fees(
+    session: Session, tenant: str, pass_type: PassType, path: Path, today: date, encoding: str | None = None
+) -> tuple[int, list[Difference]]:
+    """Load fees as `membership_fees_from_csv`; otherwise as `issuer.rules.reload.reload_fees`."""
+    before = membership_fees(session, tenant, pass_type.id)
+    count = membership_fees_from_csv(session, tenant, pass_type, path, encoding)
+    after = membership_fees(session, tenant, pass_type.id)
+    found: list[Difference] = []
+    for category in sorted(after.rows):
+        days = {first for table in (before, after) for first, _ in table.rows.get(category, ())}
+        for day in sorted(days):
+            old, new = before.fee(category, day), after.fee(category, day)
+            if old != new:
+                begins = "" if day == ALWAYS else f" {day.isoformat()}"
+                fixed = old is not None and day <= today
+                found.append(Difference("fee", category + begins, _text(old), _text(new), fixed=fixed))
+    return count, found
+
+
+def library_type(pass_types: PassTypes, type_id: str | None = None) -> PassType:
+    """The pass type with a membership: ``type_id``, else the only one that has one.
+
+    Raises PassRefusal TYPE_UNKNOWN, IssuerRefusal NOT_A_MEMBERSHIP, MEMBERSHIP_TYPE without or with several.
+    """
+    if type_id is not None:
+        rules_of(pass_types[type_id])
+        return pass_types[type_id]
+    found = [one for one in pass_types if one.spec.membership is not None]
+    if len(found) != 1:
+        raise IssuerRefusal("MEMBERSHIP_TYPE", types=", ".join(one.id for one in found) or "–")
+    return found[0]
+
+
+def _text(cents: int | None) -> str:
+    return "" if cents is None else str(cents)

@@ -111,7 +111,7 @@ def enrol(
 
     Raises IssuerRefusal as `membership.check_category` does, CONSENT_MISSING, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT,
     MEMBERSHIP_FEE_MISSING; MemberRefused for what the register's checks find (DUPLICATE_CARD, DUPLICATE_ID,
-    CARD_FORMAT, FIELD_TOO_LONG ...); RegisterRefusal REGISTER_CHANGED, CARD_SPENT if somebody was quicker.
+    CARD_FORMAT, FIELD_TOO_LONG ...); RegisterRefusal CARD_JUST_TAKEN if somebody was quicker.
     """
     rules, today = rules_of(pass_type), berlin_day(actor.at)
     check_category(rules, new.category, new.birth_date, today)
@@ -192,7 +192,7 @@ def replace_card(
     """Another card number on the same pass; the old one never holds again and is never given out again.
 
     A card that is blocked because it was lost holds again with it. Raises RegisterRefusal as `lifecycle.change` does,
-    CARD_TAKEN, CARD_SPENT.
+    CARD_TAKEN, CARD_SPENT, CARD_JUST_TAKEN.
     """
     rules_of(pass_type)
     member = member_of(session, tenant, pass_type.id, number)
@@ -205,7 +205,18 @@ def replace_card(
 def children_of(
     session: Session, tenant: str, pass_type: PassType, number: str, day: date
 ) -> tuple[FamilyCard, ...]:
-    """The cards that the member ``number`` answers for on ``day``: those of children under age, by number."""
+    """The cards that the member ``number`` answers for on ``day``: those of children under age, by number.
+
+    A member whose own card was revoked or superseded answers for nobody.
+    """
+    row = session.get(PassRow, (tenant, pass_type.id, number))
+    gone = row is None or row.status in _GONE
+    return () if gone else _children(session, tenant, pass_type, number, day)
+
+
+def _children(
+    session: Session, tenant: str, pass_type: PassType, number: str, day: date
+) -> tuple[FamilyCard, ...]:
     rules = rules_of(pass_type)
     found = session.scalars(
         select(MemberRow)
@@ -234,11 +245,11 @@ def family_of(
     member = session.get(MemberRow, (tenant, pass_type.id, number))
     head = number
     if member is not None and member.guardian_number:
-        children = children_of(session, tenant, pass_type, member.guardian_number, day)
+        children = _children(session, tenant, pass_type, member.guardian_number, day)
         if any(one.number == number for one in children):
             head = member.guardian_number
     first = _card(session, pass_type, tenant, head)
-    children = children_of(session, tenant, pass_type, head, day)
+    children = _children(session, tenant, pass_type, head, day)
     return (*(() if first is None else (replace(first, is_guardian=bool(children)),)), *children)
 
 
@@ -324,10 +335,14 @@ def _source_row(
     pass_type: PassType, new: NewMember, number: str, *, consented: bool, fee: int | None
 ) -> RowFile:
     """The member as a row of the register's file, so that the same checks look at it."""
+    scheme = new.card.scheme or ""
+    if scheme in pass_type.card_schemes and not pass_type.card_schemes[scheme].check(new.card.text):
+        # Read off the card itself: what is printed counts, and its check digit is not that of the scheme.
+        scheme = ""
     cells = {
         "member_id": number,
         "card_number": new.card.text,
-        "card_scheme": new.card.scheme or "",
+        "card_scheme": scheme,
         "symbology": str(new.card.symbology or ""),
         "given_name": new.given_name,
         "family_name": new.family_name,

@@ -129,6 +129,19 @@ def fee_due(
     return cents
 
 
+def decisive_age(rules: MembershipSpec) -> int:
+    """The age from which on a birth date decides nothing any more."""
+    return max(rules.consent_under, rules.full_age, rules.free_until)
+
+
 def keeps_birth_date(rules: MembershipSpec, birth_date: date, day: date) -> bool:
     """Whether the birth date still decides something on ``day``; then it may be stored."""
-    return age_on(birth_date, day) < max(rules.consent_under, rules.full_age, rules.free_until)
+    return age_on(birth_date, day) < decisive_age(rules)
+
+
+def born_by(age: int, day: date) -> date:
+    """The latest birth date of those who have completed ``age`` years on ``day``."""
+    try:
+        return day.replace(year=day.year - age)
+    except ValueError:
+        return day.replace(year=day.year - age, day=28)

@@ -11,6 +11,7 @@ import issuer.models_feedback
 import issuer.models_figures
 import issuer.models_imports
 import issuer.models_library
+import issuer.models_library_checks
 import issuer.models_payments
 import issuer.models_print
 import issuer.models_rules

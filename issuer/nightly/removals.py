@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session, aliased
 from issuer import audit, outgoing
 from issuer.audit import AuditEvent
 from issuer.eudi import following
+from issuer.library.members_gone import let_go
 from issuer.models import Base, PassRow, PassTermRow, RevisionRow, StatusListRow, WithdrawnPlaceRow
 from issuer.models_access import LetterCodeRow, PickupLinkRow, VisitRow
 from issuer.models_delivery import (
@@ -28,6 +29,7 @@ from issuer.models_delivery import (
     WalletPassRow,
 )
 from issuer.models_imports import ImportPassRow
+from issuer.models_library import MemberRow
 from issuer.models_print import PrintItemRow
 from issuer.register import subject
 from issuer.status_allocation import chunks
@@ -44,6 +46,7 @@ TOLD_BEFORE: Final = timedelta(days=3)
 LONGEST_WAIT: Final = timedelta(days=30)
 _OF_PASS: Final[tuple[type[Base], ...]] = (
     PassTermRow,
+    MemberRow,
     MailRow,
     LetterRow,
     PrintItemRow,
@@ -160,6 +163,7 @@ def delete_some(session: Session, application: Application) -> int:
     following.forget(session, tenant, keys, now)
     for table in (AppleRegistrationRow, GoogleMessageRow):
         session.execute(delete(table).where(table.tenant == tenant, table.serial.in_(serials)))
+    let_go(session, tenant, keys)
     for kind in _OF_PASS:
         columns = kind.__table__.c
         session.execute(

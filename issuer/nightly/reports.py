@@ -54,6 +54,10 @@ class Report:
         row.report = row.report | dict(counts)
         session.flush()
 
+    def counts(self, session: Session) -> dict[str, int]:
+        """What the day's report says until now."""
+        return dict(self._row(session).report)
+
     def end(self) -> None:
         """Note that the part has come to its end."""
         with self.application.writing() as session:

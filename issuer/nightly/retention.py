@@ -10,12 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sqlalchemy.orm import Session
 
 from issuer.database import let_others_write
 from issuer.importing import runs
+from issuer.library.clearing import CHUNK as CLEARED_AT_ONCE
+from issuer.library.clearing import CLEARED
 from issuer.nightly import removals
 from issuer.nightly.reports import Report
 from issuer.nightly.retention_rules import CHUNK, FIRST, LAST
@@ -26,6 +28,20 @@ if TYPE_CHECKING:
 
 NAME: Final = "retention"
 _MAIL_FILE: Final = re.compile(r"([0-9]{8}T[0-9]{6})Z-[0-9a-f]{32}\.eml")
+
+
+class _Counted(Protocol):
+    """A rule of deletion, or one that clears something in rows that stay."""
+
+    @property
+    def name(self) -> str: ...
+
+    def count(self, session: Session, application: Application) -> int: ...
+
+    def oldest(self, session: Session, application: Application) -> date | None: ...
+
+
+_COUNTED: Final[tuple[_Counted, ...]] = (*FIRST, *CLEARED, *LAST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +58,7 @@ def preview(application: Application, session: Session) -> dict[str, int]:
     counts = {
         "withdrawn_from_wallets": removals.count_to_withdraw(session, application),
         "passes": removals.count_to_delete(session, application),
-        **{rule.name: rule.count(session, application) for rule in (*FIRST, *LAST)},
+        **{rule.name: rule.count(session, application) for rule in _COUNTED},
         "mail_files": len(_old_mail_files(application)),
         "import_files": len(runs.stale_files(application)),
     }
@@ -56,7 +72,7 @@ def due(application: Application, session: Session) -> list[Due]:
         Due("withdrawn_from_wallets", removals.count_to_withdraw(session, application), None),
         *(
             Due(one.name, one.count(session, application), one.oldest(session, application))
-            for one in (*FIRST, *LAST)
+            for one in _COUNTED
         ),
         Due("passes", removals.count_to_delete(session, application), removals.oldest(session, application)),
         Due("mail_files", len(files), _day_of(files[0]) if files else None),
@@ -70,6 +86,8 @@ def run(application: Application, report: Report, engine: Engine | None = None) 
     _repeat(application, report, "withdrawn_from_wallets", removals.CHUNK, removals.withdraw_some)
     for rule in FIRST:
         _repeat(application, report, rule.name, CHUNK, rule.delete_some)
+    for clearing in CLEARED:
+        _repeat(application, report, clearing.name, CLEARED_AT_ONCE, clearing.delete_some)
     _repeat(application, report, "passes", removals.CHUNK, removals.delete_some)
     for rule in LAST:
         _repeat(application, report, rule.name, CHUNK, rule.delete_some)

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from issuer.background.tasks import Json, Queue, RetryLater, Task
 from issuer.cases import deadlines
 from issuer.figures import months
+from issuer.library import refresh_task as library
 from issuer.models_delivery import NightlyRunRow
 from issuer.nightly import certificates, chain, expiry, reminders, retention
 from issuer.nightly.reports import NIGHT, Report
@@ -46,6 +47,7 @@ class Part:
 PARTS: Final = (
     Part(expiry.NAME, expiry.preview, lambda application, report, _: expiry.run(application, report)),
     Part(payments.NAME, payments.preview, lambda application, report, _: payments.run(application, report)),
+    Part(library.NAME, library.preview, lambda application, report, _: library.run(application, report)),
     Part(
         deadlines.NAME, deadlines.preview, lambda application, report, _: deadlines.run(application, report)
     ),

@@ -23,7 +23,8 @@ from weakref import WeakKeyDictionary
 import msgspec
 from sqlalchemy import Engine
 
-from issuer.payments.call import Answer, call
+from issuer.bounded_http import Answer
+from issuer.payments.call import call
 from issuer.payments.provider import (
     Notification,
     NotificationRefused,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+from collections.abc import Sequence
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -17,6 +18,8 @@ from issuer.cases.facts import Channel as CaseChannel
 from issuer.pickup import eudi_wallet, own_cases, plate_change, renewal_offer
 from issuer.pickup.guests import Guest, acting_guest_of, guest_of
 from issuer.pickup.links import Channel, create_link
+from issuer.pickup.shown_codes import shown_codes
+from issuer.pickup.standing import HeldPass
 from issuer.pickup.visits import note
 from issuer.pickup.wallets import wallets_of
 from issuer.web import rates
@@ -24,6 +27,8 @@ from issuer.web.forms import FormData
 from issuer.web.reader import AnyRequest, Device
 from keys.errors import Refusal
 from keys.lifecycle import Purpose
+from passes.model import City, PassContent
+from passes.pass_types import PassType
 from passes.pdf import PdfFactory
 from passes.periods import BERLIN
 from passes.qr import link_png
@@ -32,7 +37,7 @@ APPLE_TYPE: Final = "application/vnd.apple.pkpass"
 # What is said once after a redirect; nothing else may be put into the page by its address.
 _DONE: Final = ("dropped", "removed", "allowed", "plate", "renewed", "given-back")
 # By device, what is offered first; what is not there is left out.
-_ORDER: Final = {
+ORDER: Final = {
     Device.IPHONE: ("apple", "print", "eudi", "google", "phone"),
     Device.ANDROID: ("google", "print", "eudi", "apple", "phone"),
     Device.OTHER: ("print", "phone", "apple", "google", "eudi"),
@@ -57,6 +62,7 @@ def show_pass(request: AnyRequest, done: FromQuery[str] = "") -> Response[Any]:
     return guest.page(
         "pass.html",
         offers=offers,
+        codes=shown_codes(guest.held),
         wallets=wallets,
         ends=ends,
         done=done if done in _DONE else "",
@@ -108,10 +114,7 @@ def printed_pass(request: AnyRequest) -> Response[Any]:
     if not held.is_offered or "pdf" not in held.pass_type.carriers:
         return guest.reader.problem(_CONFLICT, "NOT_OFFERED")
     try:
-        with _setting:
-            if not _pdf:
-                _pdf.append(PdfFactory())
-            data = _pdf[0].render(held.pass_type, content, held.city, content.language)
+        data = print_of(held.pass_type, [content], held.city, content.language)
     except Refusal:
         return guest.reader.problem(_UNAVAILABLE, "PRINT_FAILED")
     _fetched(guest, "print")
@@ -142,19 +145,32 @@ def phone_code(request: AnyRequest, data: FormData) -> Response[Any]:
 
 def _offers(session: Session, guest: Guest) -> list[str]:
     """What this visit can fetch now, in the order for its device."""
-    held = guest.held
+    there = offers_of(session, guest.application, guest.held, guest.reader.device)
+    if eudi_wallet.is_offered(session, guest):
+        there.append("eudi")
+    return [one for one in ORDER[guest.reader.device] if one in there]
+
+
+def offers_of(session: Session, application: Application, held: HeldPass, device: Device) -> list[str]:
+    """What can be fetched now of a pass, in the order for ``device``: print, phone, apple, google."""
     if not held.is_offered:
         return []
     carriers = held.pass_type.carriers
     there = {"print", "phone"} if "pdf" in carriers else {"phone"}
     if not held.is_withdrawn:
-        if "apple" in carriers and _apple_is_set_up(session, guest.application):
+        if "apple" in carriers and _apple_is_set_up(session, application):
             there.add("apple")
-        if "google" in carriers and google_wallet.is_offered(guest.application, session):
+        if "google" in carriers and google_wallet.is_offered(application, session):
             there.add("google")
-        if eudi_wallet.is_offered(session, guest):
-            there.add("eudi")
-    return [one for one in _ORDER[guest.reader.device] if one in there]
+    return [one for one in ORDER[device] if one in there]
+
+
+def print_of(pass_type: PassType, contents: Sequence[PassContent], city: City, language: str) -> bytes:
+    """The print of one or more passes as one PDF, as `passes.pdf.PdfFactory.render_several` makes it."""
+    with _setting:
+        if not _pdf:
+            _pdf.append(PdfFactory())
+        return _pdf[0].render_several(pass_type, contents, city, language)
 
 
 def _apple_is_set_up(session: Session, application: Application) -> bool:

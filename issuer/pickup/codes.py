@@ -32,13 +32,16 @@ _LOOKALIKES: Final = str.maketrans("OIL", "011")
 _SEPARATORS: Final = str.maketrans("", "", " -–—.\u00a0\t")
 
 
-def create_letter_code(session: Session, application: Application, type_id: str, number: str) -> str:
+def create_letter_code(
+    session: Session, application: Application, type_id: str, number: str, *, family: bool = False
+) -> str:
     """A new code for the pass, in the caller's writing transaction; a code made before opens nothing any more.
 
-    Returns the twelve characters without separators, which are a secret; `grouped` makes them readable.
+    Returns the twelve characters without separators, which are a secret; `grouped` makes them readable. A code for
+    the ``family`` of a guardian (`issuer.pickup.family`) and one for their own card stand beside each other.
     """
     code = draw_code()
-    keep_code(session, application, type_id, number, code)
+    keep_code(session, application, type_id, number, code, family=family)
     return code
 
 
@@ -47,9 +50,17 @@ def draw_code() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
 
 
-def keep_code(session: Session, application: Application, type_id: str, number: str, code: str) -> None:
+def keep_code(
+    session: Session,
+    application: Application,
+    type_id: str,
+    number: str,
+    code: str,
+    *,
+    family: bool = False,
+) -> None:
     """Have ``code`` of `draw_code` open the pass, and no other, as `create_letter_code` does."""
-    close_codes(session, application.tenant, type_id, number)
+    close_codes(session, application.tenant, type_id, number, family=family)
     now = application.now()
     session.add(
         LetterCodeRow(
@@ -60,6 +71,7 @@ def keep_code(session: Session, application: Application, type_id: str, number: 
             created_at=now,
             expires_at=now + LIFETIME,
             tries_left=TRIES,
+            family=family,
         )
     )
     session.flush()
@@ -82,7 +94,7 @@ def redeem_code(session: Session, application: Application, code: str, last_day:
         row.tries_left -= 1
         return None
     row.tries_left = 0
-    return PassKey(row.type_id, row.number, Channel.LETTER)
+    return PassKey(row.type_id, row.number, Channel.LETTER, row.family)
 
 
 def confirm_code(session: Session, application: Application, type_id: str, number: str, code: str) -> bool:
@@ -92,7 +104,7 @@ def confirm_code(session: Session, application: Application, type_id: str, numbe
     )
     if row is None or row.expires_at <= application.now() or row.tries_left <= 0:
         return False
-    if (row.type_id, row.number) != (type_id, number):
+    if (row.type_id, row.number, row.family) != (type_id, number, False):
         return False
     row.tries_left = 0
     session.flush()

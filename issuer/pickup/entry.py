@@ -12,9 +12,10 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.delivery import mail
 from issuer.models import PassRow
+from issuer.pickup import family, family_pages
 from issuer.pickup.codes import grouped, read_code, redeem_code
 from issuer.pickup.guests import with_visit
-from issuer.pickup.links import is_open, pass_of, redeem_link
+from issuer.pickup.links import PassKey, is_open, pass_of, redeem_link
 from issuer.pickup.visits import Visit, start_visit
 from issuer.web import rates
 from issuer.web.forms import Form, FormData
@@ -42,8 +43,9 @@ def link(request: AnyRequest, token: FromPath[str]) -> Response[Any]:
     """The page of a link: one button, and nothing that a visit of a mail scanner could use up."""
     application, reader = reader_of(request)
     with application.reading() as session:
-        if is_open(session, application, token):
-            return reader.page("link.html", token=token)
+        key = pass_of(session, application, token) if is_open(session, application, token) else None
+        if key is not None and family.may_visit(session, application, key):
+            return reader.page("link.html", token=token, family=key.family)
     return reader.page("link_gone.html", status=410, token=token)
 
 
@@ -55,7 +57,7 @@ def use_link(request: AnyRequest, token: FromPath[str]) -> Response[Any]:
         return reader.problem(403, "FOREIGN_FORM")
     with application.writing() as session:
         key = redeem_link(session, application, token)
-        visit = start_visit(session, application, key) if key is not None else None
+        visit = _visit(session, application, key)
     if visit is None:
         return reader.page("link_gone.html", status=410, token=token)
     return _welcome(reader, visit)
@@ -79,7 +81,7 @@ def renew_link(request: AnyRequest, token: FromPath[str]) -> Response[Any]:
             return _too_often(reader, rates.LINKS_OF_CLIENT)
         key = pass_of(session, application, token)
         if key is not None:
-            _send_link(session, application, key.type_id, key.number)
+            _send_link(session, application, key.type_id, key.number, to_family=key.family)
     return reader.go("/p/new/sent")
 
 
@@ -113,7 +115,8 @@ def send_link(request: AnyRequest, data: FormData) -> Response[Any]:
             )
         ).all()
         for type_id, number in found:
-            _send_link(session, application, type_id, number)
+            to_family = family.has_children(session, application, type_id, number)
+            _send_link(session, application, type_id, number, to_family=to_family)
     return reader.go("/p/new/sent")
 
 
@@ -150,17 +153,22 @@ def use_code(request: AnyRequest, data: FormData) -> Response[Any]:
     with application.writing() as session:
         if not rates.is_free(session, application, rates.GUESSES, reader.network):
             return _too_often(reader, rates.GUESSES)
-        key = redeem_code(session, application, code, last_day)
-        if key is not None:
-            visit = start_visit(session, application, key)
-        else:
+        visit = _visit(session, application, redeem_code(session, application, code, last_day))
+        if visit is None:
             rates.take(session, application, rates.GUESSES, reader.network)
             form.errors["code"] = "PICKUP_CODE_WRONG"
-    return reader.page("code.html", status=422, form=form) if form.errors else _welcome(reader, visit)
+    return reader.page("code.html", status=422, form=form) if visit is None else _welcome(reader, visit)
+
+
+def _visit(session: Session, application: Application, key: PassKey | None) -> Visit | None:
+    """The visit that a link or code has opened; None for none, and for the family of a guardian who is none now."""
+    if key is None or not family.may_visit(session, application, key):
+        return None
+    return start_visit(session, application, key)
 
 
 def _welcome(reader: Reader, visit: Visit) -> Response[Any]:
-    return with_visit(reader, reader.go("/p/pass"), visit)
+    return with_visit(reader, reader.go(family_pages.PATH if visit.key.family else "/p/pass"), visit)
 
 
 def _too_often(reader: Reader, rate: rates.Rate) -> Response[Any]:
@@ -168,10 +176,13 @@ def _too_often(reader: Reader, rate: rates.Rate) -> Response[Any]:
     return reader.problem(429, "TOO_OFTEN", retry_after=rate.seconds, minutes=minutes)
 
 
-def _send_link(session: Session, application: Application, type_id: str, number: str) -> None:
+def _send_link(
+    session: Session, application: Application, type_id: str, number: str, *, to_family: bool
+) -> None:
     key = f"{type_id}/{number}"
     if rates.take(session, application, rates.LINKS_OF_PASS, key):
-        mail.queue_mail(session, application, "pickup", type_id, number, {})
+        kind = mail.FAMILY if to_family else mail.PICKUP
+        mail.queue_mail(session, application, kind, type_id, number, {})
 
 
 HANDLERS: Final = [

@@ -23,6 +23,12 @@ class NoVisit(HTTPException):
     status_code = 403
 
 
+class NoFamily(HTTPException):
+    """The visit is to one pass, and the page is one of a family's."""
+
+    status_code = 403
+
+
 class ForeignForm(HTTPException):
     """A form that did not come from a page of this visit."""
 

@@ -41,14 +41,23 @@ class PassKey:
     type_id: str
     number: str
     channel: Channel
+    # Whether it also leads to the cards of the holder's children (`issuer.pickup.family`).
+    family: bool = False
 
 
 def create_link(
-    session: Session, application: Application, type_id: str, number: str, channel: str | Channel
+    session: Session,
+    application: Application,
+    type_id: str,
+    number: str,
+    channel: str | Channel,
+    *,
+    family: bool = False,
 ) -> str:
     """A new link to the pass, in the caller's writing transaction; returns its whole URL, which is a secret.
 
-    ``channel`` is ``mail``, ``desk`` or ``screen``. The link holds for an hour, ten minutes on a screen.
+    ``channel`` is ``mail``, ``desk`` or ``screen``. The link holds for an hour, ten minutes on a screen. One for a
+    ``family`` is made by `issuer.pickup.family.family_link`, which sees to it that there is one.
     """
     kind = Channel(channel)
     token = new_token()
@@ -63,6 +72,7 @@ def create_link(
             created_at=now,
             expires_at=now + (SCREEN_LIFETIME if kind is Channel.SCREEN else LIFETIME),
             used_at=None,
+            family=family,
         )
     )
     session.flush()
@@ -88,4 +98,4 @@ def pass_of(session: Session, application: Application, token: str) -> PassKey |
 
 
 def _key(row: PickupLinkRow | None) -> PassKey | None:
-    return PassKey(row.type_id, row.number, Channel(row.channel)) if row is not None else None
+    return PassKey(row.type_id, row.number, Channel(row.channel), row.family) if row is not None else None

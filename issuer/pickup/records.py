@@ -161,6 +161,8 @@ def _history(entries: Iterable[Record], say: Texts, pass_type: PassType) -> list
         special = f"{code}_{str(kind).upper()}"
         text = say(next((one for one in (special, code) if one in say), "PICKUP_ACTION_OTHER"))
         details = _changes(entry, say, pass_type)
+        if after.get("guardian"):
+            details.append(say("PICKUP_BY_GUARDIAN"))
         if entry["reason"] and entry["by"] != ACTOR:
             details.append(say("PICKUP_REASON", reason=entry["reason"]))
         lines.append(Line(_moment(entry["at"], say.language), text, entry["by"] == ACTOR, tuple(details)))

@@ -12,6 +12,7 @@ from issuer.pickup import (
     carriers,
     entry,
     eudi_wallet,
+    family_pages,
     give_back,
     own_cases,
     own_data,
@@ -19,9 +20,10 @@ from issuer.pickup import (
     records,
     renewal_pages,
     seal_page,
+    shown_codes,
     wallets,
 )
-from issuer.pickup.guests import ForeignForm, NoVisit, with_visit
+from issuer.pickup.guests import ForeignForm, NoFamily, NoVisit, with_visit
 from issuer.web import problems
 from issuer.web.forms import LONGEST_BODY
 from issuer.web.reader import AnyRequest, reader_of
@@ -33,6 +35,11 @@ _UNAVAILABLE: Final = 503
 def _no_visit(request: AnyRequest, _: NoVisit) -> Response[Any]:
     reader = reader_of(request)[1]
     return with_visit(reader, reader.problem(403, "NO_VISIT"), None)
+
+
+def _no_family(request: AnyRequest, _: NoFamily) -> Response[Any]:
+    """On to the pass that the visit is to."""
+    return reader_of(request)[1].go("/p/pass")
 
 
 def _foreign_form(request: AnyRequest, _: ForeignForm) -> Response[Any]:
@@ -66,6 +73,7 @@ def _fault(request: AnyRequest, fault: Exception) -> Response[Any]:
 # For the pages of other parts as well.
 EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     NoVisit: _no_visit,
+    NoFamily: _no_family,
     ForeignForm: _foreign_form,
     HTTPException: _unreadable,
     Refusal: _refused,
@@ -86,7 +94,9 @@ HANDLERS: list[ControllerRouterHandler] = [
             *own_cases.HANDLERS,
             *own_data.HANDLERS,
             *seal_page.HANDLERS,
+            *shown_codes.HANDLERS,
             *give_back.HANDLERS,
+            *family_pages.HANDLERS,
         ],
         exception_handlers=EXCEPTION_HANDLERS,
         request_max_body_size=LONGEST_BODY,

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.models_delivery import WalletPassRow
 from issuer.register import load_contents
+from passes.card_numbers import CardNumber
 from passes.display import Shown, display_hint, shown_fields
 from passes.errors import PassRefusal
 from passes.model import City, DisplayMode, PassContent, PassStatus
@@ -83,6 +84,11 @@ class HeldPass:
             return False
         has_plate = bool(self.content.attributes.get("plates"))
         return self.city.display_mode is DisplayMode.PAPER_REQUIRED or not has_plate
+
+    @property
+    def card(self) -> CardNumber | None:
+        """The number on the card, for types that have one."""
+        return self.pass_type.card_of(self.content)
 
     def hint(self, language: str) -> str:
         """Where the print has to be, in words; empty for cards that do not stand in a car."""

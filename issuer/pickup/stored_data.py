@@ -35,6 +35,7 @@ from issuer.models_delivery import (
 from issuer.models_desk import CaseLetterRow
 from issuer.models_eudi import EudiCredentialRow, EudiTransactionCodeRow, IssuanceSessionRow
 from issuer.models_imports import ImportPassRow
+from issuer.models_library import MemberRow, ReplacedCardRow
 from issuer.models_print import PrintItemRow
 from issuer.models_staff import CaseAccessRow
 from issuer.payments.service import payments_of
@@ -48,7 +49,7 @@ Record = dict[str, Any]
 _LEFT_OUT: Final = frozenset(
     {"tenant", "token_hash", "code_hash", "visit_hash", "apple_token", "record", "person"}
     # Who of the city's staff did it is not the holder's data.
-    | {"proposed_by", "decided_by"}
+    | {"proposed_by", "decided_by", "consent_by"}
     | {"offer_hash", "tx_hash", "dpop_jkt", "instance_jkt"}
 )
 _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
@@ -66,6 +67,8 @@ _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
     "eudi_sessions": IssuanceSessionRow,
     "eudi_credentials": EudiCredentialRow,
     "eudi_transaction_codes": EudiTransactionCodeRow,
+    "library_members": MemberRow,
+    "replaced_cards": ReplacedCardRow,
 }
 
 

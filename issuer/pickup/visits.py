@@ -1,4 +1,4 @@
-"""Visits: half an hour in which one browser may fetch every carrier of one pass.
+"""Visits: half an hour in which one browser may fetch every carrier of one pass, or of a family's cards.
 
 The browser holds a cookie with 128 random bits, the register its hash. The cookie is ``SameSite=Lax``, not
 ``Strict``: people come back to the page from a mail app or from Google, and a strict cookie would not be sent
@@ -65,10 +65,11 @@ def start_visit(session: Session, application: Application, key: PassKey) -> Vis
         channel=key.channel.value,
         started_at=now,
         expires_at=now + LIFETIME,
+        family=key.family,
     )
     session.add(row)
     session.flush()
-    note(session, application, key, "pickup")
+    note(session, application, key, "pickup", **({"family": "yes"} if key.family else {}))
     return _visit(application, token, row)
 
 
@@ -105,6 +106,6 @@ def note(session: Session, application: Application, key: PassKey, action: str, 
 
 
 def _visit(application: Application, token: str, row: VisitRow) -> Visit:
-    key = PassKey(row.type_id, row.number, Channel(row.channel))
+    key = PassKey(row.type_id, row.number, Channel(row.channel), row.family)
     form_token = application.derived("visit-form", token).hex()[:32]
     return Visit(token, key, row.expires_at, form_token)

@@ -125,7 +125,7 @@ def _next_items(session: Session, application: Application, run_id: str) -> list
 def _chunk(application: Application, of_run: PrintRunRow, items: Sequence[PrintItemRow]) -> None:
     """Make some sheets, then note them with their piece of the file and the codes on them, all or nothing."""
     made: list[bytes] = []
-    codes: dict[tuple[str, str], str] = {}
+    codes: dict[tuple[str, str, bool], str] = {}
     outcome: dict[int, tuple[str, int]] = {}
     for one in items:
         try:
@@ -150,8 +150,8 @@ def _chunk(application: Application, of_run: PrintRunRow, items: Sequence[PrintI
             row.state, row.code = ("faulty", code) if code else ("made", "")
             if not code:
                 events.append(AuditEvent("print", subject(one.type_id, one.number)))
-        for (type_id, number), letter_code in codes.items():
-            keep_code(session, application, type_id, number, letter_code)
+        for (type_id, number, family), letter_code in codes.items():
+            keep_code(session, application, type_id, number, letter_code, family=family)
         if sealed is not None:
             session.add(PrintFileRow(tenant=application.tenant, run_id=run_id, part=part, data=sealed))
         run.state, run.done = "running", run.done + len(items)
@@ -160,7 +160,10 @@ def _chunk(application: Application, of_run: PrintRunRow, items: Sequence[PrintI
 
 
 def _sheet(
-    application: Application, of_run: PrintRunRow, item: PrintItemRow, codes: dict[tuple[str, str], str]
+    application: Application,
+    of_run: PrintRunRow,
+    item: PrintItemRow,
+    codes: dict[tuple[str, str, bool], str],
 ) -> tuple[bytes, int]:
     """The PDF of one item, and which revision it shows; a letter's code goes into ``codes``.
 
@@ -181,13 +184,13 @@ def _sheet(
                 # It may have changed since the run was begun.
                 return _set(pass_type, view.content, settings.city(tenant)), view.revisions[-1].n
             # Two letters to one holder carry one code: the second must not make the first worthless.
-            key = (item.type_id, item.number)
+            key = (item.type_id, item.number, row.kind == letters.FAMILY)
             made = letters.pass_letters(application, settings, [(row, there, holder)], codes.get(key))
         except letters.FaultyLetterError as fault:
             raise _FaultyItemError(fault.refusal.code) from fault
         except Refusal as refusal:
             raise _FaultyItemError(refusal.code) from refusal
-    codes[item.type_id, item.number] = made.code
+    codes[key] = made.code
     return made.files[row.id], item.n
 
 

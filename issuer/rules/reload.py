@@ -77,14 +77,14 @@ RELOADS: Final[Mapping[str, Callable[..., tuple[int, list[Difference]]]]] = {
 
 
 def refuse_history(table: str, found: Collection[Difference]) -> None:
-    """Raises IssuerRefusal RULE_RELOAD_ZONES or RULE_RELOAD_FEES if anything in ``found`` was valid or used.
+    """Raises IssuerRefusal RULE_RELOAD_ZONES, _FEES or _MEMBERSHIP_FEES if anything in ``found`` was valid or used.
 
     The caller then rolls its transaction back.
     """
     fixed = [one for one in found if one.fixed]
     if fixed:
         told = "; ".join(map(str, fixed[:_SHOWN])) + (" …" if len(fixed) > _SHOWN else "")
-        raise IssuerRefusal(f"RULE_RELOAD_{table.upper()}", count=len(fixed), told=told)
+        raise IssuerRefusal(f"RULE_RELOAD_{table.upper().replace('-', '_')}", count=len(fixed), told=told)
 
 
 def _used_zones(session: Session, tenant: str, known: Mapping[str, TariffZone]) -> set[str]:

@@ -129,6 +129,20 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /office/passes/{type_id}/{number}/eudi-letter": _roles(*_DESK),
     "GET /office/passes/{type_id}/{number}/reinstate": _roles(Role.SUPERVISOR),
     "POST /office/passes/{type_id}/{number}/reinstate": _roles(Role.SUPERVISOR),
+    # The library's cards, for librarians alone.
+    "GET /office/library": _roles(Role.LIBRARIAN, menu="OFFICE_MENU_LIBRARY"),
+    "GET /office/library/waiting": _roles(Role.LIBRARIAN),
+    "GET /office/library/new": _roles(Role.LIBRARIAN),
+    "POST /office/library/new/card": _roles(Role.LIBRARIAN),
+    "POST /office/library/new/person": _roles(Role.LIBRARIAN),
+    "POST /office/library/new": _roles(Role.LIBRARIAN),
+    "GET /office/library/members/{type_id}/{number}": _roles(Role.LIBRARIAN),
+    "GET /office/library/members/{type_id}/{number}/system": _roles(Role.LIBRARIAN),
+    "GET /office/library/members/{type_id}/{number}/print.pdf": _roles(Role.LIBRARIAN),
+    "GET /office/library/members/{type_id}/{number}/steps/{step}": _roles(Role.LIBRARIAN),
+    "POST /office/library/members/{type_id}/{number}/steps/{step}": _roles(Role.LIBRARIAN),
+    "POST /office/library/members/{type_id}/{number}/link": _roles(Role.LIBRARIAN),
+    "POST /office/library/members/{type_id}/{number}/family": _roles(Role.LIBRARIAN),
     # Statements for the fine office.
     "GET /office/statements": _roles(
         Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, menu="OFFICE_MENU_STATEMENTS"
@@ -140,7 +154,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /office/figures/adoption.csv": _roles(*_FIGURES),
     "GET /office/figures/ending.csv": _roles(*_FIGURES),
     "GET /office/figures/cases.csv": _roles(*_FIGURES),
-    "GET /office/wishes": _roles(Role.CLERK, Role.SUPERVISOR),
+    "GET /office/wishes": _roles(Role.CLERK, Role.SUPERVISOR, Role.LIBRARIAN),
     # Imports of old registers.
     "GET /office/imports": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_IMPORTS"),
     "GET /office/imports/new": _roles(Role.SUPERVISOR),

@@ -21,7 +21,7 @@ _TEXTS: Final = {
     500: "Internal error",
     503: "Service unavailable",
 }
-_PROGRAMS: Final = ("/api", "/check/devices", "/check/leases")
+_PROGRAMS: Final = ("/api", "/check/devices", "/check/leases", "/check/cards")
 
 
 def is_api(path: str) -> bool:

@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from issuer import keyring
 from issuer.application import Application
 from issuer.database import version_of
+from issuer.library import refresh_task
 from issuer.migrations import HEAD
 from issuer.models_delivery import NightlyRunRow, PublicationRow, WorkerRow
 from issuer.nightly import certificates
@@ -84,6 +85,7 @@ def notes_about(application: Application) -> Iterator[str]:
         with application.reading() as session:
             if _night_is_late(application, session):
                 yield "night: its work was not finished for longer than 36 hours"
+            yield from _about_library(application, session)
         for one in certificates.warnings(application):
             yield f"ends: {one.code} ({one.purpose}), {one.days_left} days left"
     except (SQLAlchemyError, Refusal, OSError, ValueError) as fault:
@@ -109,6 +111,15 @@ def _night_is_late(application: Application, session: Session) -> bool:
     )
     begun = session.scalar(select(func.min(NightlyRunRow.started_at)).where(*nights))
     return (ended or begun or since) < now - _NIGHT_IN_TIME
+
+
+def _about_library(application: Application, session: Session) -> Iterator[str]:
+    """How the last comparison with the library's system ended, where that was not well."""
+    fault = refresh_task.last_fault(session, application.tenant)
+    if fault == "stopped":
+        yield "library: the comparison was stopped, since too much would have been blocked"
+    elif fault == "given_up":
+        yield "library: its system did not answer, so members were not compared"
 
 
 def _limit(application: Application) -> datetime:

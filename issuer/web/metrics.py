@@ -19,6 +19,7 @@ from issuer.application import Application
 from issuer.background.queue import SCHEMA, is_ready
 from issuer.background.tasks import Queue
 from issuer.delivery import apple_push, google_objects
+from issuer.library import refresh_task
 from issuer.models import AuditHeadRow
 from issuer.models_delivery import (
     AppleDeviceRow,
@@ -52,6 +53,14 @@ def figures(application: Application, session: Session) -> Iterator[_Figure]:
     yield from _wallets(application, session)
     yield from _deliveries(application, session)
     yield from _lists_and_keys(application, session)
+    if application.config.library.source:
+        fault = refresh_task.last_fault(session, application.tenant)
+        yield (
+            "library_comparison_faulty",
+            "Whether the last comparison with the library failed",
+            {},
+            bool(fault),
+        )
 
 
 def _queues(application: Application, session: Session) -> Iterator[_Figure]:

@@ -73,6 +73,8 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
             "WEBHOOKS_TOO_MANY",
             "DELIVERY_UNDER_WAY",
             "CARD_TAKEN",
+            "CARD_SPENT",
+            "CARD_JUST_TAKEN",
             "DUPLICATE_ID",
             "DUPLICATE_CARD",
             "REGISTER_CHANGED",

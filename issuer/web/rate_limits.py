@@ -66,6 +66,8 @@ RULES: Final = (
     Rule("lists", "/status/", 5.0),
     Rule("static", "/static/", 5.0),
     Rule("open-data", "/open-data", 1.0),
+    # All desks of a library behind one address; each device has a limit of its own besides.
+    Rule("cards", "/check/cards", 5.0, _WRITES),
     # Enrolling and leases; a city's devices may share one address.
     Rule("device", "/check/", 0.5, _WRITES),
     Rule("check", "/check", 5.0),

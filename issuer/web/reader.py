@@ -30,6 +30,8 @@ VISIT_COOKIE: Final = "stadtpass-visit"
 LANGUAGE_COOKIE: Final = "stadtpass-language"
 _LANGUAGE_SECONDS: Final = 365 * 24 * 3600
 _LONGEST_HEADER: Final = 500
+# What Safari on an iPhone calls itself; every other browser there adds a name (CriOS, FxiOS, EdgiOS, GSA).
+_OF_SAFARI: Final = frozenset({"Mozilla", "AppleWebKit", "Version", "Mobile", "Safari"})
 # Problems after which there is no way back to the pass.
 _WITHOUT_VISIT: Final = ("NO_VISIT", "ENDED")
 
@@ -98,6 +100,13 @@ class Reader:
         return device_of(self.request.headers)
 
     @property
+    def is_safari(self) -> bool:
+        """Whether it is Safari on an iPhone, as far as the browser says: others there name themselves as well."""
+        agent = self.request.headers.get("user-agent", "")[:_LONGEST_HEADER]
+        names = set(re.findall(r"([A-Za-z]+)/", re.sub(r"\([^)]*\)", "", agent)))
+        return self.device is Device.IPHONE and "Safari" in names and names <= _OF_SAFARI
+
+    @property
     def network(self) -> str:
         """What counts as one client when tries are limited."""
         return limit_key(self.request.scope)
@@ -155,14 +164,20 @@ class Reader:
             cookies=self._language_cookie(),
         )
 
-    def problem(self, status: int, code: str, *, retry_after: int = 0, **values: object) -> Response[Any]:
-        """A page that says why something did not work; ``code`` names its title and, with ``_TEXT``, its text."""
+    def problem(
+        self, status: int, code: str, *, retry_after: int = 0, back: str = "/p/pass", **values: object
+    ) -> Response[Any]:
+        """A page that says why something did not work; ``code`` names its title and, with ``_TEXT``, its text.
+
+        ``back`` is where a visit goes on.
+        """
         made = self.page(
             "problem.html",
             status=status,
             title=self.say(f"PICKUP_{code}"),
             text=self.say(f"PICKUP_{code}_TEXT", **values),
             has_visit=self.cookie(VISIT_COOKIE) is not None and code not in _WITHOUT_VISIT,
+            back=back,
         )
         if retry_after:
             made.headers["Retry-After"] = str(retry_after)

@@ -35,14 +35,14 @@ from tests.browsers import (
 from tests.issuer.cases.office import ERIKA, WANTED
 from tests.issuer.console.permit_office import PermitOffice
 from tests.issuer.console.test_browser import first_visit, link_for
-from tests.service import PERMIT, City, running_numbers
+from tests.service import CARD, PERMIT, City, running_numbers
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
 ]
 # No pages: files, and answers that lead on.
-FILE = re.compile(r"\.(csv|json|jsonld|pdf|pkpass|html)$|/file$|/dpia$|/evidence/|/letters/|/oidc/")
+FILE = re.compile(r"\.(csv|json|jsonld|pdf|pkpass|pkpasses|html)$|/file$|/dpia$|/evidence/|/letters/|/oidc/")
 # Pages that only exist for a moment on the way somewhere; each has its own test in a browser.
 ELSEWHERE = {
     "/office/login": "test_browser", "/office/login/code": "test_browser", "/office/factor": "test_browser",
@@ -50,6 +50,7 @@ ELSEWHERE = {
     "/office/imports/{run_id}": "test_imports_browser", "/office/imports/{run_id}/undo": "test_imports_browser",
     "/office/print/{run_id}": "test_admin_browser", "/office/devices/{device_id}": "test_admin_browser",
     "/p/l/{token}": "test_pickup_browser", "/p/l/{token}/new": "test_pickup_browser",
+    "/p/family": "test_family_browser", "/p/family/phone": "test_family_browser",
     "/p/pass/plate/confirm": "test_holder_browser", "/p/pass/wallets": "test_pickup_browser",
     "/payments/start/{payment_id}": "test_permit_life", "/payments/return/{payment_id}": "test_permit_life",
     "/payments/demo/{transaction_id}": "test_permit_life",
@@ -99,6 +100,7 @@ def test_every_page_of_the_office(chromium: Browser, site: Site, city: City, tmp
     application = site.application
     case = PermitOffice.of(city, application, tmp_path).submitted()
     revoked, number = running_numbers(application)[:2]
+    member = running_numbers(application, CARD)[0]
     with application.writing() as session:
         by = CaseActor("staff:x", application.now())
         draft = store.begin(session, application.tenant, CaseKind.NEW, PERMIT, Channel.COUNTER, by)
@@ -121,6 +123,8 @@ def test_every_page_of_the_office(chromium: Browser, site: Site, city: City, tmp
             given = dict(values)
             if "/counter/" in path:
                 given["case_id"] = draft.id
+            if "/library/members/" in path:
+                given |= {"type_id": CARD, "number": member, "step": "block"}
             if path.endswith("/reinstate"):
                 given["number"] = revoked
             if path.endswith("/finish"):

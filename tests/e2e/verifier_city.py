@@ -20,6 +20,7 @@ from typing import Any
 
 import httpx
 import qrcode
+import zxingcpp
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from PIL import Image
@@ -141,6 +142,15 @@ def forged(seal: str) -> str:
     return seal[:at] + ("A" if seal[at] != "A" else "B") + seal[at + 1 :]
 
 
+def bars_picture(text: str, symbology: str) -> Image.Image:
+    """A frame with a bar code of this name at zxing-cpp in its middle."""
+    bars = zxingcpp.create_barcode(text, getattr(zxingcpp.BarcodeFormat, symbology)).to_image(scale=4)
+    frame = Image.new("RGB", FRAME, "#ffffff")
+    picture = Image.fromarray(bars).convert("RGB").resize((min(FRAME[0] - 80, bars.shape[1]), 240))
+    frame.paste(picture, ((FRAME[0] - picture.width) // 2, (FRAME[1] - picture.height) // 2))
+    return frame
+
+
 def code_picture(text: str) -> Image.Image:
     """A frame with the code in its middle."""
     code = qrcode.QRCode(error_correction=qrcode.constants.ERROR_CORRECT_M, box_size=8, border=4)
@@ -153,12 +163,13 @@ def code_picture(text: str) -> Image.Image:
     return frame
 
 
-def write_clip(path: Path, texts: list[str]) -> None:
-    """JPEG frames one after another, as the browser's fake camera plays them, again and again."""
+def write_clip(path: Path, shown: list[str] | list[Image.Image]) -> None:
+    """JPEG frames one after another, as the browser's fake camera plays them, again and again; a text as its code."""
     empty = _jpeg(Image.new("RGB", FRAME, "#8a8a8a"))
     with path.open("wb") as clip:
-        for text in texts:
-            clip.write(_jpeg(code_picture(text)) * _FRAMES_EACH + empty * _FRAMES_BETWEEN)
+        for one in shown:
+            picture = code_picture(one) if isinstance(one, str) else one
+            clip.write(_jpeg(picture) * _FRAMES_EACH + empty * _FRAMES_BETWEEN)
 
 
 def browser_arguments(clip: Path | None) -> list[str]:

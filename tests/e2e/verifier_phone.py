@@ -38,7 +38,9 @@ def phone(chromium: Browser, city: VerifierCity) -> Iterator[Callable[..., Page]
 
     def note(message: Any) -> None:
         # With the network gone, or an answer that refuses, a browser says so itself.
-        told = any(one in message.text for one in ("net::ERR_", "status of 401", "status of 503"))
+        told = any(
+            one in message.text for one in ("net::ERR_", "status of 401", "status of 429", "status of 503")
+        )
         if message.type in ("error", "warning") and not told:
             complaints.append(message.text)
 
@@ -69,10 +71,10 @@ def in_both_schemes(page: Page, what: str) -> None:
         check(page, f"{what}, {scheme}")
 
 
-def invite(city: VerifierCity, page: Page, *zones: str) -> str:
+def invite(city: VerifierCity, page: Page, *zones: str, role: str = "warden") -> str:
     """Open an invitation, for ``zones`` or for all; its id."""
     bound = [part for zone in zones for part in ("--zone", zone)]
-    invited = json.loads(city.command("devices", "invite", "Streife", "--role", "warden", *bound, "--json"))
+    invited = json.loads(city.command("devices", "invite", "Streife", "--role", role, *bound, "--json"))
     page.goto(f"{city.url}/check/#enrol={invited['code']}.{city.root_kid()}")
     page.get_by_role("button", name="Dieses Gerät anmelden").wait_for()
     return str(invited["id"])
@@ -83,6 +85,20 @@ def enrol(city: VerifierCity, page: Page, device: str) -> None:
     city.command("devices", "confirm", device, page.locator(".check-code").inner_text())
     refresh(page)
     page.locator("#pin-again").wait_for()
+
+
+def enrol_desk(city: VerifierCity, page: Page) -> str:
+    """Enrol a librarian's device and go to the desk; its id."""
+    device = invite(city, page, role="librarian")
+    way(page, "Dieses Gerät anmelden")
+    city.command("devices", "confirm", device, page.locator(".check-code").inner_text())
+    refresh(page)
+    page.get_by_text("(Bibliothek)").wait_for()
+    way(page, "Mehr")
+    page.get_by_label("Thekenbetrieb").check()
+    way(page, "Scannen")
+    page.get_by_role("heading", name="Bibliotheksausweis").wait_for()
+    return device
 
 
 def refresh(page: Page) -> None:

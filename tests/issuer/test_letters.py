@@ -152,6 +152,32 @@ def test_two_letters_for_a_pass_have_one_code(application: Application, number: 
     assert len(codes) == 1
 
 
+def test_a_letter_for_a_family_has_a_code_of_its_own(
+    application: Application, number: str, out: Path
+) -> None:
+    for kind in ("pickup", mail.FAMILY, "changed"):
+        put(application, number, kind)
+    letters.print_letters(application, out)
+    last = last_of(application, number)
+    opened = []
+    for file in out.iterdir():
+        with application.writing() as session:
+            opened.append(redeem_code(session, application, code_in(text_of(file)), last))
+    # Two letters share the code to the one pass, which opens once.
+    assert sorted("nothing" if one is None else str(one.family) for one in opened) == [
+        "False",
+        "True",
+        "nothing",
+    ]
+    handed_over = io.BytesIO(letters.pickup_letter(application, PERMIT, number, actor="t", family=True))
+    text = " ".join(page.extract_text() for page in PdfReader(handed_over).pages)
+    assert "Ausweise der Kinder" in " ".join(text.split())
+    with application.writing() as session:
+        key = redeem_code(session, application, code_in(text), last)
+    assert key is not None
+    assert key.family
+
+
 def test_a_second_print_makes_the_first_worthless(application: Application, number: str, out: Path) -> None:
     put(application, number)
     letters.print_letters(application, out)
@@ -239,7 +265,7 @@ def test_a_full_disk_leaves_no_letter_without_its_code(
 def test_a_letter_whose_code_could_not_be_stored_is_not_left_there(
     application: Application, number: str, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise RuntimeError("no register")
 
     put(application, number)

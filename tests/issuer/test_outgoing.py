@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
 from datetime import timedelta
 
 from sqlalchemy import select
 
-from issuer import lifecycle
+from issuer import lifecycle, wallet_passes
 from issuer.application import Application
 from issuer.cli import main
 from issuer.lifecycle import Actor
 from issuer.models_delivery import AppleDeviceRow, AppleRegistrationRow, WalletPassRow
-from tests.service import PERMIT, City, running_numbers
+from tests.service import CARD, PERMIT, City, running_numbers
 
 
 def wallet_rows(application: Application) -> list[WalletPassRow]:
@@ -105,3 +108,40 @@ def test_a_setting_on_every_pass_moves_those_that_wallets_hold(application: Appl
     assert [number for number in before if after[number] > before[number]] == [held, wanted]
     assert main(["config", "set", "city_name", "Neustadt", *data]) == 0
     assert {number: wallet_row(application, number).update_tag for number in before} == after
+
+
+def test_the_code_of_library_cards_moves_library_cards_alone(application: Application, city: City) -> None:
+    permit, card = running_numbers(application)[0], running_numbers(application, CARD)[0]
+    with application.writing() as session:
+        for type_id, number in ((PERMIT, permit), (CARD, card)):
+            row = session.scalars(
+                select(WalletPassRow).filter_by(tenant=application.tenant, type_id=type_id, number=number)
+            ).one()
+            row.google_wanted = True
+
+    def tags() -> dict[str, int]:
+        with application.reading() as session:
+            return {
+                row.number: row.update_tag
+                for row in session.scalars(
+                    select(WalletPassRow).where(WalletPassRow.tenant == application.tenant)
+                )
+            }
+
+    before = tags()
+    data = ["--data", str(application.workspace.folder), "--at", city.clock().isoformat()]
+    assert main(["config", "set", "library_main_code", "number", *data]) == 0
+    after = tags()
+    assert [number for number in before if after[number] != before[number]] == [card]
+    with application.reading() as session:
+        serial = session.scalars(
+            select(WalletPassRow.serial).filter_by(tenant=application.tenant, type_id=CARD, number=card)
+        ).one()
+        found = wallet_passes.find(application, session, serial)
+        assert found is not None
+        made = wallet_passes.apple_pass(application, session, found)
+    codes = json.loads(zipfile.ZipFile(io.BytesIO(made)).read("pass.json"))["barcodes"]
+    assert codes[0]["message"] == codes[0]["altText"]
+    # A word that is no code changes nothing.
+    assert main(["config", "set", "library_main_code", "both", *data]) != 0
+    assert tags() == after

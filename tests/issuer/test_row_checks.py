@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from issuer.importing.checks import age_on
 from issuer.importing.record import differing
+from issuer.library.membership import age_on
 from passes.model import PassStatus
 from passes.periods import BERLIN
 from tests.issuer.register_samples import CARD, PERMIT, SampleRegister, places, row_text, sample_register
@@ -110,7 +110,6 @@ def test_what_is_accepted(register: SampleRegister, changed: dict[str, str]) -> 
         (2, {"category": "youth"}, "category", "error", "CATEGORY_AGE_MISMATCH"),
         (2, {"guardian_member_id": "M1"}, "guardian_member_id", "error", "GUARDIAN_UNKNOWN"),
         (2, {"guardian_member_id": "M-NEW"}, "guardian_member_id", "error", "GUARDIAN_UNKNOWN"),
-        (2, {"guardian_member_id": "M500021"}, "guardian_member_id", "warn", "GUARDIAN_AGE_UNCLEAR"),
         (2, {"block_reason": "fees"}, "status", "error", "STATUS_INCONSISTENT"),
         (2, {"birth_date": "2011-01-01", "category": "duesselpass"}, "guardian_consent", "error",
          "CONSENT_MISSING"),

@@ -10,7 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from passes.apple_bundle import PreparedFiles, PreparedImages, bundle_passes, strings_file
+from passes.apple_bundle import (
+    MOST_PASSES,
+    PreparedFiles,
+    PreparedImages,
+    bundle_parts,
+    bundle_passes,
+    strings_file,
+)
 from passes.errors import PassRefusal
 from passes.pass_types import PassTypes
 from tests.passes.apple_samples import NOW, TOKEN, factory, files_in
@@ -139,6 +146,18 @@ def test_a_bundle_holds_up_to_ten_passes(tmp_path):
         with pytest.raises(PassRefusal) as refused:
             bundle_passes(wrong)
         assert refused.value.code == "APPLE_BUNDLE_COUNT"
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 9, 10, 11, 20, 21, 35])
+def test_more_passes_are_as_few_bundles_of_one_size_as_it_takes(count):
+    passes = [bytes([one]) for one in range(count)]
+    parts = bundle_parts(passes)
+    assert [one for part in parts for one in part] == passes
+    assert len(parts) == -(-count // MOST_PASSES)
+    sizes = [len(part) for part in parts]
+    assert not sizes or (max(sizes) <= MOST_PASSES and max(sizes) - min(sizes) <= 1)
+    if parts:
+        assert bundle_passes(parts[0]) == bundle_passes(list(parts[0]))
 
 
 def test_a_bundle_beyond_150_mb_is_refused_before_it_is_made():

@@ -4,6 +4,7 @@ import json
 from base64 import urlsafe_b64decode
 from datetime import UTC, datetime
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from keys.store import Algorithm
 from passes.errors import PassRefusal
 from passes.google import GooglePassFactory
-from passes.google_link import fat_link, skinny_link
+from passes.google_link import fat_link, skinny_link, skinny_links
 from passes.rotating import KEY_BYTES
 from tests.passes.carrier_samples import CARD, PERMIT, city, library_card, permit
 from tests.passes.google_schema import faults
@@ -101,6 +102,31 @@ def test_a_link_that_a_browser_would_cut_off_is_refused() -> None:
     fits = max(size for size in range(700, 1000) if not too_long("c" * size))
     assert len(skinny(class_id="c" * fits).rsplit("/", 1)[1]) < BROWSER_LIMIT
     assert too_long("c" * (fits + 3))
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 7, 8, 12, 30])
+def test_several_objects_stand_in_as_few_links_as_they_fit_into(count: int) -> None:
+    objects = [(f"3388000000000000000.{one:032x}", "3388000000000000000.stadt.card") for one in range(count)]
+    links = skinny_links(signer(), city(), objects, issued_at=NOW)
+    assert all(len(link.rsplit("/", 1)[1]) < BROWSER_LIMIT for link in links)
+    told = [opened(link)[1]["payload"]["genericObjects"] for link in links]
+    assert [(one["id"], one["classId"]) for part in told for one in part] == objects
+    # A family with five children needs one link, and no link is left as long as the next pass fits into it.
+    assert count > 6 or len(links) == 1
+    for part, following in pairwise(told):
+        ids = [(one["id"], one["classId"]) for one in [*part, following[0]]]
+        assert len(skinny_links(signer(), city(), ids, issued_at=NOW)) == 2
+
+
+def test_one_object_that_is_too_long_is_refused_wherever_it_stands() -> None:
+    for place in range(3):
+        objects = [("3388.abc", "3388.type")] * 2
+        objects.insert(place, ("3388.abc", "c" * 1800))
+        with pytest.raises(PassRefusal) as refused:
+            skinny_links(signer(), city(), objects, issued_at=NOW)
+        assert refused.value.code == "GOOGLE_LINK_LENGTH"
+    with pytest.raises(ValueError, match="one object"):
+        skinny_links(signer(), city(), [], issued_at=NOW)
 
 
 def too_long(class_id: str) -> bool:

@@ -3,6 +3,7 @@
 import io
 import subprocess
 from dataclasses import replace
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def test_every_kind_of_permit_shows_for_which_car_and_place_it_is(
 
 def test_the_library_card_is_a_letter_with_the_number_on_a_card_to_cut_out() -> None:
     (letter,) = words(pdf(library_card()))
-    assert letter.count("24711300000134") == 2
+    # On the card it stands in groups, whose gaps some programs take for spaces.
+    assert letter.replace(" ", "").count("24711300000134") == 2
     assert letter.count("16.04.2027") == 2
     assert HOLDER[0] in letter
     assert "Windschutzscheibe" not in letter
@@ -130,6 +132,32 @@ def fonts_of(reader: PdfReader) -> list[DictionaryObject]:
             for inner in resolved.get("/DescendantFonts", [resolved]):
                 found.append(inner.get_object()["/FontDescriptor"].get_object())
     return found
+
+
+def test_the_cards_of_a_family_are_one_tagged_document(tmp_path: Path) -> None:
+    cards = [
+        replace(
+            library_card(),
+            number=f"M50000{place}",
+            seal=SEAL[: -3 * place or None],
+            issued_at=library_card().issued_at + timedelta(days=place),
+        )
+        for place in range(3)
+    ]
+    data = factory().render_several(CARD, cards, city(), "de")
+    pages = words(data)
+    assert len(pages) == 3
+    assert all(card.number in page for card, page in zip(cards, pages, strict=True))
+    codes = [zxingcpp.read_barcodes(one)[0].text for one in pictures(data, tmp_path)]
+    assert codes == [card.seal for card in cards]
+    root = PdfReader(io.BytesIO(data)).root_object
+    assert "/StructTreeRoot" in root
+    assert root["/Lang"] == "de"
+    assert PdfReader(io.BytesIO(data)).metadata.title == "Bibliotheksausweis, 3 Stück"  # type: ignore[union-attr]
+    assert factory().render_several(CARD, cards, city(), "de") == data
+    assert factory().render_several(CARD, cards[:1], city(), "de") == factory().render(
+        CARD, cards[0], city(), "de"
+    )
 
 
 @pytest.mark.parametrize("content", [permit("D-AB 123"), library_card()])
@@ -175,8 +203,7 @@ def test_a_scanner_reads_the_seal_at_its_size_with_a_light_margin(
     content: PassContent, least: int, made_for: City, tmp_path: Path
 ) -> None:
     page = pictures(pdf(content, made_for), tmp_path)[0]
-    (found,) = zxingcpp.read_barcodes(page)
-    assert found.text == content.seal
+    (found,) = (one for one in zxingcpp.read_barcodes(page) if one.text == content.seal)
     assert found.ec_level == "M"
     corner, opposite = found.position.top_left, found.position.bottom_right
     left, top, right, bottom = corner.x, corner.y, opposite.x + 1, opposite.y + 1

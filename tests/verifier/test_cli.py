@@ -86,6 +86,21 @@ def test_sentences_are_german_or_english(city: City, capsys: pytest.CaptureFixtu
     assert "Valid until and including 31.03.2027" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("text", ["24711300000134", "*BQD18N001000*", "]F0A24711300000134B", "D-AB 123"])
+def test_a_plain_number_is_grey_and_says_where_to_look(
+    city: City, capsys: pytest.CaptureFixture[str], text: str
+) -> None:
+    assert verify(city, "--json", text) == 3
+    told = json.loads(capsys.readouterr().out)
+    assert (told["verdict"], told["reason"], told["card_number"]) == ("GREY", "NOT_A_SEAL", None)
+    assert "Nummer ohne Unterschrift" in told["message"]
+    assert verify(city, "--lang", "en", text) == 3
+    assert "the system that keeps the card" in capsys.readouterr().out
+    # What is no number is a foreign code as before.
+    verify(city, "https://look-alike.example/4711")
+    assert "keine fremden Codes" in capsys.readouterr().out
+
+
 def feed(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data), encoding="utf-8"))
 

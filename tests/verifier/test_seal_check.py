@@ -10,6 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from passes import base45
+from passes.card_numbers import CardNumber, Symbology
+from passes.errors import PassRefusal
 from passes.periods import Period, parse_time
 from passes.plates import Plate
 from passes.rotating import pass_key, totp
@@ -561,6 +563,30 @@ def _text(trust: Trust, text: str) -> Verdict:
 )
 def test_any_text_gives_a_verdict(trust: Trust, text: str) -> None:
     assert _text(trust, text).reason in (Reason.NOT_A_SEAL, Reason.MALFORMED)
+
+
+_PRINTABLE = [chr(one) for one in range(32, 127)]
+
+
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.text(_PRINTABLE, max_size=44) | st.sampled_from(["SP1:", "SP1R:", "sp1:"]).map(lambda one: one + "7A")
+)
+def test_a_text_is_a_seal_or_a_card_number_and_never_both(trust: Trust, text: str) -> None:
+    """Whatever a hand scanner types, with the letters that frame a number or without."""
+    try:
+        card = CardNumber.parse(text)
+    except PassRefusal:
+        return
+    for typed in (text, card.text, f"*{card.text}*", f"A{card.text}B"):
+        assert _text(trust, typed).reason is Reason.NOT_A_SEAL
+
+
+def test_no_seal_is_a_card_number(city: City) -> None:
+    for text in (city.seal(), city.seal().lower(), f" {city.seal()} "):
+        for symbology in ("", *Symbology):
+            with pytest.raises(PassRefusal, match="CARD_LIKE_SEAL"):
+                CardNumber.parse(text, "", symbology)
 
 
 @pytest.fixture(scope="module")

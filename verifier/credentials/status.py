@@ -86,19 +86,24 @@ def _value(token: str | bytes, uri: str, index: int, anchors: TrustAnchors, at: 
         raise _unknown("expired")
     if found.ttl is not None and now > found.issued_at + found.ttl:
         raise _unknown("stale")
-    if found.bits not in (1, 2, 4, 8):
+    return entry(found.bits, found.compressed, index)
+
+
+def entry(bits: int, compressed: bytes, index: int) -> int:
+    """The value at ``index`` of a list with ``bits`` an entry (draft, 4.1). Raises PresentationRefused."""
+    if bits not in (1, 2, 4, 8):
         raise _unknown("bits")
     inflater = zlib.decompressobj()
     try:
-        raw = inflater.decompress(found.compressed, MAX_INFLATED + 1)
+        raw = inflater.decompress(compressed, MAX_INFLATED + 1)
     except zlib.error:
         raise _unknown("compression") from None
     if len(raw) > MAX_INFLATED or not inflater.eof or inflater.unused_data:
         raise _unknown("compression")
-    each = 8 // found.bits
+    each = 8 // bits
     if index >= len(raw) * each:
         raise _unknown("index beyond the list")
-    return raw[index // each] >> index % each * found.bits & (1 << found.bits) - 1
+    return raw[index // each] >> index % each * bits & (1 << bits) - 1
 
 
 def _jwt(token: str, anchors: TrustAnchors, at: datetime) -> _List:

@@ -26,6 +26,8 @@ from tests.web_app import create_app
 
 SCALAR = files("issuer.web").joinpath("static", "scalar")
 CHROMIUM = Path("/usr/bin/chromium")
+# The one operation of devices: a library's own desk program may ask as the verifier's app does.
+CARDS = "/check/cards"
 # The release on npm that is vendored: the hash is noted here too, so that file and hash file cannot change together.
 SCALAR_VERSION = "@scalar/api-reference 1.46.4"
 SCALAR_SHA256 = "81b8d2bdab4a42ab81465386441b9a0f928b68631364360f00e8cce620cc1efb"
@@ -55,7 +57,7 @@ def operations(description: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any
 def test_what_it_is(description: dict[str, Any]) -> None:
     assert description["openapi"].startswith("3.1")
     assert set(description["paths"]) >= {"/api/v1/oauth/token", "/api/v1/checks/plate"}
-    assert all(path.startswith("/api/v1/") for path in description["paths"])
+    assert all(path.startswith("/api/v1/") or path == CARDS for path in description["paths"])
     flow = description["components"]["securitySchemes"]["oauth"]["flows"]["clientCredentials"]
     assert flow["tokenUrl"] == "/api/v1/oauth/token"
     assert set(flow["scopes"]) == {scope.value for scope in Scope}
@@ -71,7 +73,10 @@ def test_every_operation_is_described_with_examples_and_credentials(description:
         assert set(operation["tags"]) <= tags, name
         statuses = operation["responses"].keys()
         assert {"429", "500", "503"} <= statuses, name
-        if name != "post /api/v1/oauth/token":
+        if name == f"post {CARDS}":
+            assert operation["security"] == [{"device": []}]
+            assert {"400", "401", "403"} <= statuses, name
+        elif name != "post /api/v1/oauth/token":
             scopes = [one["oauth"] for one in operation["security"] if "oauth" in one]
             assert len(scopes) == 1, name
             assert set(scopes[0]) <= {scope.value for scope in Scope}, name

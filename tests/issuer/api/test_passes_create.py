@@ -260,3 +260,34 @@ def test_a_day_in_the_right_calendar(office: Office) -> None:
     leap = office.post(PASSES, json=permit(period={"first": "2028-02-29", "term_months": 12}, number="L-1"))
     assert leap.status_code == 201, leap.text
     assert date.fromisoformat(leap.json()["period"]["last"]) == date(2029, 2, 28)
+
+
+def test_the_rules_of_membership_hold_for_systems_too(office: Office) -> None:
+    child = card(
+        number="M1",
+        holder={"family_name": "Muster", "birth_date": "2015-03-03"},
+        attributes={"card_number": {"number": "0012345"}, "category": "child"},
+    )
+    assert codes(office.post(PASSES, json=child)) == {"#/details/guardian_consent": "CONSENT_MISSING"}
+    given = {"guardian_consent": True, "guardian_member_id": "M-0"}
+    unknown = office.post(PASSES, json=child | {"details": given})
+    assert codes(unknown) == {"#/details/guardian_member_id": "GUARDIAN_UNKNOWN"}
+    adult = child | {"attributes": child["attributes"] | {"category": "adult"}}
+    assert codes(office.post(PASSES, json=adult)) == {"#/attributes/category": "CATEGORY_AGE_MISMATCH"}
+    made = office.post(PASSES, json=child | {"details": {"guardian_consent": True}})
+    assert made.status_code == 201, made.text
+
+
+def test_a_replaced_card_number_is_not_given_out_again(office: Office) -> None:
+    made = office.post(PASSES, json=card(number="M1"))
+    place = f"{PASSES}/library-card/M1"
+    changed = office.patch(
+        place, json={"card_number": {"number": "0012346"}}, headers={"If-Match": made.headers["ETag"]}
+    )
+    assert changed.status_code == 200, changed.text
+    back = office.patch(
+        place, json={"card_number": {"number": "0012345"}}, headers={"If-Match": changed.headers["ETag"]}
+    )
+    assert (back.status_code, back.json()["code"]) == (409, "CARD_SPENT")
+    again = office.post(PASSES, json=card(number="M2"))
+    assert codes(again) == {"#/attributes/card_number/number": "DUPLICATE_CARD"}

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import zxingcpp
 from litestar.testing import TestClient
+from PIL import Image
 from sqlalchemy import select
 
 from issuer.api.scopes import Scope
@@ -323,6 +325,23 @@ def test_files(office: Office, application: Application) -> None:
     office.step(NUMBER, "revoke", {"reason": "x"})
     assert office.get(f"{PATH}/files/pdf").json()["code"] == "FILE_NOT_OF_STATUS"
     assert office.get(f"{PATH}/files/seal.png").status_code == 200
+
+
+def test_a_library_card_has_its_number_as_a_code(office: Office) -> None:
+    number = card(number="M-1")
+    assert office.post(PASSES, json=number).status_code == 201
+    path = f"{PASSES}/{CARD}/M-1"
+    png = office.get(f"{path}/files/number.png")
+    assert png.headers["content-type"] == "image/png"
+    assert png.headers["content-disposition"].endswith('"M-1.number.png"')
+    (found,) = zxingcpp.read_barcodes(Image.open(io.BytesIO(png.content)).convert("L"))
+    assert found.text == office.get(path).json()["attributes"]["card_number"]["number"]
+    svg = office.get(f"{path}/files/number.svg")
+    assert svg.headers["content-type"] == "image/svg+xml" and svg.content.startswith(b"<svg ")
+    # A permit has no number for other readers, and a card that does not hold shows none.
+    assert office.get(f"{PATH}/files/number.png").json()["code"] == "FILE_UNKNOWN"
+    office.step("M-1", "revoke", {"reason": "x"}, CARD)
+    assert office.get(f"{path}/files/number.png").json()["code"] == "FILE_NOT_OF_STATUS"
 
 
 @pytest.mark.parametrize(

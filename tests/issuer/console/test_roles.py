@@ -25,6 +25,7 @@ ROLES_OF = {
     "/office/cases": {Role.CLERK, Role.SUPERVISOR},
     "/office/counter": {Role.CLERK, Role.SUPERVISOR},
     "/office/passes": {Role.CLERK, Role.SUPERVISOR},
+    "/office/library": {Role.LIBRARIAN},
     "/office/imports": {Role.CLERK, Role.SUPERVISOR},
     "/office/zones": {Role.CLERK, Role.SUPERVISOR},
     "/office/fees": {Role.CLERK, Role.SUPERVISOR},

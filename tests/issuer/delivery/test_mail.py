@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from issuer import letters
+from issuer import letters, lifecycle
 from issuer.application import Application
 from issuer.background.tasks import RetryLater
 from issuer.delivery import mail
@@ -427,6 +427,37 @@ def test_after_a_new_seal_the_mail_asks_to_print_again(
         key = redeem_link(session, application, token_in(message))
     assert key is not None
     assert key.number == number
+
+
+@pytest.mark.parametrize(("kind", "family"), [(mail.FAMILY, True), (mail.PICKUP, False)])
+@SQLITE
+def test_only_a_familys_mail_leads_to_the_family(
+    city: City, server: SmtpServer, kind: str, family: bool
+) -> None:
+    application = city.open()
+    identity, number = queued(application, kind)
+    mail.run(application, {"id": identity})
+    message = server.mails[0].message
+    assert ("Ausweisen Ihrer Familie" in message["Subject"]) == family
+    with application.writing() as session:
+        key = redeem_link(session, application, token_in(message))
+    assert key is not None
+    assert (key.number, key.family) == (number, family)
+
+
+@pytest.mark.parametrize(("step", "sent"), [("suspend", 1), ("revoke", 0)])
+@SQLITE
+def test_a_familys_mail_goes_out_unless_the_guardians_card_was_taken_back(
+    city: City, server: SmtpServer, step: str, sent: int
+) -> None:
+    application = city.open()
+    identity, number = queued(application, mail.FAMILY)
+    with application.writing() as session:
+        by = Actor("t", application.now(), "x")
+        getattr(lifecycle, step)(session, application.tenant, PERMIT, number, actor=by)
+    mail.run(application, {"id": identity})
+    assert len(server.mails) == sent
+    assert letters_of(application) == []
 
 
 def test_the_address_is_the_one_at_sending_time(city: City, server: SmtpServer) -> None:

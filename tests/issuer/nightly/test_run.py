@@ -197,6 +197,7 @@ def test_the_task_runs_in_a_real_engine(city: City, monkeypatch: pytest.MonkeyPa
             "audit",
             "cases",
             "expiry",
+            "library",
             "nightly",
             "open-data",
             "payments",

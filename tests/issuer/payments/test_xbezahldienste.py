@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from issuer.application import Application
+from issuer.bounded_http import Answer
 from issuer.nightly.run import run_night
 from issuer.payments import reconcile, xbezahldienste
-from issuer.payments.call import Answer
 from issuer.payments.opening import open_transaction
 from issuer.payments.provider import (
     NotificationRefused,

@@ -9,6 +9,7 @@ from typing import Any
 from httpx import Response
 from litestar import Litestar
 from litestar.testing import TestClient
+from msgspec.structs import replace
 from sqlalchemy import select
 
 from issuer.application import Application
@@ -16,10 +17,12 @@ from issuer.lifecycle import Actor, Changes, change
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_cases import CaseRow
 from issuer.register import load_contents
-from passes.model import PassContent, RegisteredPlate
+from issuer.settings import load_settings, save_settings
+from passes.card_numbers import CardNumber
+from passes.model import MainCode, PassContent, RegisteredPlate
 from passes.plates import Plate
 from tests.issuer.pickup.browser import form_token, last_day
-from tests.service import PERMIT, running_numbers
+from tests.service import CARD, PERMIT, running_numbers
 
 
 def standard(application: Application, kind: str = "standard") -> str:
@@ -51,6 +54,30 @@ def two_plates(application: Application) -> str:
             actor=Actor("t", application.now()),
         )
     return number
+
+
+def with_card(application: Application, card: CardNumber, place: int = 0) -> str:
+    """The number of a library card that holds today and has got the number ``card``."""
+    number = running_numbers(application, CARD)[place]
+    with application.writing() as session:
+        pass_type = application.pass_types[CARD]
+        change(
+            session,
+            application.tenant,
+            pass_type,
+            number,
+            Changes(card_number=card),
+            seal_for=application.sealer(session, pass_type),
+            actor=Actor("t", application.now()),
+        )
+    return number
+
+
+def shows_first(application: Application, code: MainCode) -> None:
+    """Have the library show ``code`` in the wallets."""
+    with application.writing() as session:
+        settings = load_settings(session, application.tenant)
+        save_settings(session, application.tenant, replace(settings, library_main_code=code))
 
 
 def content(application: Application, number: str) -> PassContent:

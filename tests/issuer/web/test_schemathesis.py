@@ -137,8 +137,10 @@ def test_without_rights(application: Application, credentials: str) -> None:
             case.headers.pop("Authorization", None)
             answer = case.call(headers=headers)
             case.validate_response(answer, checks=KEPT, headers=headers)
+            # A device shows no key but signs, so that no key is less than the right one.
+            here = 401 if case.operation.path == "/check/cards" else wanted
             # What is no address of ours is not found before anybody is asked who they are.
-            assert answer.status_code in {wanted, 404} | TOO_LARGE, (case.operation.label, answer.status_code)
+            assert answer.status_code in {here, 404} | TOO_LARGE, (case.operation.label, answer.status_code)
 
         for mode in GenerationMode:
             EXAMPLES(given(operation.as_strategy(mode))(check))()

@@ -279,6 +279,7 @@ def test_a_rotating_seal_counts_before_a_foreign_code(plain: Browser, site: str)
     seen = page.evaluate(
         """async (texts) => {
           const { Scanner } = await import('/scan/scanner.js');
+          const codes = texts.map((text) => ({ text, symbology: 'QR' }));
           const seen = [];
           const scanner = new Scanner();
           const camera = { nextFrame: () => new Promise((tell) => setTimeout(tell)), frame: () => ({}), pause() {} };
@@ -287,13 +288,68 @@ def test_a_rotating_seal_counts_before_a_foreign_code(plain: Browser, site: str)
               seen.push(detail.text);
               if (seen.length === texts.length) { scanner.stop(); tell(seen); }
             });
-            scanner.start(camera, { decode: async () => ({ texts }) });
+            scanner.start(camera, { decode: async () => ({ codes }) });
           });
         }""",
         [FOREIGN, rotating],
     )
     page.close()
     assert seen == [rotating, FOREIGN]
+
+
+# What a camera shows of library cards, and as what it is to be read.
+BARS = {
+    "Codabar": ("A24711300000134B", "CODABAR"),
+    "Code39": ("BQD18N001000", "CODE_39"),
+    "Code128": ("D402102592", "CODE_128"),
+    "EAN13": ("4006381333931", "EAN_13"),
+    "ITF": ("24711300000134", "ITF"),
+}
+
+
+def test_bar_codes_of_library_cards_are_read_where_they_are_asked_for(plain: Browser, site: str) -> None:
+    page = opened(plain, site)
+    for name, (text, symbology) in BARS.items():
+        bars = zxingcpp.create_barcode(text, getattr(zxingcpp.BarcodeFormat, name)).to_image(scale=3)
+        picture = base64.b64encode(encoded(frame(encoded(Image.fromarray(bars), "PNG")))).decode()
+        read = page.evaluate(
+            """async (data) => {
+              const { Decoder } = await import('/scan/decoder.js');
+              const { decodePhoto } = await import('/scan/photo.js');
+              const decoder = await Decoder.start();
+              const blob = new Blob([Uint8Array.from(atob(data), (one) => one.charCodeAt(0))]);
+              const asked = await decodePhoto(blob, decoder, { oneDimensional: true });
+              const unasked = await decodePhoto(blob, decoder).catch((fault) => fault.code);
+              decoder.stop();
+              return [asked.codes, unasked];
+            }""",
+            picture,
+        )
+        assert read == [[{"text": text, "symbology": symbology}], "NO_CODE"], name
+    page.close()
+
+
+def test_bars_count_when_two_pictures_agree(plain: Browser, site: str) -> None:
+    page = opened(plain, site)
+    seen = page.evaluate("""async () => {
+      const { Scanner } = await import('/scan/scanner.js');
+      // The first is read wrong once, as a blurred picture is.
+      const pictures = ['24711300000134', '24711300', '24711300000134', '24711300000134'];
+      const camera = { nextFrame: () => new Promise((tell) => setTimeout(tell)), frame: () => ({}), pause() {} };
+      const scanner = new Scanner();
+      return new Promise((tell) => {
+        const seen = [];
+        scanner.addEventListener('code', ({ detail }) => seen.push(detail));
+        const decode = async () => {
+          const text = pictures.shift();
+          if (text === undefined) { scanner.stop(); setTimeout(() => tell(seen)); return { codes: [] }; }
+          return { codes: [{ text, symbology: 'ITF' }] };
+        };
+        scanner.start(camera, { decode });
+      });
+    }""")
+    page.close()
+    assert seen == [{"text": "24711300000134", "symbology": "ITF"}]
 
 
 def open_code(page: Page) -> str:

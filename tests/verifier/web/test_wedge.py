@@ -43,6 +43,14 @@ def test_a_candidate_is_the_seal(page: Page, scanner: str, host: str) -> None:
         assert text in page.evaluate("globalThis.scans.at(-1)")
 
 
+def test_a_short_card_number_with_its_enter(page: Page) -> None:
+    scan_by_hand(page, "69JGQN", "#button")
+    assert page.evaluate("globalThis.scans.at(-1)") == ["69JGQN"]
+    # Four keys and Enter can be somebody in a hurry.
+    scan_by_hand(page, "4711", "#plate")
+    assert page.evaluate("globalThis.scans.length") == 1
+
+
 def test_text_without_key_codes(page: Page) -> None:
     page.evaluate("""() => {
       const field = document.createElement('input');

@@ -9,8 +9,11 @@ import { INVALID, SUPERSEDED, SUSPENDED } from "./status-list.js";
 /** @typedef {keyof typeof REASONS} Reason */
 /** A sentence of a catalogue by its code, with its params filled in. @typedef {(code: string, params?: Record<string, string | number>) => string} Say */
 
-/** Every reason with its usual colour, in the order in which they win. */
+/** Every reason with its usual colour, in the order in which they win. Those of plain card numbers come from no seal. */
 export const REASONS = /** @type {const} */ ({
+  CARD_MISREAD: "GREY",
+  CARD_UNKNOWN: "GREY",
+  ASK_LIBRARY: "GREY",
   NOT_A_SEAL: "GREY",
   MALFORMED: "RED",
   NO_TRUST: "GREY",
@@ -69,6 +72,7 @@ export const STATUS_REASONS = new Map([
  * @property {boolean} paperRequired
  * @property {string | null} corrected the plate as it was read, where that is not what was typed
  * @property {import("./errors.js").Refusal | null} fault why a plate cannot be read
+ * @property {string | null} note the code of a sentence that says more than the reason's own
  * @property {Record<string, string | number>} params what the sentence names besides
  */
 
@@ -98,6 +102,7 @@ export function verdictOf(reason, at, more = {}) {
     paperRequired: false,
     corrected: null,
     fault: null,
+    note: null,
     params: {},
     ...more,
     verdict: more.verdict ?? REASONS[reason],
@@ -141,7 +146,8 @@ export function message(verdict, say) {
     ...verdict.params,
   };
   const sentences = verdict.test ? [say("TEST")] : [];
-  sentences.push(say(usual ? verdict.reason : `${verdict.reason}_${verdict.verdict}`, params));
+  const code = usual ? verdict.reason : `${verdict.reason}_${verdict.verdict}`;
+  sentences.push(say(verdict.note ?? code, params));
   if (verdict.corrected !== null) sentences.push(say("CORRECTED", { plate: verdict.corrected }));
   if (verdict.paperRequired && (verdict.verdict === "GREEN" || verdict.verdict === "AMBER")) {
     sentences.push(say("PAPER_REQUIRED"));

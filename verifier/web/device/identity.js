@@ -30,6 +30,7 @@ const LONGEST_ANSWER = 64 * 1024;
  * @property {"warden" | "librarian"} role
  * @property {Zone[]} zones
  * @property {string} city
+ * @property {string[]} cardSchemes how the library numbers its cards; none where it has not said
  */
 
 /**
@@ -113,7 +114,8 @@ export class Identity {
     const named = zones.map(({ code, name, merged }) => ({
       code: String(code), name: String(name), merged: Array.isArray(merged) ? merged.map(String) : [],
     }));
-    return { state, name, role, zones: named, city };
+    const schemes = told["card_schemes"];
+    return { state, name, role, zones: named, city, cardSchemes: Array.isArray(schemes) ? schemes.map(String) : [] };
   }
 
   /**
@@ -132,22 +134,44 @@ export class Identity {
   }
 
   /**
-   * The headers that make a request without a body this device's.
+   * What the service says of a card number; librarians' devices only.
+   * @param {object} question
+   * @param {string} language of the answer, BCP 47
+   * @param {number} milliseconds how long it may take altogether
+   * @returns {Promise<Record<string, unknown>>}
+   * @throws {Refusal} NOT_ENROLLED, NO_ANSWER, ANSWER (``problem`` has the server's code)
+   */
+  async askCard(question, language, milliseconds) {
+    const signal = AbortSignal.timeout(milliseconds);
+    const body = JSON.stringify(question);
+    const headers = { ...(await this.sign("check/cards", "POST", body)), "Content-Type": "application/json", "Accept-Language": language };
+    return await this.#json("check/cards", { method: "POST", headers, body, signal }, 200);
+  }
+
+  /**
+   * The headers that make a request this device's.
    * @param {string} path below the service's address
    * @param {"GET" | "POST"} [method]
+   * @param {string} [body] "" for none
    * @returns {Promise<Record<string, string>>}
    * @throws {Refusal} NOT_ENROLLED
    */
-  async sign(path, method = "GET") {
+  async sign(path, method = "GET", body = "") {
     const device = await this.device();
     const key = await this.store.get("keys", "device");
     if (device === null || !(key instanceof CryptoKey)) throw new Refusal("NOT_ENROLLED");
     const nonce = base64Url(crypto.getRandomValues(new Uint8Array(16)));
+    /** @type {Record<string, string>} */
+    const digest = body === "" ? {} : { "Content-Digest": `sha-256=:${base64(await sha256(bytesOf(body)))}:` };
+    const covered = body === "" ? "" : ' "content-digest"';
     const params =
-      `("@method" "@path");created=${this.clock()};nonce="${nonce}";keyid="${device.id}"` +
+      `("@method" "@path"${covered});created=${this.clock()};nonce="${nonce}";keyid="${device.id}"` +
       ';alg="ecdsa-p256-sha256";tag="stadtpass-device"';
-    const base = `"@method": ${method}\n"@path": ${new URL(path, BASE).pathname}\n"@signature-params": ${params}`;
+    const lines = [`"@method": ${method}`, `"@path": ${new URL(path, BASE).pathname}`];
+    if (body !== "") lines.push(`"content-digest": ${digest["Content-Digest"]}`);
+    const base = [...lines, `"@signature-params": ${params}`].join("\n");
     return {
+      ...digest,
       "Signature-Input": `stadtpass=${params}`,
       Signature: `stadtpass=:${base64(await signed(key, base))}:`,
     };

@@ -3,12 +3,17 @@
  */
 
 /** @typedef {{thorough: boolean, oneDimensional: boolean, global: boolean}} Options */
-/** @typedef {(picture: ImageData, options: Options) => Promise<string[]>} Engine */
+/** @typedef {{text: string, symbology: string | null}} Code what was read, and in which symbology of card numbers */
+/** @typedef {(picture: ImageData, options: Options) => Promise<Code[]>} Engine */
 
 /** Addresses, not specifiers: the type checker is not to judge what others wrote. */
 const vendor = new URL("../vendor/", import.meta.url).href;
 const MAX_TEXTS = 8;
 const MAX_LENGTH = 4096;
+/** What library cards have, by the engine's name: no other bar code is looked for, on whatever lies about. */
+const LINEAR = { Codabar: "CODABAR", Code39: "CODE_39", Code128: "CODE_128", EAN13: "EAN_13", ITF: "ITF" };
+/** @type {Record<string, string>} */
+const SYMBOLOGIES = { ...LINEAR, Code39Std: "CODE_39", Code39Ext: "CODE_39", QRCode: "QR" };
 /** Up to this many pixels a thorough pass also looks at the picture at twice its size. */
 const DOUBLED_UP_TO = 3_000_000;
 
@@ -25,26 +30,27 @@ async function zxing() {
   await prepareZXingModule({ overrides: { locateFile: () => binary }, fireImmediately: true });
   return async (picture, { thorough, oneDimensional, global }) => {
     const common = {
-      formats: oneDimensional ? ["QRCode", "Aztec", "AllLinear"] : ["QRCode", "Aztec"],
+      formats: oneDimensional ? ["QRCode", "Aztec", ...Object.keys(LINEAR)] : ["QRCode", "Aztec"],
       textMode: "Plain",
       maxNumberOfSymbols: MAX_TEXTS,
     };
     /** @param {ImageData} seen @param {object} more */
     const read = async (seen, more) => {
       const found = await readBarcodes(seen, /** @type {any} */ ({ ...common, ...more }));
-      return found.filter((/** @type {any} */ one) => one.isValid).map((/** @type {any} */ one) => one.text);
+      return found.filter((/** @type {any} */ one) => one.isValid)
+        .map((/** @type {any} */ one) => ({ text: one.text, symbology: SYMBOLOGIES[one.format] ?? null }));
     };
     if (!thorough) return read(picture, { binarizer: global ? "GlobalHistogram" : "LocalAverage" });
-    const texts = [
+    const codes = [
       ...(await read(picture, { binarizer: "LocalAverage" })),
       ...(await read(picture, { binarizer: "GlobalHistogram" })),
     ];
-    if (texts.length) return texts;
-    texts.push(...(await read(picture, { tryDenoise: true })));
-    if (!texts.length && picture.width * picture.height <= DOUBLED_UP_TO) {
-      texts.push(...(await read(doubled(picture), { tryDenoise: true })));
+    if (codes.length) return codes;
+    codes.push(...(await read(picture, { tryDenoise: true })));
+    if (!codes.length && picture.width * picture.height <= DOUBLED_UP_TO) {
+      codes.push(...(await read(doubled(picture), { tryDenoise: true })));
     }
-    return texts;
+    return codes;
   };
 }
 
@@ -55,7 +61,8 @@ async function qr() {
     const hard = thorough ? { effort: Infinity, timeLimit: 4_000 } : {};
     const maxSize = { width: picture.width, height: picture.height };
     const [found] = await decodeQRBatch([picture], { ...hard, maxSize });
-    return found.filter((/** @type {unknown} */ one) => typeof one === "string");
+    return found.filter((/** @type {unknown} */ one) => typeof one === "string")
+      .map((/** @type {string} */ text) => ({ text, symbology: "QR" }));
   };
 }
 
@@ -104,8 +111,9 @@ async function answer(message) {
   if (!engine) throw new Error("not started");
   const begin = performance.now();
   const found = await engine(pixels(message.picture), message);
-  const texts = [...new Set(found)].filter((text) => text && text.length <= MAX_LENGTH).slice(0, MAX_TEXTS);
-  return { texts, ms: performance.now() - begin };
+  const codes = [...new Map(found.map((one) => [one.text, one])).values()]
+    .filter(({ text }) => text && text.length <= MAX_LENGTH).slice(0, MAX_TEXTS);
+  return { codes, texts: codes.map(({ text }) => text), ms: performance.now() - begin };
 }
 
 globalThis.onmessage = async (/** @type {MessageEvent} */ { data }) => {

@@ -4,7 +4,8 @@
 import { scriptUrl } from "./script-urls.js";
 
 /** @typedef {{thorough?: boolean, oneDimensional?: boolean}} DecodeOptions */
-/** @typedef {{texts: string[], ms: number}} Decoded */
+/** What was read, and in which symbology of card numbers, where it is one. @typedef {{text: string, symbology: import("../core/scanned-cards.js").Symbology | null}} Code */
+/** @typedef {{codes: Code[], texts: string[], ms: number}} Decoded */
 
 /** A reader was known to spend 16 s on a picture of repeated corner marks; no frame is worth that. */
 const FRAME_MS = 3_000;
@@ -64,7 +65,7 @@ export class Decoder {
    * Every QR and Aztec code in the picture, each text once: at most 8, of at most 4096 characters. The picture is
    * handed over to the worker and is empty afterwards.
    * @param {ImageData|ImageBitmap} picture
-   * @param {DecodeOptions} [options] thorough: several passes, for a photo; oneDimensional: bar codes as well
+   * @param {DecodeOptions} [options] thorough: several passes, for a photo; oneDimensional: the bar codes of library cards as well
    * @returns {Promise<Decoded>} ms: time in the worker
    * @throws {DecoderFault} SLOW or BROKEN (the next picture gets a fresh worker), STOPPED, START
    */

@@ -25,10 +25,11 @@ export class PhotoRefusal extends Error {
  * The one code of a photo; a seal of ours counts before foreign codes beside it.
  * @param {Blob} file a PNG, JPEG or WebP of at most 20 MB and 50 megapixels, judged before a pixel is decoded
  * @param {import("./decoder.js").Decoder} decoder
- * @returns {Promise<{texts: string[]}>} one text
+ * @param {import("./decoder.js").DecodeOptions} [options]
+ * @returns {Promise<{texts: string[], codes: import("./decoder.js").Code[]}>} one code, and its text
  * @throws {PhotoRefusal} and DecoderFault SLOW, BROKEN, STOPPED
  */
-export async function decodePhoto(file, decoder) {
+export async function decodePhoto(file, decoder, options = {}) {
   if (file.size > MAX_BYTES) throw new PhotoRefusal("TOO_LARGE");
   /** @type {ImageBitmap} */
   let picture;
@@ -43,16 +44,16 @@ export async function decodePhoto(file, decoder) {
   try {
     const { width, height } = picture;
     const quick = Math.min(1, QUICK_SIDE / Math.max(width, height));
-    let { texts } = await decoder.decode(await scaled(picture, quick));
-    if (!texts.length) {
+    let { codes } = await decoder.decode(await scaled(picture, quick), options);
+    if (!codes.length) {
       const large = Math.min(1, Math.sqrt(THOROUGH_PIXELS / (width * height)));
-      ({ texts } = await decoder.decode(await scaled(picture, large), { thorough: true }));
+      ({ codes } = await decoder.decode(await scaled(picture, large), { ...options, thorough: true }));
     }
-    const seals = texts.filter((text) => SEAL.test(text));
-    const meant = seals.length ? seals : texts;
+    const seals = codes.filter(({ text }) => SEAL.test(text));
+    const meant = seals.length ? seals : codes;
     if (!meant.length) throw new PhotoRefusal("NO_CODE");
     if (meant.length > 1) throw new PhotoRefusal("SEVERAL");
-    return { texts: meant };
+    return { texts: meant.map(({ text }) => text), codes: meant };
   } finally {
     picture.close();
   }

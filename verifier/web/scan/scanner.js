@@ -11,12 +11,14 @@ const SAME_MS = 3_000;
 const SEAL = /^SP1R?:/;
 
 /**
- * Emits `code` ({detail: {text}}). The same text is silent for three seconds, time spent in `pause` not counted;
+ * Emits `code` ({detail: a `Code`}). The same text is silent for three seconds, time spent in `pause` not counted;
  * any new text is reported at once, our own before foreign ones of the same picture.
  */
 export class Scanner extends EventTarget {
   /** @type {Map<string, number>} text to when it was reported */
   #reported = new Map();
+  /** The bar codes of the picture before. @type {Set<string>} */
+  #bars = new Set();
   #paused = false;
   /** Counts starts, so that an older loop ends. */
   #turn = 0;
@@ -62,8 +64,8 @@ export class Scanner extends EventTarget {
       const frame = this.#paused ? null : camera.frame();
       if (!frame) continue;
       try {
-        const { texts } = await decoder.decode(frame, options);
-        if (turn === this.#turn) this.#report(texts);
+        const { codes } = await decoder.decode(frame, options);
+        if (turn === this.#turn) this.#report(codes);
       } catch (fault) {
         if (!(fault instanceof DecoderFault)) throw fault;
         if (fault.code === "STOPPED" || fault.code === "START") {
@@ -74,17 +76,27 @@ export class Scanner extends EventTarget {
     }
   }
 
-  /** @param {string[]} texts */
-  #report(texts) {
+  /** @param {import("./decoder.js").Code[]} codes */
+  #report(codes) {
     const now = performance.now();
     for (const [text, at] of this.#reported) if (now - at >= SAME_MS) this.#reported.delete(text);
-    const ours = texts.filter((text) => SEAL.test(text));
-    for (const text of [...ours, ...texts.filter((one) => !SEAL.test(one))]) {
+    const ours = codes.filter(({ text }) => SEAL.test(text));
+    const again = this.#bars;
+    this.#bars = new Set(codes.filter(isBars).map(({ text }) => text));
+    for (const code of [...ours, ...codes.filter(({ text }) => !SEAL.test(text))]) {
+      const { text } = code;
+      // Bars without a check digit read wrong where a picture is blurred, and then each time otherwise.
+      if (isBars(code) && !again.has(text)) continue;
       // Whoever listens may pause: the rest of this picture then waits for another.
       if (this.#paused) return;
       if (this.#reported.has(text)) continue;
       this.#reported.set(text, now);
-      this.dispatchEvent(new CustomEvent("code", { detail: { text } }));
+      this.dispatchEvent(new CustomEvent("code", { detail: code }));
     }
   }
+}
+
+/** @param {import("./decoder.js").Code} code */
+function isBars({ symbology }) {
+  return symbology !== null && symbology !== "QR";
 }

@@ -6,6 +6,8 @@
 const GAP_MS = 50;
 const END_MS = 200;
 const SHORTEST = 8;
+/** Nor five keys and Enter: card numbers of six signs come so. */
+const SHORTEST_ENDED = 5;
 /** Nobody types into the field of a built-in scanner: there a card number is told by three characters. */
 const SHORTEST_TEXT = 3;
 const LONGEST = 4_096;
@@ -82,7 +84,7 @@ export class Wedge extends EventTarget {
         event.preventDefault();
         event.stopImmediatePropagation();
         this.#take(event.target);
-      } else if (fast && this.#texts[0].length >= SHORTEST) {
+      } else if (fast && this.#texts[0].length >= SHORTEST_ENDED) {
         event.preventDefault();
         event.stopImmediatePropagation();
         this.#emit();

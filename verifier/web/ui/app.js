@@ -31,6 +31,8 @@ const WAYS = /** @type {const} */ ([["start", "shift"], ["scan", "scan"], ["plat
 const CHECKING = new Set(["scan", "plate", "desk"]);
 const TYPED_INTO = "input:not([type=range], [type=checkbox], [type=radio], [type=file]), select";
 const SECOND = 1000;
+/** What takes longer than this is said to be under way. */
+const NOTICED_MS = 300;
 const BASE = new URL("../", import.meta.url);
 
 /** State that screens share, and the way from one to the next. */
@@ -48,11 +50,14 @@ export class App {
   #restart = null;
   /** Another version was chosen: this page is loaded anew. */
   #outdated = false;
+  /** Counts screens and checks: an answer that comes after another of them is dropped. */
+  #turn = 0;
   #root = /** @type {HTMLElement} */ (document.getElementById("app"));
   #main = h("main", { id: "main" });
   #bar = h("header", { class: "bar" });
   #ways = h("nav", { class: "ways" });
   #notice = h("div", { class: "notice", role: "status" });
+  #busy = h("p", { class: "busy", role: "status" });
   /** Where a built-in scanner's text arrives; the telephone's keyboard stays shut. */
   #ready = h("span");
   #scanned = h("input", { class: "scanned", inputmode: "none", autocomplete: "off", autocapitalize: "off", spellcheck: "false" });
@@ -95,6 +100,8 @@ export class App {
     // At the desk there is nothing but cards.
     if (name === "plate" && this.device.settings.desk) return this.go("desk");
     if (CHECKING.has(name) && this.device.zoneMissing) return this.#askZone();
+    this.#turn += 1;
+    this.#busy.textContent = "";
     this.#screen?.stop?.();
     if (name === "verdict") this.viewfinder?.pause();
     else if (name !== this.home) this.closeCamera();
@@ -161,11 +168,12 @@ export class App {
   /**
    * Check what a scanner or camera has read: the spelling that verifies counts.
    * @param {string[]} candidates
+   * @param {import("../core/scanned-cards.js").Symbology | null} [symbology]
    */
-  async check(candidates) {
+  async check(candidates, symbology = null) {
     if (this.#invited(candidates)) return;
     if (this.device.zoneMissing) return this.#askZone();
-    await this.conclude(await checkCandidates(this.device, candidates, this.now));
+    await this.#concludeInTurn(checkCandidates(this.device, candidates, this.now, symbology));
   }
 
   /**
@@ -175,7 +183,26 @@ export class App {
   async checkTyped(text) {
     if (this.#invited([text])) return;
     if (this.device.zoneMissing) return this.#askZone();
-    await this.conclude(await checkTyped(this.device, text, this.now));
+    await this.#concludeInTurn(checkTyped(this.device, text, this.now));
+  }
+
+  /**
+   * Show what a check comes to, unless somebody has gone on meanwhile.
+   * @param {Promise<Outcome>} checking
+   */
+  async #concludeInTurn(checking) {
+    this.#turn += 1;
+    const turn = this.#turn;
+    const noticed = setTimeout(() => {
+      if (turn === this.#turn) this.#busy.textContent = this.say("LOOKING_UP");
+    }, NOTICED_MS);
+    try {
+      const outcome = await checking;
+      if (turn === this.#turn) await this.conclude(outcome);
+    } finally {
+      clearTimeout(noticed);
+      if (turn === this.#turn) this.#busy.textContent = "";
+    }
   }
 
   /**
@@ -228,7 +255,7 @@ export class App {
 
   #frame() {
     const { say } = this;
-    if (!this.#bar.isConnected) this.#root.replaceChildren(this.#bar, this.#notice, this.#main, this.#scanner, this.#ways);
+    if (!this.#bar.isConnected) this.#root.replaceChildren(this.#bar, this.#notice, this.#busy, this.#main, this.#scanner, this.#ways);
     this.#scanner.hidden = !this.#takesScans;
     this.#scanner.setAttribute("aria-label", say("HAND_SCANNER"));
     this.#ready.textContent = say("HAND_SCANNER");

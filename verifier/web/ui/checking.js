@@ -4,32 +4,40 @@
 import { checkPlate } from "../core/plate-check.js";
 import { parsePlate, correctLookalikes, PlateAmbiguous } from "../core/plates.js";
 import { ROTATING_PREFIX } from "../core/rotating.js";
+import { ofSchemes, scannedCard, withoutEnvelope } from "../core/scanned-cards.js";
 import { checkSeal } from "../core/seal-check.js";
 import { PREFIX } from "../core/seal.js";
 import { REASONS, verdictOf } from "../core/verdict.js";
 
 /** @typedef {import("../core/verdict.js").Verdict} Verdict */
+/** @typedef {import("../core/scanned-cards.js").Symbology} Symbology */
 /**
  * A verdict with what it is about. ``input``: the plate or number as typed. ``askLibrary``: a plain number, which only the
- * library's own system knows.
- * @typedef {{verdict: Verdict, input: string | null, askLibrary: boolean, byPlate: boolean}} Outcome
+ * library's own system knows. ``lookUp``: what the service has said of a plain number, and when by its clock.
+ * @typedef {{category: string | null, at: number}} LookUp
+ * @typedef {{verdict: Verdict, input: string | null, askLibrary: boolean, byPlate: boolean, lookUp: LookUp | null}} Outcome
  */
-/** @typedef {Pick<import("./device.js").Device, "trust" | "settings" | "zoneSettings" | "role" | "saveMemory" | "endLease">} Checker */
+/** @typedef {Pick<import("./device.js").Device, "trust" | "settings" | "zoneSettings" | "role" | "saveMemory" | "endLease" | "looksUp" | "cardSchemes" | "lookUp">} Checker */
 
 const MOST_CANDIDATES = 8;
 const ORDER = Object.keys(REASONS);
+const NOTHING = Object.freeze({ input: null, askLibrary: false, byPlate: false, lookUp: null });
 
 /**
  * The verdict on one code in several spellings, of which at most one is what was printed.
  * @param {Checker} device
  * @param {string[]} candidates
  * @param {number} now
+ * @param {Symbology | null} [symbology] of the code that was read, where that is known
  * @returns {Promise<Outcome>}
  */
-export async function checkCandidates(device, candidates, now) {
-  const spellings = candidates.slice(0, MOST_CANDIDATES);
-  const typed = spellings.find((one) => !isCode(one) && isNumber(one));
-  if (!spellings.some(isCode) && typed !== undefined && device.settings.desk) return askLibrary(device, typed, now);
+export async function checkCandidates(device, candidates, now, symbology = null) {
+  const delivered = candidates.slice(0, MOST_CANDIDATES);
+  const spellings = delivered.map((one) => withoutEnvelope(one).bare);
+  if (device.settings.desk && !spellings.some(isCode)) {
+    const outcome = await checkCard(device, delivered, symbology, now);
+    if (outcome !== null) return outcome;
+  }
   /** @type {Verdict[]} */
   const verdicts = [];
   for (const one of spellings) verdicts.push(await sealVerdict(device, one, now));
@@ -37,7 +45,7 @@ export async function checkCandidates(device, candidates, now) {
   verdicts.sort((one, other) => ORDER.indexOf(other.reason) - ORDER.indexOf(one.reason));
   // The verdict waits for no storage: a seal that was withdrawn is shown even where nothing can be written.
   void device.saveMemory();
-  return { verdict: verdicts[0] ?? verdictOf("NOT_A_SEAL", now), input: null, askLibrary: false, byPlate: false };
+  return { ...NOTHING, verdict: verdicts[0] ?? verdictOf("NOT_A_SEAL", now) };
 }
 
 /**
@@ -48,9 +56,10 @@ export async function checkCandidates(device, candidates, now) {
  */
 export async function checkTyped(device, text, now) {
   const trimmed = text.trim();
-  if (isCode(trimmed)) return checkCandidates(device, [trimmed], now);
-  if (device.settings.desk || !isPlate(trimmed)) return askLibrary(device, trimmed, now);
-  return checkTypedPlate(device, trimmed, now);
+  if (device.settings.desk || isCode(trimmed)) return checkCandidates(device, [trimmed], now);
+  if (isPlate(trimmed)) return checkTypedPlate(device, trimmed, now);
+  const verdict = verdictOf("NOT_A_SEAL", now, { test: device.trust?.test ?? false, note: "ASK_LIBRARY" });
+  return { ...NOTHING, verdict, input: trimmed, askLibrary: true };
 }
 
 /**
@@ -63,7 +72,15 @@ export async function checkTypedPlate(device, text, now) {
   device.endLease(now);
   const verdict =
     device.trust === null ? verdictOf("NO_TRUST", now) : await checkPlate(text, device.trust, now, device.zoneSettings);
-  return { verdict, input: text, askLibrary: false, byPlate: true };
+  return { ...NOTHING, verdict, input: text, byPlate: true };
+}
+
+/**
+ * Whether a text is checked as a seal, and so never as a card number or a plate.
+ * @param {string} text
+ */
+export function isCode(text) {
+  return text.startsWith(PREFIX) || text.startsWith(ROTATING_PREFIX);
 }
 
 /**
@@ -80,24 +97,29 @@ async function sealVerdict(device, text, now) {
 }
 
 /**
+ * The answer about a plain number at the desk: the service's, and without one that of nobody.
  * @param {Checker} device
- * @param {string} input
+ * @param {string[]} delivered
+ * @param {Symbology | null} symbology
  * @param {number} now
- * @returns {Outcome}
+ * @returns {Promise<Outcome | null>} null for what can be no card number
  */
-function askLibrary(device, input, now) {
-  const verdict = verdictOf("NOT_A_SEAL", now, { test: device.trust?.test ?? false });
-  return { verdict, input, askLibrary: true, byPlate: false };
-}
-
-/** @param {string} text */
-function isCode(text) {
-  return text.startsWith(PREFIX) || text.startsWith(ROTATING_PREFIX);
-}
-
-/** @param {string} text */
-function isNumber(text) {
-  return /^[A-Za-z0-9._ -]{3,40}$/.test(text) && /[0-9]/.test(text);
+async function checkCard(device, delivered, symbology, now) {
+  const cards = delivered.map((text) => ({ text, ...ofSchemes(scannedCard(text, symbology), device.cardSchemes) }));
+  const numbers = cards.filter(({ kind }) => kind === "number");
+  const test = device.trust?.test ?? false;
+  const input = numbers[0]?.spellings[0]?.text ?? null;
+  if (input === null) {
+    const misread = cards.some(({ kind }) => kind === "misread");
+    return misread ? { ...NOTHING, verdict: verdictOf("CARD_MISREAD", now, { test }) } : null;
+  }
+  if (!device.looksUp) {
+    const verdict = verdictOf("ASK_LIBRARY", now, { test, note: "ASK_LIBRARY_NOT_ENROLLED" });
+    return { ...NOTHING, verdict, input, askLibrary: true };
+  }
+  const { verdict, category, at } = await device.lookUp(numbers.map(({ text }) => text), symbology, now);
+  const lookUp = at === null ? null : { category, at };
+  return { ...NOTHING, verdict: { ...verdict, test: verdict.test || test }, input, askLibrary: verdict.reason === "ASK_LIBRARY", lookUp };
 }
 
 /** @param {string} text */

@@ -4,6 +4,7 @@
 import { Refusal } from "../core/errors.js";
 import { isExpired, isStale } from "../core/signed-list.js";
 import { forgetCopy } from "../device/device-memory.js";
+import { lookUpCard } from "../device/card-lookup.js";
 import { Identity } from "../device/identity.js";
 import { createPasskey, freshlySalted, passkeysOffered } from "../device/passkey.js";
 import { selfTest } from "../device/readiness.js";
@@ -54,6 +55,8 @@ export class Device {
   /** @type {Zone[]} */
   zones = [];
   city = "";
+  /** @type {readonly string[]} */
+  #cardSchemes = [];
   /** What the last refresh came to. @type {string | null} */
   lastRefresh = null;
   /** Whether the zone was chosen for the shift that has begun or is about to. */
@@ -97,6 +100,16 @@ export class Device {
   /** Whether checks must wait until one of the device's zones is chosen. The desk is in none. */
   get zoneMissing() {
     return this.isBound && !this.settings.desk && !this.zones.some(({ code }) => code === this.settings.zone);
+  }
+
+  /** Whether card numbers are looked up with this device: an enrolled one of the library's. */
+  get looksUp() {
+    return this.role === "librarian" && this.enrolment?.state === "active";
+  }
+
+  /** How the library numbers its cards, as far as this device knows. */
+  get cardSchemes() {
+    return this.role === "librarian" ? this.#cardSchemes : [];
   }
 
   /** Whether the storage has refused something since it last took anything. */
@@ -149,6 +162,7 @@ export class Device {
     this.vault = { state, until: held?.notAfter ?? null, method: held?.method ?? "pin", offered: this.vault.offered };
     const city = /** @type {any} */ (await this.store.get("state", "city"));
     this.zones = known?.zones?.length ? known.zones : (city?.zones ?? []);
+    this.#cardSchemes = Array.isArray(known?.cardSchemes) ? known.cardSchemes : [];
     this.city = known?.city || city?.city || this.trust?.bundle?.issuer || "";
   }
 
@@ -219,6 +233,21 @@ export class Device {
 
   #dropPlates() {
     if (this.#lists !== null) this.#lists.trust.plateList = null;
+  }
+
+  /**
+   * What the service says of a card number that was read, in a second or two.
+   * @param {string[]} read as delivered
+   * @param {import("../core/scanned-cards.js").Symbology | null} symbology
+   * @param {number} now seconds
+   * @returns {Promise<import("../device/card-lookup.js").CardAnswer>}
+   */
+  async lookUp(read, symbology, now) {
+    const language = this.settings.language === "en" ? "en" : "de";
+    const answer = await lookUpCard(this.identity, { read, symbology }, language, now);
+    // What the office has against this device is shown as soon as somebody is told.
+    if (answer.withdrawn) void this.#stored(() => this.askSelf(), { reads: true });
+    return answer;
   }
 
   /** Ask whether the office has confirmed this device; tells the app where that has changed. */

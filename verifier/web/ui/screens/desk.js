@@ -14,7 +14,7 @@ export function showDesk(app) {
     h("h1", {}, say("DESK_TITLE")),
     h("p", { class: "hint" }, say("DESK_HINT")),
     viewfinder(app, { oneDimensional: true }),
-    typeIn(app, say("DESK_TYPE_LABEL"), say("DESK_TYPE_HINT")),
+    typeIn(app, say("DESK_TYPE_LABEL"), say(app.device.looksUp ? "DESK_TYPE_LOOKS_UP" : "DESK_TYPE_HINT")),
     button(say("DESK_LEAVE"), () => app.go("settings"), { class: "button quiet" }),
   );
   return { title: say("DESK_TITLE"), element };

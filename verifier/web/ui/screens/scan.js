@@ -59,11 +59,12 @@ export class Viewfinder {
    */
   constructor(app, options) {
     this.app = app;
+    this.options = options;
     this.#video.setAttribute("aria-label", app.say("CAMERA_PICTURE"));
     this.element = h("div", { class: "cameras" }, this.#frame, this.#told, this.#switches,
       button(app.say("PHOTO"), () => this.#file.click()), this.#file);
     this.#scanner.addEventListener("code", (event) => {
-      this.#take(/** @type {CustomEvent<{text: string}>} */ (event).detail.text);
+      this.#take(/** @type {CustomEvent<import("../../scan/decoder.js").Code>} */ (event).detail);
     });
     this.#scanner.addEventListener("fault", () => this.#tell("CAMERA_DECODER"));
     void this.#open(options);
@@ -115,10 +116,10 @@ export class Viewfinder {
     }
   }
 
-  /** @param {string} text */
-  #take(text) {
+  /** @param {import("../../scan/decoder.js").Code} code */
+  #take({ text, symbology }) {
     this.pause();
-    void this.app.check([text]);
+    void this.app.check([text], symbology);
   }
 
   async #photo() {
@@ -129,9 +130,9 @@ export class Viewfinder {
     const overtaken = () => this.#closed || turn !== this.#turn;
     this.#tell("PHOTO_READING");
     try {
-      const { texts } = await decodePhoto(chosen, await this.app.device.decoder());
+      const { codes } = await decodePhoto(chosen, await this.app.device.decoder(), this.options);
       if (overtaken()) return;
-      if (texts[0] !== undefined) return this.#take(texts[0]);
+      if (codes[0] !== undefined) return this.#take(codes[0]);
     } catch (fault) {
       if (overtaken()) return;
       if (fault instanceof PhotoRefusal) this.#tell(`PHOTO_${fault.code}`);

@@ -28,7 +28,7 @@ export function showVerdict(app, outcome) {
   const onward = keysOnward(() => app.go(app.home));
   const next = button(say("NEXT_CHECK"), () => app.go(app.home), { class: "button primary next" });
   const back = colour === "GREEN" && app.device.settings.desk ? autoReturn(app) : null;
-  const sentence = h("p", { class: "sentence" }, outcome.askLibrary ? say(app.device.settings.desk ? "ASK_LIBRARY_DESK" : "ASK_LIBRARY") : reasonOf(verdict, say));
+  const sentence = h("p", { class: "sentence" }, reasonOf(verdict, say));
   // Put in empty and filled afterwards: that is what screen readers announce.
   const announced = h("div", { role: "alert" });
   queueMicrotask(() => announced.replaceChildren(heading, sentence));
@@ -37,13 +37,14 @@ export function showVerdict(app, outcome) {
   const element = h("section", { class: `verdict ${colour.toLowerCase()}`, "data-verdict": colour, "data-reason": verdict.reason },
     verdict.test && h("p", { class: "test" }, say("TEST")),
     announced,
+    lookedUp(app, outcome),
     subject(app, outcome),
     choices(app, outcome),
     reminder(app, outcome),
     clock,
     facts(app, outcome),
     next,
-    h("div", { class: "actions" }, back?.element, otherWay(app, outcome)),
+    h("div", { class: "actions" }, copying(app, outcome), back?.element, otherWay(app, outcome)),
   );
   return {
     title: word,
@@ -82,13 +83,24 @@ function reasonOf(verdict, say) {
 }
 
 /**
+ * That a plain number was looked up, and when: no signature was checked.
+ * @param {import("../app.js").App} app
+ * @param {import("../app.js").Outcome} outcome
+ */
+function lookedUp({ say }, { lookUp }) {
+  return lookUp && h("p", { class: "looked-up" }, say("LOOKED_UP", { time: clockText(lookUp.at) }));
+}
+
+/**
  * What the person checking compares or copies.
  * @param {import("../app.js").App} app
  * @param {import("../app.js").Outcome} outcome
  */
-function subject({ say }, { verdict, input, askLibrary }) {
-  if (askLibrary) return h("p", { class: "card" }, input);
-  if (verdict.cardNumber !== null) return cardNumber(say, verdict.cardNumber);
+function subject({ say, device }, { verdict, input, askLibrary }) {
+  const number = askLibrary ? input : verdict.cardNumber;
+  // Outside the library nobody knows what the number is one of.
+  const label = askLibrary && !device.settings.desk ? null : h("p", { class: "label" }, say("FACT_CARD_NUMBER"));
+  if (number !== null) return h("div", { class: "subject" }, label, h("p", { class: "card" }, number));
   if (verdict.plates?.length) {
     return h("ul", { class: "plates", "aria-label": say("FACT_PLATES") }, verdict.plates.map((one) => h("li", { class: "plate" }, one)));
   }
@@ -97,10 +109,13 @@ function subject({ say }, { verdict, input, askLibrary }) {
 }
 
 /**
- * @param {import("../../core/verdict.js").Say} say
- * @param {string} number
+ * For the library's own system. It stands below the button that goes on and sticks to the screen: nothing may cover it.
+ * @param {import("../app.js").App} app
+ * @param {import("../app.js").Outcome} outcome
  */
-function cardNumber(say, number) {
+function copying({ say }, { verdict, input, askLibrary }) {
+  const number = askLibrary ? input : verdict.cardNumber;
+  if (number === null) return null;
   const done = h("span", { role: "status", class: "copied" });
   const copy = async () => {
     try {
@@ -110,8 +125,7 @@ function cardNumber(say, number) {
       done.textContent = say("NOT_COPIED");
     }
   };
-  return h("div", { class: "subject" },
-    h("p", { class: "label" }, say("FACT_CARD_NUMBER")), h("p", { class: "card" }, number), button(say("COPY"), copy), done);
+  return [button(say("COPY"), copy), done];
 }
 
 /**
@@ -131,8 +145,9 @@ function choices(app, { verdict }) {
  * @param {import("../app.js").App} app
  * @param {import("../app.js").Outcome} outcome
  */
-function reminder({ say }, { verdict, byPlate }) {
+function reminder({ say }, { verdict, byPlate, lookUp }) {
   if (verdict.verdict !== "GREEN" && verdict.verdict !== "AMBER") return null;
+  if (lookUp !== null) return h("p", { class: "remind" }, say("REMIND_NUMBER"));
   if (verdict.cardNumber !== null) return h("p", { class: "remind" }, say("REMIND_PERSON"));
   if (verdict.plates?.length && !byPlate) return h("p", { class: "remind" }, say("REMIND_PLATE"));
   if (verdict.organisation !== null) return h("p", { class: "remind" }, say("REMIND_ORGANISATION"));
@@ -143,7 +158,7 @@ function reminder({ say }, { verdict, byPlate }) {
  * @param {import("../app.js").App} app
  * @param {import("../app.js").Outcome} outcome
  */
-function facts({ say }, { verdict, input, byPlate }) {
+function facts({ say }, { verdict, input, byPlate, lookUp }) {
   const { listIssuedAt } = verdict;
   const listed = listIssuedAt === null ? "" : `${clockText(listIssuedAt)} (${ageText(listAge(verdict), say)})`;
   /** @type {[string, string | null][]} */
@@ -151,6 +166,7 @@ function facts({ say }, { verdict, input, byPlate }) {
     ["FACT_INPUT", byPlate && verdict.corrected !== null ? input : null],
     ["FACT_ZONE", verdict.zone],
     ["FACT_ORGANISATION", verdict.plates?.length ? verdict.organisation : null],
+    ["FACT_CATEGORY", lookUp?.category ?? null],
     ["FACT_FROM", dayText(verdict.validFrom)],
     ["FACT_UNTIL", dayText(verdict.validUntil)],
     ["FACT_NUMBER", verdict.number],

@@ -1,0 +1,54 @@
+"""What somebody at a desk or counter is handed: a one-time link as a picture for their phone, and the print."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from typing import Final
+
+from sqlalchemy.orm import Session
+
+from issuer import audit
+from issuer.audit import AuditEvent
+from issuer.console.desk import Desk
+from issuer.doors import close_doors
+from issuer.pickup.links import Channel, create_link
+from issuer.register import load_contents, subject
+from passes.pdf import PdfFactory
+from passes.qr import link_png
+
+# One document at a time: the factory is no thread's own.
+_setting: Final = threading.Lock()
+_pdf: Final[list[PdfFactory]] = []
+
+
+def fresh_link(desk: Desk, session: Session, type_id: str, number: str, channel: Channel) -> str:
+    """In a writing transaction: a one-time link to the pass, a secret; links of before open nothing any more."""
+    application = desk.application
+    close_doors(session, application.tenant, type_id, number, application.now())
+    address = create_link(session, application, type_id, number, channel)
+    event = AuditEvent("pickup-link", subject(type_id, number))
+    audit.append(session, application.tenant, [event], application.now(), desk.staff.actor)
+    return address
+
+
+def picture_of(address: str) -> str:
+    """The QR code of ``address`` as PNG in base 64, for a page."""
+    return base64.b64encode(link_png(address)).decode()
+
+
+def printed(desk: Desk, type_id: str, number: str) -> bytes:
+    """The print of a pass that is there and may be printed, as PDF; noted in both logs."""
+    application = desk.application
+    with application.reading() as session:
+        pass_type = application.pass_types[type_id]
+        [content] = load_contents(session, application.tenant, pass_type, [number])
+        city = application.settings(session).city(application.tenant)
+    with application.writing() as session:
+        event = AuditEvent("fetch", subject(type_id, number), after={"carrier": "print"})
+        audit.append(session, application.tenant, [event], application.now(), desk.staff.actor)
+    desk.note_access(subject(type_id, number))
+    with _setting:
+        if not _pdf:
+            _pdf.append(PdfFactory())
+        return _pdf[0].render(pass_type, content, city, content.language)

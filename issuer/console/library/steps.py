@@ -1,0 +1,358 @@
+"""What the desk does with a card: block, unblock, new number, a further year, consent, guardian; code, print."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from litestar import Response, get, post
+from litestar.params import FromPath
+from sqlalchemy.orm import Session
+
+from issuer.console.desk import Desk, acting_desk_of, desk_of
+from issuer.console.euros import cents_of, shown
+from issuer.console.fields import note_refusal, options
+from issuer.console.handing_out import fresh_link, picture_of, printed
+from issuer.console.library.search import by_any_number
+from issuer.console.library.shared import (
+    CONFLICT,
+    MEMBER,
+    WRONG,
+    Shown,
+    category_label,
+    find_member,
+    full_name,
+    read_card,
+)
+from issuer.errors import IssuerRefusal
+from issuer.library import members, renewals
+from issuer.lifecycle import Actor
+from issuer.models_library import BlockReason
+from issuer.pickup.links import SCREEN_LIFETIME, Channel
+from issuer.web.forms import Form, FormData
+from issuer.web.reader import AnyRequest
+from keys.errors import Refusal
+from keys.texts import texts
+from passes.display import day_text
+from passes.model import PassStatus
+from passes.periods import berlin_day
+
+_BLOCK: Final = tuple(one.value for one in BlockReason if one is not BlockReason.OTHER)
+_UNBLOCK: Final = ("found", "paid", "other", "mistake")
+# The steps that a page asks about, by the states of a card in which they are offered.
+STEPS: Final = {
+    "block": (PassStatus.ACTIVE,),
+    "unblock": (PassStatus.SUSPENDED,),
+    # Who has lost a card gets another number, and the block ends with the old one.
+    "number": (PassStatus.ACTIVE, PassStatus.SUSPENDED),
+    "renew": (PassStatus.ACTIVE, PassStatus.EXPIRED),
+    "consent": tuple(PassStatus),
+    "guardian": tuple(PassStatus),
+}
+# The member's page offers these where they are needed, not among the others.
+_ELSEWHERE: Final = ("consent", "guardian")
+_FIELDS: Final = ("reason", "fees", "card_number", "consent", "consent_name", "guardian")
+
+
+def offered(one: Shown) -> list[str]:
+    """The steps that the card allows as it is."""
+    names = [name for name, states in STEPS.items() if one.content.status in states]
+    is_lost = one.member is not None and one.member.block_reason == BlockReason.LOST
+    held = one.content.status is PassStatus.SUSPENDED and not is_lost
+    return [name for name in names if name not in _ELSEWHERE and not (held and name == "number")]
+
+
+@get(MEMBER + "/steps/{step:str}", sync_to_thread=True)
+def ask_step(
+    request: AnyRequest, type_id: FromPath[str], number: FromPath[str], step: FromPath[str]
+) -> Response[Any]:
+    """What the step does, and what it needs to know."""
+    desk = desk_of(request)
+    with desk.application.reading() as session:
+        one = find_member(session, desk, type_id, number)
+    if one is None or step not in STEPS:
+        return desk.problem(404, "NOT_FOUND")
+    desk.note_access(one.subject)
+    return _step_page(desk, one, step, Form(dict.fromkeys(_FIELDS, "")))
+
+
+@post(MEMBER + "/steps/{step:str}", status_code=303, sync_to_thread=True)
+def take_step(
+    request: AnyRequest, type_id: FromPath[str], number: FromPath[str], step: FromPath[str], data: FormData
+) -> Response[Any]:
+    """Take the step."""
+    desk, form = acting_desk_of(request, data), Form.of(data, *_FIELDS)
+    with desk.application.reading() as session:
+        one = find_member(session, desk, type_id, number)
+    if one is None or step not in STEPS:
+        return desk.problem(404, "NOT_FOUND")
+    query: dict[str, str] = {}
+    try:
+        with desk.application.writing() as session:
+            query = _TAKE[step](desk, session, one, form)
+    except Refusal as refusal:
+        note_refusal(desk, form, _FIELD_OF.get(step, "reason"), refusal)
+        desk.note_access(one.subject)
+        return _step_page(desk, one, step, form, status=CONFLICT)
+    if form.errors:
+        desk.note_access(one.subject)
+        return _step_page(desk, one, step, form, status=WRONG)
+    return desk.go(one.path, **query)
+
+
+@post(MEMBER + "/link", status_code=200, sync_to_thread=True)
+def show_code(
+    request: AnyRequest, type_id: FromPath[str], number: FromPath[str], data: FormData
+) -> Response[Any]:
+    """The code for the member's phone, shown this once."""
+    desk = acting_desk_of(request, data)
+    with desk.application.writing() as session:
+        one = find_member(session, desk, type_id, number)
+        if one is None:
+            return desk.problem(404, "NOT_FOUND")
+        if one.content.status is not PassStatus.ACTIVE:
+            return desk.problem(CONFLICT, "PASS_NOT_RUNNING")
+        address = fresh_link(desk, session, type_id, number, Channel.SCREEN)
+    desk.note_access(one.subject)
+    return code_page(desk, one, address)
+
+
+def code_page(
+    desk: Desk,
+    one: Shown,
+    address: str,
+    *,
+    issued: bool = False,
+    fee: str = "",
+    family: str = "",
+    left_out: str = "",
+) -> Response[Any]:
+    """The page with the code for a phone, and the print.
+
+    ``issued``: the card is new, and ``fee`` is to be taken for it. ``family`` names whose cards the code opens,
+    ``left_out`` who of the family has none to fetch.
+    """
+    return desk.under(*one.crumbs).page(
+        "library_code.html",
+        one=one,
+        path=one.path,
+        card=one.row.card_key or one.row.number,
+        name=full_name(one.holder),
+        link=address,
+        picture=picture_of(address),
+        minutes=int(SCREEN_LIFETIME.total_seconds() // 60),
+        issued=issued,
+        fee=fee,
+        family=family,
+        left_out=left_out,
+    )
+
+
+@get(MEMBER + "/print.pdf", sync_to_thread=True)
+def print_card(request: AnyRequest, type_id: FromPath[str], number: FromPath[str]) -> Response[Any]:
+    """The print of the card."""
+    desk = desk_of(request)
+    with desk.application.reading() as session:
+        one = find_member(session, desk, type_id, number)
+    if one is None:
+        return desk.problem(404, "NOT_FOUND")
+    if one.content.status is not PassStatus.ACTIVE:
+        return desk.problem(CONFLICT, "PASS_NOT_RUNNING")
+    return desk.reader.file(printed(desk, type_id, number), "application/pdf", f"{number}.pdf")
+
+
+def _block(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:
+    say, reason = desk.reader.say, form.values["reason"]
+    if reason not in set(BlockReason):
+        form.errors["reason"] = say("DESK_REASON_MISSING")
+    cents = None
+    if form.values["fees"]:
+        if reason != BlockReason.FEES:
+            form.errors["fees"] = say("OFFICE_LIB_BLOCK_FEES_SURPLUS")
+        try:
+            cents = cents_of(form.values["fees"])
+        except IssuerRefusal as refusal:
+            note_refusal(desk, form, "fees", refusal)
+    if not form.errors:
+        members.block(
+            session,
+            desk.application.tenant,
+            one.pass_type,
+            one.row.number,
+            BlockReason(reason),
+            actor=_actor(desk),
+            open_fees_cents=cents,
+        )
+    return {"done": "blocked"}
+
+
+def _unblock(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:
+    reason = form.values["reason"]
+    if reason not in _UNBLOCK:
+        form.errors["reason"] = desk.reader.say("DESK_REASON_MISSING")
+        return {}
+    was = one.member.block_reason if one.member is not None else None
+    # In German whoever clicks: the trail is the city's, and its holder reads it too.
+    said = texts("issuer", "de")(f"OFFICE_LIB_UNBLOCK_{reason.upper()}")
+    members.unblock(
+        session,
+        desk.application.tenant,
+        one.pass_type,
+        one.row.number,
+        actor=_actor(desk, said),
+        open_fees_cents=0 if reason == "paid" else None,
+    )
+    # Only a step that was no mistake itself can have been one.
+    return {"done": "unblocked"} | ({"was": str(was)} if was and reason != "mistake" else {})
+
+
+def _number(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:
+    if not form.values["card_number"]:
+        form.errors["card_number"] = desk.reader.say("DESK_FIELD_MISSING")
+        return {}
+    before = one.card
+    symbology = before.symbology if before is not None else None
+    application = desk.application
+    new = read_card(application, form.values["card_number"], str(symbology or ""))
+    members.replace_card(
+        session,
+        application.tenant,
+        one.pass_type,
+        one.row.number,
+        new,
+        seal_for=application.sealer(session, one.pass_type),
+        actor=_actor(desk),
+    )
+    return {"done": "replaced"}
+
+
+def _renew(desk: Desk, session: Session, one: Shown, _: Form) -> dict[str, str]:
+    application = desk.application
+    said = texts("issuer", "de")("OFFICE_LIB_RENEW_REASON")
+    renewed = renewals.renew_membership(
+        session,
+        application.tenant,
+        one.pass_type,
+        one.row.number,
+        seal_for=application.sealer(session, one.pass_type),
+        actor=_actor(desk, said),
+    )
+    return {"done": "renewed", "fee": str(renewed.fee_cents or 0)}
+
+
+def _consent(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:
+    say, rules = desk.reader.say, one.pass_type.spec.membership
+    if not form.values["consent"]:
+        age = rules.consent_under if rules is not None else 0
+        form.errors["consent"] = say("OFFICE_LIB_CONSENT_MISSING", age=age)
+    if not form.values["consent_name"]:
+        form.errors["consent_name"] = say("OFFICE_LIB_CONSENT_NAME_MISSING")
+    if not form.errors:
+        members.give_consent(
+            session,
+            desk.application.tenant,
+            one.pass_type,
+            one.row.number,
+            form.values["consent_name"],
+            actor=_actor(desk),
+        )
+    return {"done": "consent"}
+
+
+def _guardian(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:
+    guardian = by_any_number(session, desk, one.pass_type, form.values["guardian"])
+    if guardian is None:
+        form.errors["guardian"] = desk.reader.say("OFFICE_LIB_GUARDIAN_UNKNOWN")
+        return {}
+    members.set_guardian(
+        session, desk.application.tenant, one.pass_type, one.row.number, guardian.number, actor=_actor(desk)
+    )
+    return {"done": "guardian"}
+
+
+_TAKE: Final = {
+    "block": _block,
+    "unblock": _unblock,
+    "number": _number,
+    "renew": _renew,
+    "consent": _consent,
+    "guardian": _guardian,
+}
+# Where the page says why the register does not take a step.
+_FIELD_OF: Final = {
+    "number": "card_number",
+    "renew": "renew",
+    "consent": "consent_name",
+    "guardian": "guardian",
+}
+
+
+def _actor(desk: Desk, reason: str | None = None) -> Actor:
+    return Actor(desk.staff.actor, desk.application.now(), reason)
+
+
+def _step_page(desk: Desk, one: Shown, step: str, form: Form, *, status: int = 200) -> Response[Any]:
+    say = desk.reader.say
+    values: dict[str, Any] = {}
+    match step:
+        case "block":
+            reasons = {name: say(f"OFFICE_LIB_REASON_{name.upper()}") for name in _BLOCK}
+            values = {
+                "effects": [say(f"OFFICE_LIB_BLOCK_EFFECT_{n}") for n in (1, 2, 3)],
+                "reasons": options(reasons, form.values["reason"]),
+            }
+        case "unblock":
+            reasons = {name: say(f"OFFICE_LIB_UNBLOCK_{name.upper()}") for name in _UNBLOCK}
+            values = {
+                "effects": [say(f"OFFICE_LIB_UNBLOCK_EFFECT_{n}") for n in (1, 2)],
+                "reasons": options(reasons, form.values["reason"]),
+            }
+        case "renew":
+            values = _offer(desk, one)
+        case "consent":
+            rules = one.pass_type.spec.membership
+            values = {"age": rules.consent_under if rules is not None else 0}
+    return desk.under(*one.crumbs).page(
+        f"library_{step}.html",
+        status=status,
+        one=one,
+        path=one.path,
+        action=f"{one.path}/steps/{step}",
+        name=full_name(one.holder),
+        card=one.row.card_key or one.row.number,
+        form=form,
+        **values,
+    )
+
+
+def _offer(desk: Desk, one: Shown) -> dict[str, Any]:
+    application, say, language = desk.application, desk.reader.say, desk.reader.language
+    today = berlin_day(application.now())
+    with application.reading() as session:
+        try:
+            offer = renewals.offer(session, application.tenant, one.pass_type, one.row.number, today)
+        except Refusal as refusal:
+            return {"refused": refusal.sentence(language)}
+    changed = ""
+    if offer.category != one.category:
+        changed = say(
+            "OFFICE_LIB_RENEW_CATEGORY",
+            before=category_label(one.pass_type, one.category, language),
+            after=category_label(one.pass_type, offer.category, language),
+        )
+    return {
+        "refused": "",
+        "until": day_text(one.row.period_last, language),
+        "then": day_text(offer.last, language),
+        "fee": fee_text(desk, offer.fee_cents),
+        "changed": changed,
+    }
+
+
+def fee_text(desk: Desk, cents: int | None) -> str:
+    """A fee in words; None is one that the city has not said."""
+    if cents is None:
+        return desk.reader.say("OFFICE_LIB_FEE_UNKNOWN")
+    return shown(cents, desk.reader.language) if cents else desk.reader.say("OFFICE_LIB_FREE")
+
+
+HANDLERS: Final = [ask_step, take_step, show_code, print_card]
