@@ -20,6 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
+from issuer.library.schemes import known_schemes
 from issuer.library.sources import (
     Patron,
     PatronSource,
@@ -116,7 +117,7 @@ def look_up(
     day = berlin_day(application.now())
     with application.reading() as session:
         schemes = application.settings(session).library_card_schemes
-        rules = {name: one for kind in application.pass_types for name, one in kind.card_schemes.items()}
+        rules = known_schemes(application)
         spellings = [one for card in cards for one in card.of_schemes(schemes, rules).spellings]
         numbers = list(dict.fromkeys(one.text for one in spellings))
         known = _in_register(session, application.tenant, numbers, day) if numbers else []

@@ -36,6 +36,7 @@ from issuer.models_desk import CaseLetterRow
 from issuer.models_eudi import EudiCredentialRow, EudiTransactionCodeRow, IssuanceSessionRow
 from issuer.models_imports import ImportPassRow
 from issuer.models_library import MemberRow, ReplacedCardRow
+from issuer.models_library_checks import LibraryHoldRow
 from issuer.models_print import PrintItemRow
 from issuer.models_staff import CaseAccessRow
 from issuer.payments.service import payments_of
@@ -67,6 +68,7 @@ _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
     "eudi_sessions": IssuanceSessionRow,
     "eudi_credentials": EudiCredentialRow,
     "eudi_transaction_codes": EudiTransactionCodeRow,
+    "library_holds": LibraryHoldRow,
     "library_members": MemberRow,
     "replaced_cards": ReplacedCardRow,
 }

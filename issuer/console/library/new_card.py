@@ -19,7 +19,6 @@ from issuer.console.desk import Desk, acting_desk_of, desk_of
 from issuer.console.euros import shown
 from issuer.console.fields import note_refusal, require
 from issuer.console.handing_out import fresh_link
-from issuer.console.library.member import ask_about
 from issuer.console.library.new_card_pages import (
     CARD,
     KINDS,
@@ -46,10 +45,11 @@ from issuer.console.library.shared import (
 from issuer.console.library.steps import code_page
 from issuer.errors import RegisterRefusal
 from issuer.library import card_numbers
+from issuer.library.before_issue import MemberNotInOrder, Unchecked, check_before_issue
 from issuer.library.members import NewMember, enrol
 from issuer.library.membership import consent_needed
 from issuer.library.renewals import TERM_MONTHS
-from issuer.library.sources import PatronStanding, PatronUnknown, SourceMisbehaves, SourceUnavailable
+from issuer.library.sources import source_of
 from issuer.lifecycle import Actor
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.pickup.links import Channel
@@ -87,6 +87,8 @@ def ask_person(request: AnyRequest, data: FormData) -> Response[Any]:
     if not _check_card(desk, form):
         return card_page(desk, form, status=WRONG)
     notes = _from_system(desk, form)
+    if notes is None:
+        return card_page(desk, form, status=CONFLICT)
     if form.values["kind"] not in KINDS:
         form.values["kind"] = "person"
         form.values["language"] = "de"
@@ -122,6 +124,8 @@ def issue_card(request: AnyRequest, data: FormData) -> Response[Any]:
         return person_page(desk, form, status=WRONG)
     card = read_card(application, form.values["card_number"], form.values["symbology"])
     try:
+        # Between the first page and this one somebody may have blocked the member there.
+        check_before_issue(source_of(application), card.text)
         with application.writing() as session:
             new = _new_member(session, desk, form, pass_type, asks, card)
             if new is not None:
@@ -188,30 +192,27 @@ def _check_card(desk: Desk, form: Form) -> PassType | None:
     return pass_type
 
 
-def _from_system(desk: Desk, form: Form) -> list[str]:
-    """Take over what the library's system knows where no name was typed yet; what is to be said of it."""
-    say = desk.reader.say
+def _from_system(desk: Desk, form: Form) -> list[str] | None:
+    """Take over what the library's system knows where no name was typed yet; what is to be said of it.
+
+    None notes why the member cannot get a card.
+    """
+    language = desk.reader.language
     try:
-        patron = ask_about(desk, form.values["card_number"])
-    except PatronUnknown:
-        return [say("OFFICE_LIB_NOT_IN_SYSTEM", number=form.values["card_number"])]
-    except (SourceUnavailable, SourceMisbehaves) as refusal:
-        return [refusal.sentence(desk.reader.language)]
-    if patron is None:
+        patron = check_before_issue(source_of(desk.application), form.values["card_number"])
+    except MemberNotInOrder as refusal:
+        note_refusal(desk, form, "card_number", refusal)
+        return None
+    if isinstance(patron, Unchecked):
+        return [patron.sentence(language)]
+    if patron is None or not patron.name or form.values["family_name"]:
         return []
-    notes = []
-    if patron.standing is not PatronStanding.ACTIVE:
-        notes.append(
-            say("OFFICE_LIB_STANDING_THERE", standing=say(f"OFFICE_LIB_SYSTEM_{patron.standing.name}"))
-        )
-    if not patron.name or form.values["family_name"]:
-        return notes
     # PAIA and SIP2 have one field for the name, often "Muster, Erika".
     family, comma, given = patron.name.partition(",")
     if not comma:
         given, _, family = patron.name.rpartition(" ")
     form.values["family_name"], form.values["given_name"] = family.strip()[:100], given.strip()[:100]
-    return [*notes, say("OFFICE_LIB_FROM_SYSTEM")]
+    return [desk.reader.say("OFFICE_LIB_FROM_SYSTEM")]
 
 
 def _check_person(desk: Desk, form: Form) -> _Person | None:

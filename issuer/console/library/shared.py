@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.console.desk import Desk
 from issuer.errors import IssuerRefusal
+from issuer.library.schemes import known_schemes
 from issuer.models import HolderRow, PassRow
 from issuer.models_library import MemberRow, ReplacedCardRow
 from issuer.pickup.standing import Standing, standing_of
@@ -170,12 +171,12 @@ def read_card(application: Application, text: str, symbology: str) -> CardNumber
     spellings = sorted(delivered.spellings, key=lambda one: not one.framed)
     if not schemes:
         return CardNumber(spellings[0].text, None, kind)
+    rules = known_schemes(application)
     for one in spellings:
         for scheme in schemes:
             with suppress(PassRefusal):
-                number = CardNumber(one.text, scheme, kind)
-                if one.framed or number.check_digit_holds:
-                    return number
+                if one.fits([scheme], rules):
+                    return CardNumber(one.text, scheme, kind)
     raise IssuerRefusal("OFFICE_LIB_SCHEME")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from datetime import date
 
 import pytest
@@ -15,7 +16,7 @@ from sqlalchemy import select
 from issuer import audit
 from issuer.application import Application
 from issuer.audit import AuditEvent
-from issuer.console.library import member
+from issuer.console.library import member, new_card
 from issuer.errors import IssuerRefusal
 from issuer.library.sources import Patron, PatronStanding, PatronUnknown, SourceUnavailable
 from issuer.models import PassRow, RevisionRow
@@ -420,21 +421,41 @@ def test_what_the_librarys_own_system_says(library: Library, monkeypatch: pytest
         "Bibliothekssystem</h2>"
         not in library.get(library.path(library.issued(THIRD, "adult", **GROWN_UP))).text
     )
-    monkeypatch.setattr(member, "source_of", lambda _: System())
+    for module in (member, new_card):
+        monkeypatch.setattr(module, "source_of", lambda _: System())
+    owes = told[FIRST]
+    assert isinstance(owes, Patron)
+    # Who is not in order there gets no card, and reads what to do.
+    for number, sentence in (
+        (FIRST, "wegen offener Gebühren gesperrt"),
+        ("24711300099961", "kennt diese Ausweisnummer"),
+    ):
+        refused = library.send(NEW + "/card", type_id=CARD, card_number=number)
+        assert refused.status_code == 409
+        assert sentence in refused.text
+        assert 'href="#card_number"' in refused.text
+    told[FIRST] = replaced(owes, standing=PatronStanding.ACTIVE)
     # The name comes from there, and may be changed.
     page = library.send(NEW + "/card", type_id=CARD, card_number=FIRST)
     assert 'value="Jürgen"' in page.text
     assert "Aus dem Bibliothekssystem übernommen" in page.text
-    assert "steht dieses Mitglied so: Gebühren offen" in page.text
-    unknown = library.send(NEW + "/card", type_id=CARD, card_number="24711300099961")
-    assert "kennt die Nummer 24711300099961 nicht" in unknown.text
+    # Blocked between the first page and the last.
+    told[FIRST] = replaced(owes, standing=PatronStanding.INACTIVE)
+    late = library.send(NEW, **library.answers(FIRST, **GROWN_UP), category="adult")
+    assert late.status_code == 409
+    assert "im Bibliothekssystem gesperrt" in late.text
+    told[FIRST] = replaced(owes, standing=PatronStanding.ACTIVE)
     number = library.issued(FIRST, "adult", **GROWN_UP)
+    told[FIRST] = owes
     assert library.path(number) + "/system" in library.get(library.path(number)).text
     said = library.get(library.path(number) + "/system").text
     for fact in ("Gebühren offen", "30.06.2027", "4,50", "Bitte Anschrift prüfen"):
         assert fact in said, fact
     part = library.who.client.get(library.path(number) + "/system", headers={"hx-request": "true"})
     assert "<html" not in part.text
+    # A system that is silent keeps nobody waiting for a card; the page says that nothing was checked.
+    unchecked = library.send(NEW + "/card", type_id=CARD, card_number=SECOND)
+    assert "nicht im Bibliothekssystem geprüft" in unchecked.text
     silent = library.issued(SECOND, "adult", **GROWN_UP)
     assert library.get(library.path(silent) + "/system").status_code == 200
 
