@@ -78,7 +78,7 @@ def entries(session: Session, one: EudiStatusListRow) -> list[tuple[int, int]]:
             *(() if one.unknown_invalid else (EudiCredentialRow.status_value != VALID,)),
         )
     )
-    known = dict(rows.tuples().all())
+    known = dict(rows.all())
     if one.unknown_invalid:
         known = dict.fromkeys(range(one.capacity), INVALID) | known
     return [(index, value) for index, value in known.items() if value != VALID]
