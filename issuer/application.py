@@ -147,14 +147,14 @@ class Application:
                 self.pass_types[type_id], city, identity.certificate, identity.chain, identity.signer
             )
 
-        made: ApplePassFactory = self._kept(("apple", type_id, record.kid, city), make)
+        made: ApplePassFactory = self.kept(("apple", type_id, record.kid, city), make)
         return made
 
     def google_factory(self, session: Session, type_id: str) -> GooglePassFactory:
         """What makes Google objects of a type, prepared once for each state of the settings. Raises PassRefusal."""
         city = self.settings(session).city(self.tenant)
         callback = f"{city.base_url}/google/callback"
-        made: GooglePassFactory = self._kept(
+        made: GooglePassFactory = self.kept(
             ("google", type_id, city),
             lambda: GooglePassFactory(self.pass_types[type_id], city, callback_url=callback),
         )
@@ -166,7 +166,7 @@ class Application:
         from issuer.rules.sources.connected import connected_sources  # noqa: PLC0415 - only where it is asked
 
         config = self.config.sources
-        made: Sources = self._kept(
+        made: Sources = self.kept(
             ("sources", config), lambda: connected_sources(config, self.workspace.folder)
         )
         return made
@@ -186,7 +186,8 @@ class Application:
             if self._library is not None and self._library[0] is not None:
                 self._library[0].close()
 
-    def _kept(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+    def kept(self, key: tuple[Any, ...], make: Callable[[], Any]) -> Any:
+        """What ``make`` gives, made once for ``key`` as long as it is asked for."""
         with self._lock:
             if key not in self._factories:
                 if len(self._factories) >= _FACTORIES:

@@ -32,6 +32,7 @@ import issuer.models_access
 import issuer.models_cases
 import issuer.models_delivery
 import issuer.models_desk
+import issuer.models_eudi
 import issuer.models_feedback
 import issuer.models_figures
 import issuer.models_imports
@@ -67,6 +68,11 @@ LEFT_OUT: Final = frozenset(
         "visits",
         "case_links",
         "case_visits",
+        "eudi_batches",
+        "eudi_replays",
+        "eudi_requests",
+        "eudi_tokens",
+        "eudi_transaction_codes",
         "import_holders",
         "published_lists",
         "publications",

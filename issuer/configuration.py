@@ -37,6 +37,7 @@ _Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 _ISSUER: Final = re.compile(
     r"(https://[A-Za-z0-9.-]{1,253}|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?(/[A-Za-z0-9._~%/-]{0,200})?"
 )
+_REDIRECT: Final = re.compile(r"[a-z][a-z0-9+.-]{1,60}:[A-Za-z0-9._~:/%@-]{1,300}")
 _Network = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?\Z")]
 
 
@@ -118,6 +119,25 @@ class GoogleConfig(_Section, frozen=True, forbid_unknown_fields=True):
     # Google allows 20; a margin of 30 % absorbs what a sliding second lets through.
     requests_per_second: Annotated[float, msgspec.Meta(gt=0, le=10_000)] = 14.0
     timeout_seconds: _Seconds = 20.0
+
+
+class EudiConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[eudi]``: credentials for EUDI Wallets by OpenID4VCI 1.0. Off until there is a key with a certificate."""
+
+    enabled: bool = False
+    # OpenID4VC High Assurance Interoperability Profile 1.0: wallets must bring DPoP, a wallet attestation and key
+    # attestations. Without it they may.
+    haip: bool = False
+    # PEM files with certificates of wallet providers; attestations have to lead to one of them.
+    wallet_providers: tuple[str, ...] = ()
+    # Where wallets without an attestation may be sent back to with an authorization code; none: nowhere.
+    redirect_uris: tuple[str, ...] = ()
+    # What a key attestation has to say of where the keys are kept (OpenID4VCI 1.0, appendix D.2); one is enough.
+    key_storage: tuple[str, ...] = ()
+    # How many credentials a wallet may have at once of one configuration.
+    batch_size: Annotated[int, msgspec.Meta(ge=2, le=100)] = 10
+    # How long a wallet may fetch new ones without its holder; HAIP 1.0, 4.4, advises against more than a year.
+    refresh_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 180
 
 
 class WebhookConfig(_Section, frozen=True, forbid_unknown_fields=True):
@@ -295,6 +315,7 @@ class Config(_Section, frozen=True, forbid_unknown_fields=True):
     mail: MailConfig = MailConfig()
     apple: ApplePushConfig = ApplePushConfig()
     google: GoogleConfig = GoogleConfig()
+    eudi: EudiConfig = EudiConfig()
     webhooks: WebhookConfig = WebhookConfig()
     devices: DevicesConfig = DevicesConfig()
     staff: StaffConfig = StaffConfig()
@@ -324,6 +345,7 @@ def read_config(file: Path, environment: Mapping[str, str]) -> Config:
     except msgspec.ValidationError as fault:
         raise IssuerRefusal("CONFIG_INVALID", file=f"{file} + {PREFIX}*", fault=str(fault)) from fault
     _check_google(config.google, file)
+    _check_eudi(config.eudi, file)
     _check_networks(config.service, file)
     _check_oidc(config, file)
     _check_library(config.library, file)
@@ -367,6 +389,18 @@ def _check_oidc(config: Config, file: Path) -> None:
         faults.append("oidc: issuer and client_id belong together")
     if config.staff.local_accounts == "admins" and not oidc.issuer:
         faults.append("staff.local_accounts: without [oidc] nobody but administrators could log in")
+    if faults:
+        raise IssuerRefusal("CONFIG_INVALID", file=file, fault="; ".join(faults))
+
+
+def _check_eudi(eudi: EudiConfig, file: Path) -> None:
+    faults = []
+    if eudi.haip and not eudi.wallet_providers:
+        faults.append("eudi.haip: without wallet_providers no wallet could ever show an attestation")
+    if any(not _REDIRECT.fullmatch(one) for one in eudi.redirect_uris):
+        faults.append(
+            "eudi.redirect_uris: an address without query or fragment, such as https://wallet.example/cb"
+        )
     if faults:
         raise IssuerRefusal("CONFIG_INVALID", file=file, fault="; ".join(faults))
 

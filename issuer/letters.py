@@ -15,7 +15,7 @@ import secrets
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -218,12 +218,7 @@ def pickup_letter(
     from issuer.pickup.codes import draw_code, grouped, keep_code  # noqa: PLC0415
 
     code, now = draw_code(), application.now()
-    with application.reading() as session:
-        there = session.get(PassRow, (application.tenant, type_id, number))
-        holder = session.get(HolderRow, (application.tenant, there.holder_ref)) if there is not None else None
-        settings = application.settings(session)
-    if there is None or holder is None or not _has_address(holder):
-        raise IssuerRefusal("LETTER_NO_ADDRESS", number=number)
+    there, holder, settings = to_post(application, type_id, number)
     document = _document(
         application.pass_types[type_id],
         FAMILY if family else "pickup",
@@ -239,6 +234,17 @@ def pickup_letter(
         event = AuditEvent("letter-code", subject(type_id, number))
         audit.append(session, application.tenant, [event], now, actor)
     return made
+
+
+def to_post(application: Application, type_id: str, number: str) -> tuple[PassRow, HolderRow, Settings]:
+    """A pass, its holder who has an address, and the city. Raises IssuerRefusal LETTER_NO_ADDRESS."""
+    with application.reading() as session:
+        there = session.get(PassRow, (application.tenant, type_id, number))
+        holder = session.get(HolderRow, (application.tenant, there.holder_ref)) if there is not None else None
+        settings = application.settings(session)
+    if there is None or holder is None or not _has_address(holder):
+        raise IssuerRefusal("LETTER_NO_ADDRESS", number=number)
+    return there, holder, settings
 
 
 def _open_rows(session: Session, tenant: str) -> list[tuple[LetterRow, PassRow | None, HolderRow | None]]:
@@ -334,6 +340,20 @@ def pass_letters(
     return PassLetters(files, code)
 
 
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """What a letter says besides what all say: ``facts`` under codes of the catalogue, each large or not.
+
+    A fact that is a day is written as the holder's language does. ``how`` names the paragraph that explains them
+    (``how``_TITLE, ``how``_TEXT), and ``days`` is how long the code holds.
+    """
+
+    kind: str
+    facts: Sequence[tuple[str, str | date, bool]] = field(repr=False)
+    how: str
+    days: int
+
+
 def _document(
     pass_type: PassType,
     kind: str,
@@ -345,14 +365,30 @@ def _document(
 ) -> dict[str, Any]:
     from issuer.pickup.codes import LIFETIME  # noqa: PLC0415
 
+    facts: list[tuple[str, str | date, bool]] = [
+        ("LETTER_PAGE", settings.base_url + CODE_PATH, False),
+        ("LETTER_CODE", code, True),
+        ("LETTER_LAST", there.period_last, True),
+    ]
+    wording = Wording(kind.upper(), facts, "LETTER_HOW", LIFETIME.days)
+    return letter_document(pass_type, wording, there, holder, settings, at)
+
+
+def letter_document(
+    pass_type: PassType,
+    wording: Wording,
+    there: PassRow,
+    holder: HolderRow,
+    settings: Settings,
+    at: datetime,
+) -> dict[str, Any]:
+    """What `rendered` sets: a letter to ``holder`` about the pass ``there``, of the aware time ``at``."""
     person = holder_of(holder)
     language = texts("issuer", person.language).language
     say, words, common = texts("issuer", language), pass_type.words(language), texts("passes", language)
     last, today = day_text(there.period_last, language), day_text(berlin_day(at), language)
     known = {"name": words.name, "number": there.number, "last": last}
-    kind = kind.upper()
-    subject = say(f"LETTER_{kind}_SUBJECT", **known)
-    page = settings.base_url + CODE_PATH
+    subject = say(f"LETTER_{wording.kind}_SUBJECT", **known)
     return {
         "language": language,
         "title": subject,
@@ -374,15 +410,18 @@ def _document(
             ],
             "subject": subject,
             "greeting": common("PDF_GREETING"),
-            "opening": say(f"LETTER_{kind}_TEXT", **known),
+            "opening": say(f"LETTER_{wording.kind}_TEXT", **known),
             "facts": [
-                {"label": say("LETTER_PAGE"), "text": page, "large": False},
-                {"label": say("LETTER_CODE"), "text": code, "large": True},
-                {"label": say("LETTER_LAST"), "text": last, "large": True},
+                {
+                    "label": say(name),
+                    "text": day_text(fact, language) if isinstance(fact, date) else fact,
+                    "large": large,
+                }
+                for name, fact, large in wording.facts
             ],
             "hint": "",
             "paragraphs": [
-                {"title": say("LETTER_HOW_TITLE"), "text": say("LETTER_HOW_TEXT", days=LIFETIME.days)},
+                {"title": say(f"{wording.how}_TITLE"), "text": say(f"{wording.how}_TEXT", days=wording.days)},
                 {"title": say("LETTER_HELP_TITLE"), "text": say("LETTER_HELP_TEXT")},
             ],
             "closing": common("PDF_CLOSING"),

@@ -2,7 +2,8 @@
 
 Whoever changes a pass calls `note` in the same writing transaction. It gives the pass a new update tag and
 Last-Modified, and queues the work for those that have it: pushes for registered phones, a patch for Google, events
-for webhooks. Lists are rebuilt by whoever sees that the audit trail has grown (`issuer.publication`).
+for webhooks. EUDI credentials become invalid at once (`issuer.eudi.following`). Lists are rebuilt by whoever sees
+that the audit trail has grown (`issuer.publication`).
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from sqlalchemy import insert, select, true
 from sqlalchemy.orm import Session
 
 from issuer.background.queue import enqueue
+from issuer.eudi import following
 from issuer.models_delivery import (
     AppleRegistrationRow,
     WalletPassRow,
@@ -66,7 +68,27 @@ def note(session: Session, tenant: str, events: Sequence[PassEvent], at: datetim
     if not events:
         return
     moved(session, tenant, {event.serial: (event.type_id, event.number) for event in events}, at)
+    _follow(session, tenant, events, at)
     tell(session, tenant, events, at)
+
+
+# After these the credentials in EUDI Wallets say something that is so no longer. A renewal leaves the time until now
+# as it was, and what has expired says so itself: only their codes and tokens end.
+_INVALID_BY: Final = frozenset({EventName.CHANGED, EventName.REISSUED, EventName.REVOKED})
+_ENDED_BY: Final = frozenset({EventName.RENEWED, EventName.EXPIRED})
+
+
+def _follow(session: Session, tenant: str, events: Sequence[PassEvent], at: datetime) -> None:
+    for event in events:
+        key = (event.type_id, event.number)
+        if event.name in _INVALID_BY:
+            following.invalidate(session, tenant, *key, at)
+        elif event.name is EventName.SUSPENDED:
+            following.suspend(session, tenant, *key, at)
+        elif event.name is EventName.RESUMED:
+            following.resume(session, tenant, *key)
+        elif event.name in _ENDED_BY:
+            following.end_sessions(session, tenant, *key, at)
 
 
 def moved(session: Session, tenant: str, serials: Mapping[str, tuple[str, str]], at: datetime) -> None:

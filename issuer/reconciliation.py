@@ -19,10 +19,12 @@ from sqlalchemy.orm import Session
 from issuer import audit, keyring, lifecycle, outgoing
 from issuer.audit import AuditEvent
 from issuer.errors import IssuerRefusal
+from issuer.eudi import status_lists
 from issuer.lifecycle import Actor
 from issuer.models import PassRow, RevisionRow, SequenceRow, StatusListRow, WithdrawnPlaceRow
 from issuer.models_access import ApiClientRow, JobRow, VerifierDeviceRow
 from issuer.models_delivery import WalletPassRow, WebhookEndpointRow
+from issuer.models_eudi import IssuanceSessionRow
 from issuer.models_imports import ImportRunRow
 from issuer.models_staff import StaffAccountRow
 from issuer.restored_log import LoggedRevocation
@@ -302,6 +304,13 @@ def _close_lists(run: _Run) -> None:
     else:
         floor.last_value = max(floor.last_value, highest) + _NUMBERS_LEFT_OUT
     session.flush()
+    status_lists.close_all(session, tenant, _NUMBERS_LEFT_OUT)
+    # Codes that were used since would work again.
+    session.execute(
+        update(IssuanceSessionRow)
+        .where(IssuanceSessionRow.tenant == tenant, IssuanceSessionRow.ended_at.is_(None))
+        .values(ended_at=run.at)
+    )
 
 
 def _let_wallets_fetch(run: _Run) -> None:

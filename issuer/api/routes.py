@@ -7,7 +7,7 @@ from typing import Final
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from issuer.api import checks, devices, jobs, oauth, passes, statements, webhooks
+from issuer.api import checks, devices, jobs, oauth, passes, statements, wallet_offers, webhooks
 
 PATH: Final = "/api/v1"
 LARGEST_BODY: Final = 64 * 1024
@@ -20,6 +20,7 @@ HANDLERS: list[ControllerRouterHandler] = [
             *oauth.HANDLERS,
             *passes.HANDLERS,
             *jobs.HANDLERS,
+            *wallet_offers.HANDLERS,
             *webhooks.HANDLERS,
             *checks.HANDLERS,
             *statements.HANDLERS,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from functools import partial
 from typing import TYPE_CHECKING
@@ -25,6 +26,9 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     serve.add_argument("--port", metavar="N", type=_port, help="listen on this port (default: service.port)")
     serve.add_argument("--executor", metavar="NAME", help="name of the worker (default: of this machine)")
     serve.add_argument("--no-worker", action="store_true", help="no background work in this process")
+    serve.add_argument(
+        "--haip", action="store_true", help="demand what HAIP 1.0 demands of EUDI Wallets (eudi.haip)"
+    )
     serve.set_defaults(run=run_serve)
     worker = commands.add_parser("worker", help="run background work alone, beside 'serve'")
     add_data_argument(worker)
@@ -38,6 +42,9 @@ def run_serve(arguments: argparse.Namespace) -> ExitCode:
     from issuer.application import Application  # noqa: PLC0415 - takes a moment, in which a signal may come
     from issuer.web import logging_setup, server  # noqa: PLC0415
 
+    if arguments.haip:
+        # As somebody would who sets it for this process alone; it is checked with everything else that is set.
+        os.environ["STADTPASS_EUDI_HAIP"] = "true"
     with Application.open(arguments.data, _clock(arguments)) as application:
         service = application.config.service
         host, wanted = arguments.host or service.host, arguments.port

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.audit import AuditEntry
-from issuer.console import counter_pass
+from issuer.console import counter_pass, pass_wallet
 from issuer.console.case_words import actor_label, staff_names
 from issuer.console.desk import Desk, desk_of
 from issuer.console.library.shared import library_type, library_types
@@ -106,6 +106,7 @@ def show_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str]
         steps=[(name, say(f"DESK_PASS_{name.upper()}")) for name in offered(view.content.status)],
         at_counter=_at_counter(held, say),
         is_running=view.content.status is PassStatus.ACTIVE,
+        has_eudi=pass_wallet.is_offered(desk, type_id),
         may_reinstate=view.content.status is PassStatus.REVOKED and Role.SUPERVISOR in desk.staff.roles,
         is_revoked=view.content.status is PassStatus.REVOKED,
         cases=cases,

@@ -25,6 +25,7 @@ class Activity(StrEnum):
     WALLETS = "wallets"
     APPLE = "apple"
     GOOGLE = "google"
+    EUDI = "eudi"
     CHECKS = "checks"
     INTERFACES = "interfaces"
     STAFF = "staff"
@@ -84,6 +85,13 @@ PERSONAL: Final[Mapping[str, Stored]] = {
     "apple_logs": Stored(Activity.APPLE, "logs"),
     "google_messages": Stored(Activity.GOOGLE, "logs"),
     "google_nonces": Stored(Activity.GOOGLE, EXPIRES),
+    "eudi_sessions": Stored(Activity.EUDI, EXPIRES),
+    "eudi_requests": Stored(Activity.EUDI, EXPIRES),
+    "eudi_tokens": Stored(Activity.EUDI, EXPIRES),
+    "eudi_batches": Stored(Activity.EUDI, EXPIRES),
+    "eudi_replays": Stored(Activity.EUDI, EXPIRES),
+    "eudi_transaction_codes": Stored(Activity.EUDI, EXPIRES),
+    "eudi_credentials": Stored(Activity.EUDI, LISTS),
     "published_lists": Stored(Activity.CHECKS, LISTS),
     "verifier_devices": Stored(Activity.CHECKS, DEVICE),
     "device_nonces": Stored(Activity.CHECKS, EXPIRES),
@@ -112,6 +120,7 @@ IMPERSONAL: Final = frozenset(
         "access_tokens",
         "api_clients",
         "audit_heads",
+        "eudi_status_lists",
         "fees",
         "membership_fees",
         "nightly_runs",

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from issuer import audit, lifecycle, outgoing
 from issuer.audit import AuditEvent
 from issuer.errors import RegisterRefusal
+from issuer.eudi import following
 from issuer.holders import Holder
 from issuer.library.members_gone import let_go
 from issuer.lifecycle import Actor
@@ -216,6 +217,7 @@ def _remove(
         if one.status == PassStatus.ACTIVE
     ]
     outgoing.tell(session, tenant, told, now)
+    following.forget(session, tenant, keys, now)
     # Nobody was given these cards: a number that the file called replaced by mistake comes free again.
     session.execute(delete(ReplacedCardRow).where(of(ReplacedCardRow)))
     let_go(session, tenant, keys)

@@ -6,6 +6,7 @@ import issuer.models_access
 import issuer.models_cases
 import issuer.models_delivery
 import issuer.models_desk
+import issuer.models_eudi
 import issuer.models_feedback
 import issuer.models_figures
 import issuer.models_imports

@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session, aliased
 
 from issuer import audit, outgoing
 from issuer.audit import AuditEvent
+from issuer.eudi import following
 from issuer.library.members_gone import let_go
 from issuer.models import Base, PassRow, PassTermRow, RevisionRow, StatusListRow, WithdrawnPlaceRow
 from issuer.models_access import LetterCodeRow, PickupLinkRow, VisitRow
@@ -159,6 +160,7 @@ def delete_some(session: Session, application: Application) -> int:
     keys: list[Key] = [(type_id, number) for type_id, number, *_ in rows]
     serials = _serials(session, tenant, keys)
     _keep_places(session, application, keys)
+    following.forget(session, tenant, keys, now)
     for table in (AppleRegistrationRow, GoogleMessageRow):
         session.execute(delete(table).where(table.tenant == tenant, table.serial.in_(serials)))
     let_go(session, tenant, keys)

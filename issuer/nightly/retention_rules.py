@@ -43,6 +43,15 @@ from issuer.models_delivery import (
     WebhookDeliveryRow,
 )
 from issuer.models_desk import CaseLetterRow
+from issuer.models_eudi import (
+    AuthorizationRequestRow,
+    EudiCredentialRow,
+    EudiReplayRow,
+    EudiStatusListRow,
+    EudiTokenRow,
+    EudiTransactionCodeRow,
+    IssuanceSessionRow,
+)
 from issuer.models_feedback import AccessibilityFeedbackRow
 from issuer.models_imports import ImportFindingRow, ImportHolderRow, ImportPassRow, ImportRunRow
 from issuer.models_payments import PaymentRow
@@ -205,6 +214,17 @@ def _places_of_old_lists(application: Application) -> Sequence[ColumnElement[boo
 
 
 # Before the passes, which take their own rows of these tables with them: so what was previewed is what is reported.
+def _credentials_of_old_lists(application: Application) -> Sequence[ColumnElement[bool]]:
+    """Credentials in lists from which no place is drawn any more and all of whose credentials have ended."""
+    running = half_year(berlin_day(application.now() - KEPT))
+    old_list = exists().where(
+        EudiStatusListRow.tenant == EudiCredentialRow.tenant,
+        EudiStatusListRow.number == EudiCredentialRow.list_number,
+        EudiStatusListRow.half_year < running,
+    )
+    return (old_list,)
+
+
 FIRST: Final[tuple[Rule, ...]] = (
     Rule(
         "apple_logs",
@@ -227,6 +247,21 @@ FIRST: Final[tuple[Rule, ...]] = (
     ),
     Rule("letter_codes", LetterCodeRow, lambda one: (LetterCodeRow.expires_at < one.now(),)),
     Rule("unconfirmed_devices", VerifierDeviceRow, lambda one: (VerifierDeviceRow.expires_at <= one.now(),)),
+    Rule("eudi_replays", EudiReplayRow, lambda one: (EudiReplayRow.expires_at < one.now(),)),
+    Rule(
+        "eudi_requests",
+        AuthorizationRequestRow,
+        lambda one: (AuthorizationRequestRow.expires_at < one.now(),),
+    ),
+    Rule("eudi_tokens", EudiTokenRow, lambda one: (EudiTokenRow.expires_at < one.now(),)),
+    # With what hangs on them; credentials stay where they are in their lists.
+    Rule("eudi_sessions", IssuanceSessionRow, lambda one: (IssuanceSessionRow.expires_at < one.now(),)),
+    Rule(
+        "eudi_transaction_codes",
+        EudiTransactionCodeRow,
+        lambda one: (EudiTransactionCodeRow.expires_at < one.now(),),
+    ),
+    Rule("eudi_credentials", EudiCredentialRow, _credentials_of_old_lists),
     Rule("device_nonces", DeviceNonceRow, lambda one: (DeviceNonceRow.expires_at <= one.now(),)),
     Rule("staff_sessions", StaffSessionRow, lambda one: (StaffSessionRow.expires_at < one.now(),)),
     Rule("staff_links", StaffLinkRow, lambda one: (StaffLinkRow.expires_at < one.now(),)),

@@ -15,7 +15,7 @@ from issuer import google_wallet, keyring, wallet_passes
 from issuer.application import Application
 from issuer.background.tasks import RetryLater
 from issuer.cases.facts import Channel as CaseChannel
-from issuer.pickup import own_cases, plate_change, renewal_offer
+from issuer.pickup import eudi_wallet, own_cases, plate_change, renewal_offer
 from issuer.pickup.guests import Guest, acting_guest_of, guest_of
 from issuer.pickup.links import Channel, create_link
 from issuer.pickup.shown_codes import shown_codes
@@ -38,9 +38,9 @@ APPLE_TYPE: Final = "application/vnd.apple.pkpass"
 _DONE: Final = ("dropped", "removed", "allowed", "plate", "renewed", "given-back")
 # By device, what is offered first; what is not there is left out.
 ORDER: Final = {
-    Device.IPHONE: ("apple", "print", "google", "phone"),
-    Device.ANDROID: ("google", "print", "apple", "phone"),
-    Device.OTHER: ("print", "phone", "apple", "google"),
+    Device.IPHONE: ("apple", "print", "eudi", "google", "phone"),
+    Device.ANDROID: ("google", "print", "eudi", "apple", "phone"),
+    Device.OTHER: ("print", "phone", "apple", "google", "eudi"),
 }
 _CONFLICT: Final = 409
 _UNAVAILABLE: Final = 503
@@ -145,7 +145,10 @@ def phone_code(request: AnyRequest, data: FormData) -> Response[Any]:
 
 def _offers(session: Session, guest: Guest) -> list[str]:
     """What this visit can fetch now, in the order for its device."""
-    return offers_of(session, guest.application, guest.held, guest.reader.device)
+    there = offers_of(session, guest.application, guest.held, guest.reader.device)
+    if eudi_wallet.is_offered(session, guest):
+        there.append("eudi")
+    return [one for one in ORDER[guest.reader.device] if one in there]
 
 
 def offers_of(session: Session, application: Application, held: HeldPass, device: Device) -> list[str]:

@@ -11,6 +11,7 @@ from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 from issuer.pickup import (
     carriers,
     entry,
+    eudi_wallet,
     family_pages,
     give_back,
     own_cases,
@@ -86,6 +87,7 @@ HANDLERS: list[ControllerRouterHandler] = [
             *entry.HANDLERS,
             *carriers.HANDLERS,
             *wallets.HANDLERS,
+            *eudi_wallet.HANDLERS,
             *records.HANDLERS,
             *plate_change.HANDLERS,
             *renewal_pages.HANDLERS,

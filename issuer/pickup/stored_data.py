@@ -33,6 +33,7 @@ from issuer.models_delivery import (
     WebhookDeliveryRow,
 )
 from issuer.models_desk import CaseLetterRow
+from issuer.models_eudi import EudiCredentialRow, EudiTransactionCodeRow, IssuanceSessionRow
 from issuer.models_imports import ImportPassRow
 from issuer.models_library import MemberRow, ReplacedCardRow
 from issuer.models_library_checks import LibraryHoldRow
@@ -50,6 +51,7 @@ _LEFT_OUT: Final = frozenset(
     {"tenant", "token_hash", "code_hash", "visit_hash", "apple_token", "record", "person"}
     # Who of the city's staff did it is not the holder's data.
     | {"proposed_by", "decided_by", "consent_by"}
+    | {"offer_hash", "tx_hash", "dpop_jkt", "instance_jkt"}
 )
 _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
     "revisions": RevisionRow,
@@ -63,6 +65,9 @@ _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
     "letter_codes": LetterCodeRow,
     "visits": VisitRow,
     "import_passes": ImportPassRow,
+    "eudi_sessions": IssuanceSessionRow,
+    "eudi_credentials": EudiCredentialRow,
+    "eudi_transaction_codes": EudiTransactionCodeRow,
     "library_holds": LibraryHoldRow,
     "library_members": MemberRow,
     "replaced_cards": ReplacedCardRow,

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from issuer import lifecycle, outgoing
 from issuer.application import Application
+from issuer.eudi import following
 from issuer.lifecycle import Actor
 from issuer.models_delivery import AppleRegistrationRow, WalletPassRow
 from issuer.pickup.guests import Guest, NoVisit, acting_guest_of, guest_of
@@ -133,6 +134,8 @@ def _set_withdrawn(guest: Guest, *, withdrawn: bool) -> None:
         if row is None:
             raise LookupError("the wallet pass just noted is gone")
         row.withdrawn_at = application.now() if withdrawn else None
+        if withdrawn:
+            following.invalidate(session, application.tenant, visit.type_id, visit.number, application.now())
         note(session, application, visit.key, "withdraw" if withdrawn else "allow")
 
 

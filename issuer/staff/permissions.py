@@ -125,6 +125,8 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /office/passes/{type_id}/{number}/renew": _roles(*_DESK),
     "POST /office/passes/{type_id}/{number}/link": _roles(*_DESK),
     "POST /office/passes/{type_id}/{number}/letter": _roles(*_DESK),
+    "POST /office/passes/{type_id}/{number}/eudi": _roles(*_DESK),
+    "POST /office/passes/{type_id}/{number}/eudi-letter": _roles(*_DESK),
     "GET /office/passes/{type_id}/{number}/reinstate": _roles(Role.SUPERVISOR),
     "POST /office/passes/{type_id}/{number}/reinstate": _roles(Role.SUPERVISOR),
     # The library's cards, for librarians alone.

@@ -15,6 +15,7 @@ from issuer.api import routes as api
 from issuer.application import Application
 from issuer.apply import routes as apply
 from issuer.console import routes as console
+from issuer.eudi import routes as eudi
 from issuer.figures import pages as figures
 from issuer.payments import routes as payments
 from issuer.pickup import routes as pickup
@@ -66,6 +67,7 @@ def routed() -> Litestar:
         *apply.HANDLERS,
         *console.HANDLERS,
         *payments.HANDLERS,
+        *eudi.HANDLERS,
         *figures.HANDLERS,
         *api.HANDLERS,
     ]

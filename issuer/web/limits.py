@@ -26,6 +26,9 @@ BODY_LIMITS: Final[tuple[tuple[str, int], ...]] = (
     ("/check", 4 * KIB),
     ("/payments/", 64 * KIB),
     ("/p", 16 * KIB),
+    # A batch of key proofs with their attestations.
+    ("/eudi/credential", 256 * KIB),
+    ("/eudi/deferred", 256 * KIB),
     # One file of evidence, with what its form has around it.
     ("/apply/documents", 10 * MIB + 64 * KIB),
     ("/office/imports/upload", 64 * MIB),

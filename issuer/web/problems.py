@@ -79,6 +79,8 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
             "DUPLICATE_CARD",
             "REGISTER_CHANGED",
             "DEVICE_NOT_PENDING",
+            "EUDI_OFF",
+            "EUDI_NOT_OF_TYPE",
         ),
         409,
     ),

@@ -57,6 +57,11 @@ RULES: Final = (
     Rule("payments", "/payments/", 2.0),
     Rule("token", "/api/v1/oauth/", 0.1),
     Rule("api", "/api", 10.0),
+    # Guesses at codes and tokens are hopeless, those at transaction codes are counted in the register; wallets behind
+    # one address of a mobile network are many.
+    Rule("wallet-status", "/eudi/status/", 5.0),
+    Rule("wallet-login", "/eudi/authorize/", 0.05, _WRITES),
+    Rule("wallet", "/eudi/", 2.0),
     Rule("lists", "/lists/", 5.0),
     Rule("lists", "/status/", 5.0),
     Rule("static", "/static/", 5.0),

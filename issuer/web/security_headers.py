@@ -45,7 +45,15 @@ RELAXED: Final[dict[str, dict[str, str]]] = {
     },
 }
 # What other sites' pages may load: signed public lists, pictures of passes, and open data.
-_SHARED: Final = ("/lists/", "/status/", "/static/types/", "/open-data/")
+_SHARED: Final = (
+    "/lists/",
+    "/status/",
+    "/static/types/",
+    "/open-data/",
+    "/eudi/status/",
+    "/vct/",
+    "/.well-known/o",
+)
 # What a page may ask the browser for; nothing, but for the verifier's app.
 _FEATURES: Final = (
     b"accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), magnetometer=(),"

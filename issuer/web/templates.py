@@ -11,7 +11,8 @@ from passes.display import Shown, day_text
 
 # Whose templates there are: ``pickup/start.html`` lies in issuer/pickup/templates/start.html.
 _OWNERS: Final = {
-    name: f"issuer.{name}" for name in ("accessibility", "apply", "console", "figures", "payments", "pickup")
+    name: f"issuer.{name}"
+    for name in ("accessibility", "apply", "console", "eudi", "figures", "payments", "pickup")
 }
 
 

@@ -101,7 +101,8 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         routes = _routes(app, values)
         # A status list has a number of its own.
         routes = [
-            Route(one.template, re.sub(r"^/status/.*", "/status/1", one.path), one.methods) for one in routes
+            Route(one.template, re.sub(r"^(/eudi)?/status/.*", r"\1/status/1", one.path), one.methods)
+            for one in routes
         ]
         assert len(routes) > 60
         yield Service(app, application, routes, key, cookie)
@@ -159,7 +160,7 @@ def test_too_large_is_seen_without_a_length(service: Service) -> None:
 
 
 def _type_for(route: Route) -> bytes:
-    pages = ("/p", "/apply", "/office", "/accessibility")
+    pages = ("/p", "/apply", "/office", "/accessibility", "/eudi/token", "/eudi/par", "/eudi/authorize")
     if route.template.startswith(pages) or route.template.endswith("/oauth/token"):
         return b"application/x-www-form-urlencoded"
     return b"text/csv" if route.template.endswith("/imports") else JSON
