@@ -51,6 +51,7 @@ ELSEWHERE = {
     "/office/print/{run_id}": "test_admin_browser", "/office/devices/{device_id}": "test_admin_browser",
     "/p/l/{token}": "test_pickup_browser", "/p/l/{token}/new": "test_pickup_browser",
     "/p/family": "test_family_browser", "/p/family/phone": "test_family_browser",
+    "/p/family/card/{number}/show": "test_family_browser",
     "/p/pass/plate/confirm": "test_holder_browser", "/p/pass/wallets": "test_pickup_browser",
     "/payments/start/{payment_id}": "test_permit_life", "/payments/return/{payment_id}": "test_permit_life",
     "/payments/demo/{transaction_id}": "test_permit_life",
