@@ -356,7 +356,7 @@ def revoked(application: Application, number: str) -> None:
 @pytest.mark.parametrize(
     ("happens", "sentence"),
     [
-        (blocked, "ist gesperrt"),
+        (blocked, r"ist gesperrt\. Bitte melden Sie sich an der Theke der Bibliothek"),
         (revoked, "gilt nicht mehr"),
         (without_consent, "Ihre Einwilligung fehlt noch"),
     ],
