@@ -567,7 +567,7 @@ def routes(application: Application, number: str) -> list[tuple[str, str]]:
         if isinstance(route, HTTPRoute) and route.path.startswith(PAGE)
         for method in sorted(route.methods - {"OPTIONS", "HEAD"})
     ]
-    assert len(found) == 9
+    assert len(found) == 10
     return found
 
 
