@@ -15,6 +15,8 @@ class Refusal(Exception):
     """
 
     package: ClassVar[str] = "keys"
+    #: The sentence of the catalogue where it is not the code's own: one code may have several sentences.
+    text: str | None = None
 
     def __init__(self, code: str, /, **params: object) -> None:
         super().__init__(code)
@@ -23,7 +25,7 @@ class Refusal(Exception):
 
     def sentence(self, language: str = "de") -> str:
         """The refusal as one sentence with its remedy, in ``de`` or ``en`` (any other: ``de``)."""
-        return texts(self.package, language)(self.code, **self.params)
+        return texts(self.package, language)(self.text or self.code, **self.params)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.sentence('en')}"

@@ -51,6 +51,14 @@ _ENCODABLE: Final[Mapping[Symbology, re.Pattern[str]]] = {
     Symbology.ITF: re.compile(r"(?:[0-9]{2})+"),
     Symbology.QR: re.compile(r"[!-~]+"),
 }
+# What a symbology can hold, in words; the others hold what any number may.
+_SENTENCES: Final[Mapping[Symbology | None, str]] = {
+    Symbology.CODABAR: "CARD_FORMAT_CODABAR",
+    Symbology.CODE_39: "CARD_FORMAT_CODE_39",
+    Symbology.EAN_13: "CARD_FORMAT_EAN_13",
+    Symbology.ITF: "CARD_FORMAT_ITF",
+}
+_ANY_SENTENCE: Final = "CARD_FORMAT_CHARACTERS"
 _ANY: Final = re.compile(r"[!-~]+")
 # A keyboard with Caps Lock on turns the letters of what a scanner types.
 _LIKE_A_SEAL: Final = (PREFIX.casefold(), ROTATING_PREFIX.casefold())
@@ -131,14 +139,15 @@ class CardNumber:
             raise PassRefusal("CARD_SCHEME_UNKNOWN", known=", ".join(sorted(SCHEMES)))
         _refuse_seal(self.text)
         known = None if self.scheme is None else SCHEMES.get(self.scheme)
+        if known is not None and (len(self.text) > LONGEST or known.form.fullmatch(self.text) is None):
+            raise _refused(self.scheme)
         encodable = _ANY if self.symbology is None else _ENCODABLE[self.symbology]
         if not (
             len(self.text) <= LONGEST
             and encodable.fullmatch(self.text)
             and (self.symbology is not Symbology.EAN_13 or _weights_3_1(self.text))
-            and (known is None or known.form.fullmatch(self.text))
         ):
-            raise _refused(self.scheme)
+            raise _not_encodable(self.text, self.symbology)
 
     @classmethod
     def parse(
@@ -166,7 +175,7 @@ class CardNumber:
         # A whole seal, scanned where a number is asked for, is longer than any number.
         _refuse_seal(text[: LONGEST + 2].strip(" "))
         if len(text) > LONGEST + 2:
-            raise _refused(scheme or None)
+            raise _refused(scheme) if scheme else _not_encodable(text, kind)
         known_schemes = SCHEMES if schemes is None else schemes
         if scheme and scheme not in known_schemes:
             raise PassRefusal("CARD_SCHEME_UNKNOWN", known=", ".join(sorted(known_schemes)))
@@ -242,6 +251,14 @@ def _without_frame(text: str, scheme: str, symbology: Symbology | None) -> str:
 def _refuse_seal(text: str) -> None:
     if text.casefold().startswith(_LIKE_A_SEAL):
         raise PassRefusal("CARD_LIKE_SEAL")
+
+
+def _not_encodable(text: str, symbology: Symbology | None) -> PassRefusal:
+    """The refusal of a number for what its symbology can hold, with the sentence that says so."""
+    refusal = PassRefusal("CARD_FORMAT", scheme="-", longest=LONGEST)
+    is_limited = symbology is not None and 0 < len(text) <= LONGEST
+    refusal.text = _SENTENCES.get(symbology, _ANY_SENTENCE) if is_limited else _ANY_SENTENCE
+    return refusal
 
 
 def _refused(scheme: str | None) -> PassRefusal:

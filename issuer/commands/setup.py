@@ -18,7 +18,7 @@ from issuer.rules.directory import streets_from_csv
 from issuer.rules.reload import RELOADS, Difference, refuse_history
 from issuer.settings import SHOWN_ON_PASSES, Settings, load_settings, save_settings
 from issuer.setup import DEMO_ROOT, initialise
-from passes.model import DisplayMode
+from passes.model import DisplayMode, MainCode
 from passes.pass_types import PassTypes
 from passes.periods import berlin_day
 from verifier.cli import Parser, chosen_time
@@ -152,6 +152,21 @@ def _types_showing(key: str, pass_types: PassTypes) -> tuple[str, ...] | None:
     return tuple(one.id for one in pass_types if one.has_number_code)
 
 
+def _check_schemes(settings: Settings, pass_types: PassTypes) -> None:
+    """Refuse a scheme of card numbers that is neither built in nor in the city's own folder of types."""
+    if not set(settings.library_card_schemes) <= _known_schemes(pass_types):
+        raise _schemes_refused(pass_types)
+
+
+def _schemes_refused(pass_types: PassTypes) -> IssuerRefusal:
+    known = ", ".join(sorted(_known_schemes(pass_types)))
+    return IssuerRefusal("SETTING_SCHEMES", key="library_card_schemes", known=known)
+
+
+def _known_schemes(pass_types: PassTypes) -> set[str]:
+    return {name for one in pass_types for name in one.card_schemes}
+
+
 def run_set(arguments: argparse.Namespace) -> ExitCode:
     """Change one setting, checked as a whole."""
     try:
@@ -167,7 +182,14 @@ def run_set(arguments: argparse.Namespace) -> ExitCode:
             raise IssuerRefusal("SETTING_FIXED", key=arguments.key)
         try:
             after = msgspec.convert(before | {arguments.key: value}, Settings)
+            if arguments.key == "library_card_schemes":
+                _check_schemes(after, workspace.pass_types)
         except msgspec.ValidationError as fault:
+            if arguments.key == "library_card_schemes":
+                raise _schemes_refused(workspace.pass_types) from fault
+            if arguments.key == "library_main_code":
+                known = ", ".join(MainCode)
+                raise IssuerRefusal("SETTING_CHOICE", key=arguments.key, known=known) from fault
             raise IssuerRefusal("SETTING_VALUE", key=arguments.key, fault=str(fault)) from fault
         save_settings(session, workspace.tenant, after)
         event = AuditEvent(

@@ -164,8 +164,10 @@ def card_unique(row: RowUnderCheck, around: Surroundings) -> None:
     if row.card is not None:
         text = row.card.text
         owner = around.cards.setdefault(text, row.number)
-        if owner != row.number or text in around.spent:
-            row.error("card_number", "DUPLICATE_CARD", owner=around.spent.get(text, owner))
+        if text in around.spent:
+            row.error("card_number", "DUPLICATE_CARD", text="DUPLICATE_CARD_SPENT")
+        elif owner != row.number:
+            row.error("card_number", "DUPLICATE_CARD", owner=owner)
     for column in (name for name in row.values if name.startswith("replaces_card")):
         _card_replaced(row, column, around)
 

@@ -50,7 +50,9 @@ class Finding:
 
 def of_refusal(row: int, line: int, field_name: str, refusal: Refusal) -> Finding:
     """The error that a value's refusal is for its row."""
-    return Finding(row, line, field_name, Severity.ERROR, refusal.code, refusal.params, refusal.package)
+    return Finding(
+        row, line, field_name, Severity.ERROR, refusal.code, refusal.params, refusal.package, refusal.text
+    )
 
 
 class FileRefused(IssuerRefusal):

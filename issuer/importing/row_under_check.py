@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as with_default
@@ -26,6 +27,8 @@ from passes.zones import Zone
 # A seal counts the seconds since 1970-01-01 in UTC, when that day had begun in Berlin already, up to 2200.
 FIRST_DAY: Final = date(1970, 1, 2)
 LAST_DAY: Final = date(2199, 12, 31)
+# What a spreadsheet makes of a long number in a column that is not text; the digits are lost.
+_ROUNDED: Final = re.compile(r"[0-9](?:[.,][0-9]+)?[Ee]\+[0-9]{2,3}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +256,9 @@ def _card(row: RowUnderCheck, column: str, pass_type: PassType) -> None:
     kinds = {spec.kind: spec.name for spec in pass_type.spec.register.columns}
     scheme, symbology = kinds.get("card_scheme", ""), kinds.get("symbology", "")
     if not row.text(column) or not row.fit(column, scheme, symbology):
+        return
+    if _ROUNDED.fullmatch(row.text(column)):
+        row.error(column, "CARD_FORMAT", text="CARD_FORMAT_ROUNDED")
         return
     places = {"CARD_SCHEME_UNKNOWN": scheme, "CARD_SYMBOLOGY_UNKNOWN": symbology}
     try:

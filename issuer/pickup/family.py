@@ -19,7 +19,7 @@ from issuer.application import Application
 from issuer.delivery import mail
 from issuer.errors import IssuerRefusal
 from issuer.library.membership import consent_needed, is_of_age
-from issuer.models import PassRow
+from issuer.models import HolderRow, PassRow
 from issuer.models_library import MemberRow
 from issuer.pickup.codes import create_letter_code
 from issuer.pickup.links import Channel, PassKey, create_link
@@ -111,6 +111,24 @@ def family_now(session: Session, application: Application, type_id: str, number:
             left_out = _left_out(held, has_consent=not needed or member.consent_at is not None)
             cards.append(CardOfFamily(held, is_own=False, left_out=left_out))
     return Family(tuple(cards))
+
+
+def given_names(session: Session, application: Application, family: Family) -> dict[str, str]:
+    """The given names of those whose cards can be fetched, by the cards' numbers; institutions have none.
+
+    A guardian cannot tell the children's cards apart by their numbers.
+    """
+    own = family.cards[0].held.pass_type.id
+    rows = session.execute(
+        select(PassRow.number, HolderRow.given_name)
+        .join(HolderRow, (HolderRow.tenant == PassRow.tenant) & (HolderRow.ref == PassRow.holder_ref))
+        .where(
+            PassRow.tenant == application.tenant,
+            PassRow.type_id == own,
+            PassRow.number.in_([one.number for one in family.offered]),
+        )
+    )
+    return {number: name for number, name in rows if name}
 
 
 def has_children(session: Session, application: Application, type_id: str, number: str) -> bool:

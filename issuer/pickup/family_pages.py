@@ -17,9 +17,10 @@ from issuer.background.tasks import RetryLater
 from issuer.errors import IssuerRefusal
 from issuer.pickup import carriers
 from issuer.pickup.carriers import APPLE_TYPE
-from issuer.pickup.family import CardOfFamily, Family, family_link, family_now
+from issuer.pickup.family import CardOfFamily, Family, family_link, family_now, given_names
 from issuer.pickup.guests import ForeignForm, NoFamily, NoVisit
 from issuer.pickup.links import Channel, PassKey
+from issuer.pickup.shown_codes import first_and_second, shown_codes
 from issuer.pickup.visits import Visit, find_visit, note
 from issuer.web import rates
 from issuer.web.forms import FormData, text_of
@@ -72,12 +73,15 @@ def show_family(request: AnyRequest) -> Response[Any]:
     offered = guest.family.offered
     with guest.application.reading() as session:
         offers = {one.number: _offers(session, guest, one) for one in offered}
+        names = given_names(session, guest.application, guest.family)
     apple = [one for one in offered if "apple" in offers[one.number]]
     google = [one for one in offered if "google" in offers[one.number]]
     return guest.page(
         "family.html",
         family=guest.family,
         offers=offers,
+        names=names,
+        shown=[one.number for one in offered if shown_codes(one.held)],
         together=_together(guest.reader, offered, apple, google),
         parts_of_apple=[[one.number for one in part] for part in bundle_parts(apple)],
         facts={one.number: _facts(one, guest.reader.language) for one in offered},
@@ -160,6 +164,21 @@ def printed_card(request: AnyRequest, number: FromPath[str]) -> Response[Any]:
     return _print(guest, [card] if card.left_out is None else [], number)
 
 
+@get(_CARD + "/show", sync_to_thread=True)
+def show_card(request: AnyRequest, number: FromPath[str], code: FromQuery[str] = "") -> Response[Any]:
+    """One code of one card as large as the screen allows, as `issuer.pickup.shown_codes.show_code`."""
+    guest = family_guest_of(request)
+    card = guest.family.find(number)
+    if card is None:
+        return guest.problem(_NOT_FOUND, "NO_CARD")
+    codes = shown_codes(card.held) if card.left_out is None else ()
+    if not codes:
+        return guest.problem(_CONFLICT, "NOT_OFFERED")
+    wanted, second = first_and_second(codes, code)
+    here = f"{PATH}/card/{number}/show"
+    return guest.page("show.html", code=wanted, second=second, card=card.held.card, here=here)
+
+
 @get(PATH + "/phone", sync_to_thread=True)
 def phone(request: AnyRequest) -> Response[Any]:
     """What the code for the other device is, with the button that makes one."""
@@ -223,7 +242,7 @@ def _offers(session: Session, guest: FamilyGuest, card: CardOfFamily) -> list[st
 
 
 def _facts(card: CardOfFamily, language: str) -> list[tuple[str, str]]:
-    """What the card says, as the page of a single pass does, and the member's group; nobody's name."""
+    """What the card says, as the page of a single pass does, and the member's group; no name."""
     words = card.held.pass_type.words(language)
     group = str(card.held.content.attributes.get("category", ""))
     label = words.choices.get("category", {}).get(group)
@@ -310,6 +329,7 @@ HANDLERS: Final = [
     apple_pass,
     google_pass,
     printed_card,
+    show_card,
     phone,
     phone_code,
 ]

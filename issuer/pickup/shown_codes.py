@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from passes.card_numbers import Symbology
 from passes.model import MainCode
 from passes.qr import qr_svg
 
+PATH: Final = "/p/pass/show"
 _CONFLICT: Final = 409
 
 
@@ -47,16 +49,21 @@ def shown_codes(held: HeldPass) -> tuple[ShownCode, ...]:
     return (seal, number) if held.city.library_main_code is MainCode.SEAL else (number, seal)
 
 
-@get("/p/pass/show", sync_to_thread=True)
+@get(PATH, sync_to_thread=True)
 def show_code(request: AnyRequest, code: FromQuery[str] = "") -> Response[Any]:
     """One code as large as the screen allows, with the number in words; without ``code`` the main one."""
     guest = guest_of(request)
     codes = shown_codes(guest.held)
     if not codes:
         return guest.reader.problem(_CONFLICT, "NOT_OFFERED")
-    wanted = next((one for one in codes if one.which == code), codes[0])
-    second = next(one for one in codes if one is not wanted)
-    return guest.page("show.html", code=wanted, second=second, card=guest.held.card)
+    wanted, second = first_and_second(codes, code)
+    return guest.page("show.html", code=wanted, second=second, card=guest.held.card, here=PATH)
+
+
+def first_and_second(codes: Sequence[ShownCode], which: str) -> tuple[ShownCode, ShownCode]:
+    """The code asked for (without one, or for any other word, the main one), and the other one of the two."""
+    wanted = next((one for one in codes if one.which == which), codes[0])
+    return wanted, next(one for one in codes if one is not wanted)
 
 
 def _address(svg: str) -> str:

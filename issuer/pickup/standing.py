@@ -78,6 +78,11 @@ class HeldPass:
         return self.wallet is not None and self.wallet.withdrawn_at is not None
 
     @property
+    def is_of_member(self) -> bool:
+        """Whether the pass is a library's card, so that the library's desk and not an office of the city helps."""
+        return self.pass_type.spec.membership is not None
+
+    @property
     def must_be_printed(self) -> bool:
         """Whether the print has to lie in the car, as `passes.display.display_hint` says it."""
         if not self.pass_type.spec.stands_in_car:

@@ -209,7 +209,7 @@ def misplaced(
     refusal: Refusal, *, pointer: str | None = None, parameter: str | None = None
 ) -> ProblemRefusal:
     """``refusal`` of a value as a problem with status 422 that points at the place of the value."""
-    fault = Fault(refusal.code, refusal.params, pointer, parameter, refusal.package)
+    fault = Fault(refusal.code, refusal.params, pointer, parameter, refusal.package, refusal.text)
     return ProblemRefusal(_UNPROCESSABLE, "REQUEST_INVALID", faults=[fault])
 
 

@@ -52,6 +52,7 @@ ELSEWHERE = {
     "/p/l/{token}": "test_pickup_browser", "/p/l/{token}/new": "test_pickup_browser",
     "/p/family": "test_family_browser", "/p/family/phone": "test_family_browser",
     "/p/pass/show": "test_library_codes",
+    "/p/family/card/{number}/show": "test_family_browser",
     "/p/pass/plate/confirm": "test_holder_browser", "/p/pass/wallets": "test_pickup_browser",
     "/payments/start/{payment_id}": "test_permit_life", "/payments/return/{payment_id}": "test_permit_life",
     "/payments/demo/{transaction_id}": "test_permit_life",

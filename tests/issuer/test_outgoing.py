@@ -7,6 +7,7 @@ import json
 import zipfile
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import select
 
 from issuer import lifecycle, wallet_passes
@@ -14,6 +15,7 @@ from issuer.application import Application
 from issuer.cli import main
 from issuer.lifecycle import Actor
 from issuer.models_delivery import AppleDeviceRow, AppleRegistrationRow, WalletPassRow
+from passes.model import MainCode
 from tests.service import CARD, PERMIT, City, running_numbers
 
 
@@ -145,3 +147,30 @@ def test_the_code_of_library_cards_moves_library_cards_alone(application: Applic
     # A word that is no code changes nothing.
     assert main(["config", "set", "library_main_code", "both", *data]) != 0
     assert tags() == after
+
+
+@pytest.mark.parametrize("value", ['["codabar14", "mod97"]', '["Ess en"]', "codabar14", "[1]"])
+def test_schemes_that_do_not_exist_are_refused_with_those_that_do(
+    city: City, application: Application, value: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", str(application.workspace.folder), "--at", city.clock().isoformat()]
+    assert main(["config", "set", "library_card_schemes", '["codabar14", "mod11"]', *data]) == 0
+    capsys.readouterr()
+    assert main(["config", "set", "library_card_schemes", value, *data]) != 0
+    said = capsys.readouterr()
+    assert "codabar14, mod11, sbc_kennung, sbc_like" in said.out + said.err
+    assert "Expected" not in said.out + said.err
+    with application.reading() as session:
+        assert application.settings(session).library_card_schemes == ("codabar14", "mod11")
+    assert main(["config", "set", "library_card_schemes", "[]", *data]) == 0
+
+
+def test_a_main_code_that_does_not_exist_is_refused_with_those_that_do(
+    city: City, application: Application, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", str(application.workspace.folder), "--at", city.clock().isoformat()]
+    for value in ("both", "7"):
+        assert main(["config", "set", "library_main_code", value, *data]) != 0
+        said = capsys.readouterr()
+        assert all(one.value in said.out + said.err for one in MainCode)
+        assert "nvalid" not in said.out + said.err

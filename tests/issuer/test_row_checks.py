@@ -124,6 +124,22 @@ def test_a_faulty_member(
     assert places(checked.findings) == [(1, field, severity, code)]
 
 
+@pytest.mark.parametrize("number", ["2,47E+13", "2.47E+13", "2E+13", "2,471130000001E+13", "2,47e+13"])
+@pytest.mark.parametrize("scheme", ["", "codabar14"])
+def test_a_number_that_a_spreadsheet_has_rounded(register: SampleRegister, number: str, scheme: str) -> None:
+    text = row_text(CARD_FILE, 2, member_id="M-NEW", card_number=number, card_scheme=scheme, symbology="")
+    checked = register.check_text(text, CARD)
+    assert places(checked.findings) == [(1, "card_number", "error", "CARD_FORMAT")]
+    assert "Format Text" in checked.findings[0].sentence("de")
+    assert "format text" in checked.findings[0].sentence("en")
+
+
+@pytest.mark.parametrize("number", ["247E13", "A2E+13", "12E+13", "E+13"])
+def test_a_number_that_only_looks_a_little_like_it(register: SampleRegister, number: str) -> None:
+    text = row_text(CARD_FILE, 2, member_id="M-NEW", card_number=number, card_scheme="", symbology="")
+    assert register.check_text(text, CARD).findings == ()
+
+
 def test_a_guardian_in_the_same_file_counts_by_birth_date(register: SampleRegister) -> None:
     header, parent = row_text(
         CARD_FILE, 3, member_id="P", card_number="24711390000101", birth_date="2007-01-01", category="youth"

@@ -97,6 +97,35 @@ def test_letters_that_belong_to_a_number_are_not_taken_for_a_frame() -> None:
     assert CardNumber.parse("A4711B", "", "CODE_128").text == "A4711B"
 
 
+@pytest.mark.parametrize(
+    ("text", "symbology", "said"),
+    [
+        ("4006381333932", "EAN_13", ("EAN-13", "13 Ziffern", "andere Strichcodeart")),
+        ("400638133393", "EAN_13", ("EAN-13", "Prüfziffer", "andere Strichcodeart")),
+        ("247", "ITF", ("ITF", "Anzahl ist gerade", "andere Strichcodeart")),
+        ("abc", "CODE_39", ("Code 39", "Großbuchstaben", "- . $ / + %", "andere Strichcodeart")),
+        ("D4711", "CODABAR", ("Codabar", "- $ : / . +", "andere Strichcodeart")),
+        ("ABC DEF", "", ("1 bis 40 Zeichen", "ohne Leerzeichen")),
+        ("1" * 41, "ITF", ("1 bis 40 Zeichen",)),
+        ("1" * 43, "CODABAR", ("1 bis 40 Zeichen",)),
+    ],
+)
+def test_what_a_symbology_holds_is_said(text: str, symbology: str, said: tuple[str, ...]) -> None:
+    with pytest.raises(PassRefusal) as refused:
+        CardNumber.parse(text, "", symbology)
+    assert refused.value.code == "CARD_FORMAT"
+    sentence = refused.value.sentence("de")
+    assert all(one in sentence for one in said)
+    assert "Nummernschema" not in sentence
+    assert refused.value.sentence("en") != sentence
+
+
+def test_a_number_outside_its_scheme_is_told_of_the_scheme() -> None:
+    with pytest.raises(PassRefusal) as refused:
+        CardNumber.parse("ABC", "codabar14", "CODABAR")
+    assert "codabar14" in refused.value.sentence("de")
+
+
 def test_unknown_scheme_and_symbology_are_named() -> None:
     with pytest.raises(PassRefusal, match=r"CARD_SCHEME_UNKNOWN.*codabar14"):
         CardNumber.parse("1", "mod97")

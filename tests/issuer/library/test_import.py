@@ -178,7 +178,9 @@ def test_a_replaced_number_is_refused_in_an_import(
     register.load(FILE)
     checked = register.check_text(row_text(FILE, 100, member_id="M-NEW", **changed), CARD)
     assert places(checked.findings) == [(1, field, "error", "DUPLICATE_CARD")]
-    assert checked.findings[0].sentence("de")
+    says_spent = "wurde durch eine neue ersetzt und wird nicht noch einmal vergeben"
+    assert (says_spent in checked.findings[0].sentence("de")) == (field == "card_number")
+    assert ("replaced by a new one" in checked.findings[0].sentence("en")) == (field == "card_number")
 
 
 @pytest.mark.parametrize("spender_first", [True, False])

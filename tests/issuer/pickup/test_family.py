@@ -21,7 +21,7 @@ from issuer.background.tasks import RetryLater
 from issuer.delivery import mail
 from issuer.errors import IssuerRefusal
 from issuer.lifecycle import Actor
-from issuer.models import PassRow, RevisionRow
+from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_delivery import LetterRow, MailRow, WalletPassRow
 from issuer.pickup import family_pages
 from issuer.pickup.codes import create_letter_code, redeem_code
@@ -29,6 +29,7 @@ from issuer.pickup.family import family_link, has_children, tell_family
 from issuer.register import load_contents, subject
 from issuer.setup import DEMO_ROOT
 from passes.apple_bundle import MOST_PASSES
+from passes.card_codes import shown_symbology
 from passes.periods import BERLIN
 from tests.apple_phone import Phone
 from tests.e2e.commandline import main_in_process
@@ -43,6 +44,8 @@ from tests.issuer.pickup.families import (
     visit_family,
     without_consent,
 )
+from tests.issuer.pickup.test_shown_codes import pictures
+from tests.passes.code_readers import any_code, drawn, read
 from tests.service import CARD, TODAY, City, running_numbers
 from tests.web_app import create_app
 
@@ -83,7 +86,7 @@ def history(application: Application, number: str) -> list[tuple[str, object]]:
     return [(one.action, one.after) for one in entries if one.actor == "holder"]
 
 
-def test_the_page_shows_every_card_and_nobodys_name(application: Application) -> None:
+def test_the_page_shows_every_card_and_no_name_but_the_given_one(application: Application) -> None:
     numbers = family(application)
     other = running_numbers(application, CARD)[3]
     with browser(application) as client:
@@ -104,6 +107,80 @@ def test_the_page_shows_every_card_and_nobodys_name(application: Application) ->
         for content in load_contents(session, application.tenant, pass_type, numbers):
             assert str(content.attributes["card_number"].text) in page.text  # type: ignore[union-attr]
             assert content.recipient is None or content.recipient.lines[0] not in page.text
+
+
+def named(application: Application, number: str, given_name: str, family_name: str) -> None:
+    with application.writing() as session:
+        ref = session.get_one(PassRow, (application.tenant, CARD, number)).holder_ref
+        row = session.get_one(HolderRow, (application.tenant, ref))
+        row.given_name, row.family_name = given_name, family_name
+
+
+def test_the_given_name_tells_the_cards_apart_on_this_page_alone(application: Application) -> None:
+    numbers = family(application)
+    for number, name in zip(numbers, ("Erika", "Mia", "Ben"), strict=True):
+        named(application, number, name, "Unverwechselbar")
+    named(application, running_numbers(application, CARD)[3], "Fremda", "Unverwechselbar")
+    with browser(application) as client:
+        visit_family(client, application, numbers[0])
+        page = client.get(PAGE).text
+        for number, name in zip(numbers, ("Erika", "Mia", "Ben"), strict=True):
+            assert f"usweis {number} · {name}</h3>" in page
+            assert page.count(name) == 1
+        assert "Unverwechselbar" not in page
+        assert "Fremda" not in page
+        named(application, numbers[2], "", "Kita Unverwechselbar")
+        assert f"Ausweis {numbers[2]}</h3>" in client.get(PAGE).text
+        blocked(application, numbers[1])
+        assert "Mia" not in client.get(PAGE).text
+        shown = client.get(f"{PAGE}/card/{numbers[2]}/show").text
+        assert "Unverwechselbar" not in shown
+
+
+def test_both_codes_of_every_card_are_shown(application: Application) -> None:
+    numbers = family(application)
+    with application.reading() as session:
+        pass_type = application.pass_types[CARD]
+        contents = list(load_contents(session, application.tenant, pass_type, numbers))
+    with browser(application) as client:
+        visit_family(client, application, numbers[0])
+        page = client.get(PAGE).text
+        for content in contents:
+            address, card = f"{PAGE}/card/{content.number}/show", pass_type.card_of(content)
+            assert card is not None
+            assert f'href="{address}"' in page
+            assert "".join(f"<span>{part}</span><wbr>" for part in card.groups).removesuffix("<wbr>") in page
+            (seal,) = pictures(client.get(address).text)
+            assert content.seal in any_code(drawn(seal, 45, 300)).values()
+            answer = client.get(address, params={"code": "number"})
+            *_, lying = pictures(answer.text)
+            assert read(drawn(lying, 80, 300), shown_symbology(card)) == card.text
+            assert f'href="{address}?code=seal"' in answer.text
+            assert 'href="/p/family"' in answer.text
+            assert answer.headers["cache-control"] == "no-store"
+
+
+def test_codes_are_shown_of_nobody_else_and_of_no_card_that_is_left_out(application: Application) -> None:
+    numbers = family(application)
+    other = running_numbers(application, CARD)[3]
+
+    def status(number: str) -> int:
+        return client.get(f"{PAGE}/card/{number}/show").status_code
+
+    with browser(application) as client:
+        assert status(numbers[1]) == 403
+        visit(client, application, numbers[0], CARD)
+        assert status(numbers[0]) == 303
+        visit_family(client, application, numbers[0])
+        assert [status(one) for one in (*numbers, other, "M999999")] == [200, 200, 200, 404, 404]
+        without_consent(application, numbers[1])
+        assert status(numbers[1]) == 409
+        leaves(application, numbers[1])
+        assert status(numbers[1]) == 404
+        blocked(application, numbers[2])
+        assert status(numbers[2]) == 409
+        revoked(application, numbers[0])
+        assert status(numbers[0]) == 403
 
 
 def test_a_phone_takes_all_cards_at_once(city: City, application: Application) -> None:
@@ -279,7 +356,7 @@ def revoked(application: Application, number: str) -> None:
 @pytest.mark.parametrize(
     ("happens", "sentence"),
     [
-        (blocked, "ist gesperrt"),
+        (blocked, r"ist gesperrt\. Bitte melden Sie sich an der Theke der Bibliothek"),
         (revoked, "gilt nicht mehr"),
         (without_consent, "Ihre Einwilligung fehlt noch"),
     ],
@@ -490,7 +567,7 @@ def routes(application: Application, number: str) -> list[tuple[str, str]]:
         if isinstance(route, HTTPRoute) and route.path.startswith(PAGE)
         for method in sorted(route.methods - {"OPTIONS", "HEAD"})
     ]
-    assert len(found) == 9
+    assert len(found) == 10
     return found
 
 

@@ -78,7 +78,11 @@ def test_a_card_that_does_not_hold_shows_none(application: Application) -> None:
     with browser(application) as client:
         visit(client, application, number, CARD)
         suspend(application, number)
-        assert pictures(client.get("/p/pass").text) == []
+        page = client.get("/p/pass").text
+        assert pictures(page) == []
+        # Who helps is the library, not the city.
+        assert "an der Theke der Bibliothek" in page
+        assert "bei der Stadt" not in page
         assert client.get("/p/pass/show?code=number").status_code == 409
 
 
