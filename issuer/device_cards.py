@@ -30,7 +30,7 @@ from sqlalchemy import Engine
 from issuer.api.documentation import Success, documented
 from issuer.application import Application
 from issuer.device_requests import DeviceRefused, signed_request
-from issuer.library.card_lookup import CardAnswer, CardReason, look_up
+from issuer.library.card_lookup import CardAnswer, look_up
 from issuer.library.sources import source_of
 from issuer.verifier_devices import Role
 from issuer.web.problems import language_of, problem
@@ -153,8 +153,9 @@ def look_up_card(request: Request[Any, Any, Any], body: RawBody) -> Response[byt
         raise problem(400, "REQUEST_UNREADABLE") from None
     cards = [scanned_card(one, asked.symbology) for one in asked.read]
     answer = look_up(application, cards, source_of(application))
-    if answer.reason is CardReason.CARD_UNKNOWN:
-        buckets.take("card-unknown", device.id, UNKNOWN_A_MINUTE)
+    if answer.unknown:
+        # Whatever is answered: beside a card that is known, others may have been tried.
+        buckets.take("card-unknown", device.id, UNKNOWN_A_MINUTE, tokens=answer.unknown)
     told = _told(application, answer, language_of(request))
     return Response(
         msgspec.json.encode(told), media_type="application/json", headers={"Cache-Control": "no-store"}

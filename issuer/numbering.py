@@ -10,16 +10,21 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from issuer.models import PassRow, SequenceRow
+from issuer.models_library import MemberRow
 from passes.periods import berlin_day
 
 DIGITS: Final = 6
 
 
 def next_number(session: Session, tenant: str, type_id: str, at: datetime) -> str:
-    """A number that no pass of the type has, taken for good when the caller's writing transaction commits."""
+    """A number that no pass of the type has, and that is nobody's guardian.
+
+    It is taken for good when the caller's writing transaction commits.
+    """
     year = berlin_day(at).year
     initials = "".join(word[0] for word in type_id.split("-") if word).upper()
     key = (tenant, f"number/{type_id}/{year}")
@@ -30,7 +35,19 @@ def next_number(session: Session, tenant: str, type_id: str, at: datetime) -> st
     while True:
         row.last_value += 1
         number = f"{initials}-{year}-{row.last_value:0{DIGITS}d}"
-        # A city's own system may have counted the same way before.
-        if session.get(PassRow, (tenant, type_id, number)) is None:
+        # A city's own system may have counted the same way before. A number that stands as somebody's guardian would
+        # make a stranger the one who answers for the child.
+        if session.get(PassRow, (tenant, type_id, number)) is None and not _is_guardian(
+            session, tenant, type_id, number
+        ):
             session.flush()
             return number
+
+
+def _is_guardian(session: Session, tenant: str, type_id: str, number: str) -> bool:
+    children = (
+        select(MemberRow.number)
+        .where(MemberRow.tenant == tenant, MemberRow.type_id == type_id, MemberRow.guardian_number == number)
+        .limit(1)
+    )
+    return session.scalar(children) is not None

@@ -7,8 +7,8 @@ pieces is asked of `EarlierRows`.
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -152,6 +152,7 @@ def check_rows(
             accepted.append(outcome)
         elif outcome is not None:
             unchanged.append(outcome)
+    accepted = _with_guardians(accepted, {row.number: row for row in rows}, stored)
     names = _compare_holders(session, tenant, accepted, {row.source.row: row for row in rows}, key, before)
     before.keep(first_rows, around, names)
     findings = [*file.findings, *(finding for row in rows for finding in row.findings)]
@@ -162,6 +163,22 @@ def check_rows(
         findings=tuple(findings),
         fees_checked=bool(around.fees) or "fee" not in pass_type.spec.register.checks,
     )
+
+
+def _with_guardians(
+    accepted: Sequence[AcceptedRow], rows: Mapping[str, RowUnderCheck], stored: Collection[str]
+) -> list[AcceptedRow]:
+    """``accepted`` without guardians whose own row is refused: whoever gets that number later is a stranger."""
+    kept = {one.number for one in accepted} | set(stored)
+    found = []
+    for one in accepted:
+        guardian = one.member.guardian_number if one.member is not None else None
+        # One that stands in another piece of the file is not judged here.
+        if one.member is not None and guardian in rows and guardian not in kept:
+            rows[one.number].warn("guardian_member_id", "GUARDIAN_LEFT_OUT", guardian=guardian)
+            one = replace(one, member=replace(one.member, guardian_number=None))  # noqa: PLW2901
+        found.append(one)
+    return found
 
 
 def _checks_of(pass_type: PassType) -> list[Check]:

@@ -1,9 +1,11 @@
 """What a library's desk is told of one plain card number: a verdict with its reason, and nothing about the person.
 
-The register is asked first. What it knows to be not valid stays so; a number that was replaced never holds again.
+The register is asked first, for every way in which the number can be read; the library's schemes only decide on those
+that nobody has. What the register knows to be not valid stays so; a number that was replaced never holds again.
 Of everything else the library's own system has the last word, where one is connected: it knows of fees and of cards
-that were never issued here. It is given a second and a half, because somebody stands at the desk; a later answer is
-dropped. Nothing is stored or logged, whatever the answer.
+that were never issued here. But it makes no card valid that was not paid, or whose seal has an unknown newer one.
+It is given a second and a half, because somebody stands at the desk; a later answer is dropped. Nothing is stored or
+logged, whatever the answer.
 """
 
 from __future__ import annotations
@@ -35,6 +37,7 @@ from issuer.models_library import BlockReason, MemberRow, ReplacedCardRow
 from passes.model import PassStatus
 from passes.periods import berlin_day
 from passes.scanned_cards import ScannedCard
+from passes.status_list import Status
 from verifier.verdict import Colour
 
 PATIENCE_SECONDS: Final = 1.5
@@ -70,6 +73,8 @@ class CardAnswer:
 
     ``cause`` says why a card is blocked where that may be read at a desk (``lost``, ``returned``), or why nothing can
     be said (``silent``: the library's system does not answer; ``several``: the number can be read as two cards).
+    ``unknown`` counts the numbers tried that neither the register nor the library's system has. ASK_LIBRARY names no
+    type and no category.
     """
 
     reason: CardReason
@@ -80,6 +85,7 @@ class CardAnswer:
     type_id: str | None = None
     category: str | None = None  # a choice of the type
     cause: str | None = None
+    unknown: int = 0
 
     @property
     def verdict(self) -> Colour:
@@ -103,7 +109,7 @@ _OF_STANDING: Final = {
     PatronStanding.EXPIRED: CardReason.EXPIRED,
     PatronStanding.EXPIRED_OWES_FEES: CardReason.EXPIRED,
 }
-# An unpaid card, too: the register says nothing against it.
+# Of an unpaid card, and of one whose seal no longer holds, the library's system may say that it does not hold either.
 _LIBRARY_DECIDES: Final = frozenset({CardReason.VALID, CardReason.EXPIRED, CardReason.ASK_LIBRARY})
 
 
@@ -115,30 +121,56 @@ def look_up(
     ``source`` is the library's own system, None where none is connected.
     """
     day = berlin_day(application.now())
+    delivered = list(cards)
+    read = _numbers(delivered)
     with application.reading() as session:
         schemes = application.settings(session).library_card_schemes
-        rules = known_schemes(application)
-        spellings = [one for card in cards for one in card.of_schemes(schemes, rules).spellings]
-        numbers = list(dict.fromkeys(one.text for one in spellings))
-        known = _in_register(session, application.tenant, numbers, day) if numbers else []
-        known += _replaced(session, application.tenant, numbers) if numbers else []
-    if not numbers:
-        return CardAnswer(CardReason.CARD_MISREAD)
+        known = _in_register(session, application.tenant, read, day) if read else []
+        known += _replaced(session, application.tenant, read) if read else []
+    rules = known_schemes(application)
+    # A check digit says nothing of a number that a card has.
+    numbers = _numbers([one.of_schemes(schemes, rules) for one in delivered])
     if len({one.card_number for one in known}) > 1:
-        return CardAnswer(CardReason.ASK_LIBRARY, numbers[0], cause="several")
+        known = [one for one in known if one.card_number in numbers] or known
+    answer = _answer(known, numbers, source, day)
+    if answer.reason is CardReason.ASK_LIBRARY:
+        answer = replace(answer, type_id=None, category=None, valid_until=None)
+    return replace(answer, unknown=_unknown(read, known, answer))
+
+
+def _numbers(cards: Iterable[ScannedCard]) -> list[str]:
+    return list(dict.fromkeys(one.text for card in cards for one in card.spellings))
+
+
+def _answer(
+    known: Sequence[CardAnswer], numbers: Sequence[str], source: PatronSource | None, day: date
+) -> CardAnswer:
+    if len({one.card_number for one in known}) > 1:
+        return CardAnswer(CardReason.ASK_LIBRARY, known[0].card_number, cause="several")
     # The same number in two libraries of a city: the better card counts, as with plates.
     best = max(known, key=lambda one: one.reason.value[1], default=None)
     if best is not None and best.reason not in _LIBRARY_DECIDES:
         return best
+    if best is None and not numbers:
+        return CardAnswer(CardReason.CARD_MISREAD)
     if source is None:
         return best or CardAnswer(CardReason.CARD_UNKNOWN, numbers[0])
     return _by_source(source, best, numbers, day)
 
 
+def _unknown(read: Sequence[str], known: Sequence[CardAnswer], answer: CardAnswer) -> int:
+    """How many numbers were tried that nobody has; the same one in small letters or with blanks is no other."""
+    had = {str(one.card_number) for one in known}
+    if answer.reason not in (CardReason.CARD_UNKNOWN, CardReason.ASK_LIBRARY, CardReason.CARD_MISREAD):
+        had.add(str(answer.card_number))
+    tried, found = ({one.upper().replace(" ", "") for one in some} for some in (read, had))
+    return len(tried - found)
+
+
 def _in_register(session: Session, tenant: str, numbers: Sequence[str], day: date) -> list[CardAnswer]:
     same = (MemberRow.tenant == PassRow.tenant) & (MemberRow.type_id == PassRow.type_id)
     passes = (
-        select(PassRow, RevisionRow.attributes, MemberRow.block_reason)
+        select(PassRow, RevisionRow.attributes, RevisionRow.status_value, MemberRow.block_reason)
         .outerjoin(MemberRow, same & (MemberRow.number == PassRow.number))
         .where(
             PassRow.tenant == tenant,
@@ -149,7 +181,10 @@ def _in_register(session: Session, tenant: str, numbers: Sequence[str], day: dat
             RevisionRow.superseded_at.is_(None),
         )
     )
-    return [_of_pass(row, attributes, block, day) for row, attributes, block in session.execute(passes)]
+    return [
+        _of_pass(row, attributes, Status(value), block, day)
+        for row, attributes, value, block in session.execute(passes)
+    ]
 
 
 def _replaced(session: Session, tenant: str, numbers: Sequence[str]) -> list[CardAnswer]:
@@ -162,12 +197,20 @@ def _replaced(session: Session, tenant: str, numbers: Sequence[str]) -> list[Car
     ]
 
 
-def _of_pass(row: PassRow, attributes: Mapping[str, object], block: str | None, day: date) -> CardAnswer:
+def _of_pass(
+    row: PassRow, attributes: Mapping[str, object], seal: Status, block: str | None, day: date
+) -> CardAnswer:
     reason = _OF_STATUS.get(PassStatus(row.status), CardReason.ASK_LIBRARY)
     if reason is CardReason.VALID and row.period_first > day:
         reason = CardReason.NOT_YET_VALID
     elif reason is CardReason.VALID and row.period_last < day:
         reason = CardReason.EXPIRED
+    if (
+        reason in (CardReason.VALID, CardReason.NOT_YET_VALID, CardReason.EXPIRED)
+        and seal is not Status.VALID
+    ):
+        # After a restore: there is a newer card, perhaps with another number, which the register does not know.
+        reason = CardReason.ASK_LIBRARY
     category = attributes.get("category")
     return CardAnswer(
         reason,
@@ -195,6 +238,8 @@ def _by_source(
         return replace(found, reason=CardReason.ASK_LIBRARY, valid_until=None, cause="silent")
     until = patron.expires or found.valid_until
     reason = _OF_STANDING[patron.standing]
+    if reason is CardReason.VALID and known is not None and known.reason is CardReason.ASK_LIBRARY:
+        return known
     if reason is CardReason.VALID and until is not None and until < day:
         reason = CardReason.EXPIRED
     return replace(found, reason=reason, card_number=patron.card_number, valid_until=until)

@@ -104,7 +104,7 @@ class Buckets:
         self._lock = threading.Lock()
 
     def take(self, kind: str, caller: str, per_minute: float, tokens: int = 1) -> float:
-        """Take ``tokens``, one or none; 0 if there was one, else the seconds until there is."""
+        """Take ``tokens``; 0 if there was one, else the seconds until there is. More than there were are owed."""
         size = max(_SMALLEST_BURST, per_minute * _BURST)
         rate = per_minute / 60
         key = (kind, caller)

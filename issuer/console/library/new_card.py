@@ -187,8 +187,8 @@ def _check_card(desk: Desk, form: Form) -> PassType | None:
     except Refusal as refusal:
         note_refusal(desk, form, "card_number", refusal)
         return None
-    # From here on without what only the scanner has put around it.
-    form.values["card_number"] = card.text
+    # The form goes on with what was delivered: start and stop characters say that the number was read whole.
+    form.values["plain_number"] = card.text
     return pass_type
 
 
@@ -199,7 +199,7 @@ def _from_system(desk: Desk, form: Form) -> list[str] | None:
     """
     language = desk.reader.language
     try:
-        patron = check_before_issue(source_of(desk.application), form.values["card_number"])
+        patron = check_before_issue(source_of(desk.application), form.values["plain_number"])
     except MemberNotInOrder as refusal:
         note_refusal(desk, form, "card_number", refusal)
         return None

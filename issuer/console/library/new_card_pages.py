@@ -103,7 +103,7 @@ def check_page(desk: Desk, form: Form, pass_type: PassType, *, status: int = 200
         form,
         status=status,
         facts=[
-            (say("OFFICE_LIB_CARD_NUMBER"), form.values["card_number"]),
+            (say("OFFICE_LIB_CARD_NUMBER"), form.values["plain_number"]),
             (say("OFFICE_NAME"), f"{form.values['given_name']} {form.values['family_name']}".strip()),
             *([(say("OFFICE_LIB_BIRTH"), day_text(born, language))] if born is not None else []),
             (

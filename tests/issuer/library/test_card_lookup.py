@@ -25,12 +25,14 @@ from issuer.library.sources import (
     SourceUnavailable,
 )
 from issuer.lifecycle import Actor
-from issuer.models import HolderRow, PassRow
+from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_library import BlockReason
 from issuer.settings import load_settings, save_settings
 from issuer.verifier_devices import Role, lock_device
 from issuer.workspace import CONFIG
 from passes.card_numbers import CardNumber
+from passes.model import PassStatus
+from passes.status_list import Status
 from tests.issuer.publication.app_device import AppDevice
 from tests.issuer.publication.handheld import Http
 from tests.issuer.publication.test_app_devices import ON_ONE_DATABASE, enrolled, refused
@@ -328,6 +330,53 @@ def test_what_the_register_has_ended_needs_no_library(
     assert told(desk, http, card)[:2] == ("GREEN", "VALID")
 
 
+def test_an_unpaid_card_never_holds(
+    application: Application, http: Http, desk: AppDevice, library: Library
+) -> None:
+    with application.writing() as session:
+        row = session.scalars(
+            select(PassRow).where(PassRow.tenant == application.tenant, PassRow.card_key == VALID)
+        ).one()
+        row.status = PassStatus.PENDING_PAYMENT.value
+    library.answers[VALID] = patron()
+    found = ask(desk, http, VALID).json()
+    assert (found["verdict"], found["reason"], found["cause"]) == ("GREY", "ASK_LIBRARY", None)
+    # For whom it would be is told of a card alone that the register answers for.
+    assert (found["valid_until"], found["category"]) == (None, None)
+    library.answers[VALID] = patron(standing=PatronStanding.OWES_FEES)
+    assert told(desk, http, VALID)[:2] == ("RED", "SUSPENDED")
+
+
+def test_a_card_whose_seal_has_a_newer_one_never_holds(
+    application: Application, http: Http, desk: AppDevice, library: Library, city: City
+) -> None:
+    """As after a restore: the number may be one that was lost and replaced since the backup."""
+    number = number_of(application, VALID)
+    with application.writing() as session:
+        mine = (RevisionRow.tenant == application.tenant, RevisionRow.type_id == CARD)
+        row = session.scalars(select(RevisionRow).where(*mine, RevisionRow.number == number)).one()
+        row.status_value = int(Status.SUPERSEDED)
+    library.answers[VALID] = patron()
+    assert told(desk, http, VALID)[:2] == ("GREY", "ASK_LIBRARY")
+    city.clock.forward(days=400)
+    assert told(desk, http, VALID)[:2] == ("GREY", "ASK_LIBRARY")
+    library.answers[VALID] = PatronUnknown("PATRON_UNKNOWN")
+    assert told(desk, http, VALID)[:2] == ("RED", "CARD_UNKNOWN")
+
+
+@ON_ONE_DATABASE
+def test_a_card_of_the_register_is_found_whatever_its_check_digit(
+    application: Application, http: Http, desk: AppDevice, library: Library
+) -> None:
+    replace_card(application, number_of(application, VALID), "24711300099991")
+    set_schemes(application, "codabar14")
+    library.answers["24711300099991"] = patron("24711300099991")
+    assert told(desk, http, "24711300099991")[:2] == ("GREEN", "VALID")
+    assert told(desk, http, VALID)[:2] == ("RED", "SUPERSEDED")
+    assert told(desk, http, "24711300099992") == ("GREY", "CARD_MISREAD", None)
+    assert library.asked == ["24711300099991"]
+
+
 @ON_ONE_DATABASE
 def test_a_library_that_stalls_keeps_nobody_waiting(
     http: Http, desk: AppDevice, library: Library, monkeypatch: pytest.MonkeyPatch
@@ -412,3 +461,30 @@ def test_who_tries_numbers_is_slowed_down(http: Http, desk: AppDevice) -> None:
     assert answers.index(429) == 10
     assert set(answers[10:]) == {429}
     assert int(found[-1].headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("beside", [[VALID], [VALID, "BQD18N001011"], []])
+@ON_ONE_DATABASE
+def test_many_numbers_at_once_count_each(http: Http, desk: AppDevice, beside: list[str]) -> None:
+    found = []
+    for at in range(5):
+        guessed = [f"2471130{at}{one:04}" for one in range(8 - len(beside))]
+        found.append(ask(desk, http, *guessed, *beside).status_code)
+    assert found == [200, 200, 429, 429, 429]
+
+
+@ON_ONE_DATABASE
+def test_numbers_of_which_a_silent_library_says_nothing_count(
+    http: Http, desk: AppDevice, library: Library
+) -> None:
+    library.answers = {f"2471130000{at:04}": SourceUnavailable("SOURCE_UNAVAILABLE") for at in range(12)}
+    found = [ask(desk, http, number).status_code for number in library.answers]
+    assert found == [200] * 10 + [429] * 2
+
+
+@ON_ONE_DATABASE
+def test_cards_that_are_known_never_slow_a_desk_down(http: Http, desk: AppDevice, library: Library) -> None:
+    library.answers["4711"] = patron("4711")
+    for _ in range(12):
+        assert told(desk, http, "4711", "47 11")[:2] == ("GREEN", "VALID")
+        assert ask(desk, http, "bqd18n001000", VALID).status_code == 200

@@ -12,13 +12,15 @@ from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.errors import RegisterRefusal
+from issuer.importing.check_file import check_rows
+from issuer.importing.rows import RowFile, SourceRow
 from issuer.library import members
 from issuer.library.members import NewMember
 from issuer.lifecycle import Actor, Changes, change, resume
 from issuer.models import PassRow
 from issuer.models_library import BlockReason, MemberRow, ReplacedCardRow
 from issuer.pass_view import show
-from issuer.register import load_contents
+from issuer.register import insert_passes, load_contents
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
 from passes.model import PassContent, PassStatus
@@ -161,3 +163,46 @@ def test_the_plain_change_remembers_the_old_number_too(library: Library) -> None
     changes = Changes(card_number=CardNumber.parse("4712"))
     change(*library.place, number, changes, seal_for=library.sealer, actor=later)
     assert library.session.scalars(select(ReplacedCardRow.number)).all() == [number]
+
+
+def test_a_stranger_never_gets_the_number_of_a_childs_guardian(library: Library) -> None:
+    first = library.enrol(card="4712").number
+    library.enrol(
+        card="4711", number="K1", category="child", birth_date=date(2015, 5, 5), consent_name="Erika Muster"
+    )
+    stem, running = first.rsplit("-", 1)
+    # Noted by an import whose row for the parent was refused.
+    library.member("K1").guardian_number = f"{stem}-{int(running) + 1:06}"
+    library.session.flush()
+    stranger = library.enrol(card="4713", family_name="Fremd").number
+    assert stranger == f"{stem}-{int(running) + 2:06}"
+    assert members.children_of(*library.place, stranger, TODAY.date()) == ()
+
+
+@pytest.mark.parametrize("parents_card", ["SP1:12", "4799"])
+def test_a_guardian_whose_row_is_refused_is_not_noted(library: Library, parents_card: str) -> None:
+    names = [one.name for one in library.type.spec.register.columns]
+    both = {
+        "family_name": "Muster", "given_name": "Kim", "valid_from": "2026-01-01", "valid_to": "2026-12-31",
+        "status": "active",
+    }  # fmt: skip
+    parent = both | {
+        "member_id": "P1", "card_number": parents_card, "category": "adult", "birth_date": "1980-05-05",
+        "fee_cents": "2000",
+    }  # fmt: skip
+    child = both | {
+        "member_id": "K1", "card_number": "4711", "category": "child", "birth_date": "2015-05-05",
+        "guardian_member_id": "P1", "guardian_consent": "yes", "fee_cents": "0",
+    }  # fmt: skip
+    # The child stands first: the parent may come later in a file.
+    rows = [
+        SourceRow(at, at, dict.fromkeys(names, "") | one) for at, one in enumerate((child, parent), start=1)
+    ]
+    file = RowFile(CARD, tuple(names), {one: one for one in names}, rows, ())
+    checked = check_rows(library.session, library.tenant, library.type, file, TODAY)
+    refused = parents_card.startswith("SP1:")
+    assert [one.number for one in checked.accepted] == (["K1"] if refused else ["K1", "P1"])
+    left_out = [one for one in checked.findings if one.code == "GUARDIAN_LEFT_OUT"]
+    assert [one.row for one in left_out] == ([1] if refused else [])
+    insert_passes(library.session, library.tenant, checked.accepted, library.sealer, at=TODAY, actor="test")
+    assert library.member("K1").guardian_number == (None if refused else "P1")

@@ -105,19 +105,21 @@ async function sealVerdict(device, text, now) {
  * @returns {Promise<Outcome | null>} null for what can be no card number
  */
 async function checkCard(device, delivered, symbology, now) {
-  const cards = delivered.map((text) => ({ text, ...ofSchemes(scannedCard(text, symbology), device.cardSchemes) }));
+  const cards = delivered.map((text) => ({ text, ...scannedCard(text, symbology) }));
   const numbers = cards.filter(({ kind }) => kind === "number");
   const test = device.trust?.test ?? false;
-  const input = numbers[0]?.spellings[0]?.text ?? null;
-  if (input === null) {
-    const misread = cards.some(({ kind }) => kind === "misread");
-    return misread ? { ...NOTHING, verdict: verdictOf("CARD_MISREAD", now, { test }) } : null;
-  }
+  const misread = () => ({ ...NOTHING, verdict: verdictOf("CARD_MISREAD", now, { test }) });
+  if (!numbers.length) return cards.some(({ kind }) => kind === "misread") ? misread() : null;
+  const fitting = numbers.flatMap((one) => ofSchemes(one, device.cardSchemes).spellings);
+  const input = (fitting[0] ?? numbers[0]?.spellings[0])?.text ?? null;
   if (!device.looksUp) {
+    if (!fitting.length) return misread();
     const verdict = verdictOf("ASK_LIBRARY", now, { test, note: "ASK_LIBRARY_NOT_ENROLLED" });
     return { ...NOTHING, verdict, input, askLibrary: true };
   }
   const { verdict, category, at } = await device.lookUp(numbers.map(({ text }) => text), symbology, now);
+  // The service knows which numbers there are; only without it the library's schemes tell a number from half of one.
+  if (!fitting.length && verdict.note === "ASK_LIBRARY_OFFLINE") return misread();
   const lookUp = at === null ? null : { category, at };
   return { ...NOTHING, verdict: { ...verdict, test: verdict.test || test }, input, askLibrary: verdict.reason === "ASK_LIBRARY", lookUp };
 }
