@@ -256,6 +256,9 @@ def _undo(request: AnyRequest, one: Shown) -> dict[str, str] | None:
     """What takes the step just done back: where its form goes, and what it says; None where nothing can."""
     done, was = request.query_params.get("done", ""), request.query_params.get("was", "")
     if done == "blocked" and one.content.status is PassStatus.SUSPENDED:
+        if was in set(BlockReason):
+            # It was held back before, and the reason of then is what comes back.
+            return {"action": one.path + "/steps/block", "reason": was}
         return {"action": one.path + "/steps/unblock", "reason": "mistake"}
     if done == "unblocked" and one.content.status is PassStatus.ACTIVE and was in set(BlockReason):
         return {"action": one.path + "/steps/block", "reason": was}

@@ -245,7 +245,12 @@ def test_blocked_and_unblocked_each_with_a_way_back(library: Library) -> None:
         assert said in page.text, said
     assert library.send(library.path(number) + "/link").status_code == 409
     assert library.get(library.path(number) + "/print.pdf").status_code == 409
-    assert library.send(step + "block", reason="lost").status_code == 409
+    assert library.send(step + "block", reason="fees").status_code == 409
+    lost = library.send(step + "block", reason="lost")
+    assert lost.headers["location"].endswith("done=blocked&was=fees")
+    assert "/steps/number" in library.get(lost.headers["location"]).text
+    assert 'value="fees"' in library.get(lost.headers["location"]).text
+    library.send(step + "block", reason="fees")
     assert library.send(step + "unblock", reason="").status_code == 422
     done = library.send(step + "unblock", reason="paid")
     assert library.seals(number) == [Status.VALID]
