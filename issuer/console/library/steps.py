@@ -25,6 +25,7 @@ from issuer.console.library.shared import (
 )
 from issuer.errors import IssuerRefusal
 from issuer.library import members, renewals
+from issuer.library.membership import consent_missing
 from issuer.lifecycle import Actor
 from issuer.models_library import BlockReason
 from issuer.pickup.links import SCREEN_LIFETIME, Channel
@@ -113,6 +114,9 @@ def show_code(
             return desk.problem(404, "NOT_FOUND")
         if one.content.status is not PassStatus.ACTIVE:
             return desk.problem(CONFLICT, "PASS_NOT_RUNNING")
+        age = _consent_missing(desk, one)
+        if age:
+            return desk.problem(CONFLICT, "CONSENT_NEEDED", age=age)
         address = fresh_link(desk, session, type_id, number, Channel.SCREEN)
     desk.note_access(one.subject)
     return code_page(desk, one, address)
@@ -159,7 +163,14 @@ def print_card(request: AnyRequest, type_id: FromPath[str], number: FromPath[str
         return desk.problem(404, "NOT_FOUND")
     if one.content.status is not PassStatus.ACTIVE:
         return desk.problem(CONFLICT, "PASS_NOT_RUNNING")
+    age = _consent_missing(desk, one)
+    if age:
+        return desk.problem(CONFLICT, "CONSENT_NEEDED", age=age)
     return desk.reader.file(printed(desk, type_id, number), "application/pdf", f"{number}.pdf")
+
+
+def _consent_missing(desk: Desk, one: Shown) -> int:
+    return consent_missing(one.pass_type, one.category, one.member, berlin_day(desk.application.now()))
 
 
 def _block(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:

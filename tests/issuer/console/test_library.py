@@ -22,6 +22,7 @@ from issuer.library.sources import Patron, PatronStanding, PatronUnknown, Source
 from issuer.models import PassRow, RevisionRow
 from issuer.models_access import PickupLinkRow
 from issuer.models_library import MemberRow, MembershipFeeRow
+from issuer.pickup.standing import held_pass
 from issuer.register import subject
 from issuer.settings import load_settings, save_settings
 from issuer.staff.permissions import Role
@@ -364,10 +365,17 @@ def test_a_consent_that_is_missing_waits_and_is_noted(library: Library) -> None:
     assert "Ohne Einwilligung: 1" in library.get("/office").text
     assert library.path(number) in library.get("/office/library/waiting").text
     assert "Einwilligung fehlt" in library.get(library.path(number)).text
+    assert library.send(library.path(number) + "/link").status_code == 409
+    assert library.get(library.path(number) + "/print.pdf").status_code == 409
+    with library.application.reading() as session:
+        held = held_pass(session, library.application, CARD, number)
+    assert held is not None
+    assert (held.consent_under, held.is_offered) == (16, False)
     step = library.path(number) + "/steps/consent"
     assert library.send(step, consent_name="Jürgen Müller").status_code == 422
     assert library.send(step, consent="yes", consent_name="Jürgen Müller").status_code == 303
     assert "Einwilligung fehlt" not in library.get(library.path(number)).text
+    assert library.send(library.path(number) + "/link").status_code == 200
 
 
 def test_clerks_see_no_members_and_librarians_no_permits(library: Library) -> None:
