@@ -111,8 +111,8 @@ def enrol(
     """Give a new member a card.
 
     Raises IssuerRefusal as `membership.check_category` does, CONSENT_MISSING, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT,
-    MEMBERSHIP_FEE_MISSING; MemberRefused for what the register's checks find (DUPLICATE_CARD, DUPLICATE_ID,
-    CARD_FORMAT, FIELD_TOO_LONG ...); RegisterRefusal CARD_JUST_TAKEN if somebody was quicker.
+    GUARDIAN_AGE_UNKNOWN, MEMBERSHIP_FEE_MISSING; MemberRefused for what the register's checks find (DUPLICATE_CARD,
+    DUPLICATE_ID, CARD_FORMAT, FIELD_TOO_LONG ...); RegisterRefusal CARD_JUST_TAKEN if somebody was quicker.
     """
     rules, today = rules_of(pass_type), berlin_day(actor.at)
     check_category(rules, new.category, new.birth_date, today)
@@ -295,7 +295,8 @@ def set_guardian(
 ) -> None:
     """Say who answers for a child, or with None that nobody does any more.
 
-    Raises IssuerRefusal NUMBER_UNKNOWN, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT, GUARDIAN_ENDED.
+    Raises IssuerRefusal NUMBER_UNKNOWN, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT, GUARDIAN_AGE_UNKNOWN,
+    GUARDIAN_ENDED.
     """
     rules, today = rules_of(pass_type), berlin_day(actor.at)
     member = member_of(session, tenant, pass_type.id, number)
@@ -340,7 +341,10 @@ def _check_guardian(
     )
     member = session.get(MemberRow, key)
     born = member.birth_date if member is not None else None
-    if is_of_age(rules, (category or {}).get("category") or "", born, day) is False:
+    of_age = is_of_age(rules, (category or {}).get("category") or "", born, day)
+    if of_age is None:
+        raise IssuerRefusal("GUARDIAN_AGE_UNKNOWN", guardian=number)
+    if not of_age:
         raise IssuerRefusal("GUARDIAN_NOT_ADULT", guardian=number)
 
 

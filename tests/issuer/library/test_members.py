@@ -229,3 +229,9 @@ def test_another_number_does_not_pay_what_is_owed(library: Library) -> None:
     members.block(*library.place, number, BlockReason.FEES, actor=BY)
     content = library.replace(number, "4712")
     assert (content.status, library.member(number).block_reason) == (PassStatus.SUSPENDED, "fees")
+
+
+def test_nobody_of_unknown_age_answers_for_a_child(library: Library) -> None:
+    library.load(category="youth")
+    child = {"category": "child", "birth_date": date(2015, 3, 3), "consent_name": "Erika Muster"}
+    library.refused("GUARDIAN_AGE_UNKNOWN", **child, guardian_number="X1")
