@@ -17,6 +17,7 @@ from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.importing.check_file import CheckedFile, check_rows
 from issuer.importing.rows import RowFile, SourceRow
 from issuer.library import members, renewals
+from issuer.library.extension import extend
 from issuer.library.members import NewMember
 from issuer.lifecycle import Actor, Changes, change, resume
 from issuer.models import PassRow
@@ -235,3 +236,12 @@ def test_nobody_of_unknown_age_answers_for_a_child(library: Library) -> None:
     library.load(category="youth")
     child = {"category": "child", "birth_date": date(2015, 3, 3), "consent_name": "Erika Muster"}
     library.refused("GUARDIAN_AGE_UNKNOWN", **child, guardian_number="X1")
+
+
+def test_a_child_without_consent_gets_no_later_day(library: Library) -> None:
+    library.load(category="child", guardian_consent="yes")
+    library.member("X1").consent_at = None
+    library.session.flush()
+    with pytest.raises(IssuerRefusal) as caught:
+        extend(*library.place, "X1", date(2027, 12, 31), seal_for=library.sealer, actor=BY)
+    assert caught.value.code == "CONSENT_MISSING"
