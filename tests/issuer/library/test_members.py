@@ -245,3 +245,9 @@ def test_a_child_without_consent_gets_no_later_day(library: Library) -> None:
     with pytest.raises(IssuerRefusal) as caught:
         extend(*library.place, "X1", date(2027, 12, 31), seal_for=library.sealer, actor=BY)
     assert caught.value.code == "CONSENT_MISSING"
+
+
+def test_an_import_takes_nobody_who_may_be_a_child_without_consent(library: Library) -> None:
+    checked = library.load(category="duesselpass", guardian_consent="no")
+    assert [one.code for one in checked.findings] == ["CONSENT_MISSING"]
+    assert library.load(category="duesselpass", guardian_consent="yes").accepted
