@@ -204,6 +204,10 @@ def guardian(row: RowUnderCheck, around: Surroundings) -> None:
     # Where no child can be in the category at all, that is the mismatch, which `category_age` reports.
     has_children = category is not None and (category.from_age or 0) < rules.consent_under
     needed = has_children and consent_needed(rules, row.text("category"), born, around.today)
+    # Without a birth date anybody in such a category can be a child.
+    needed = needed or (
+        has_children and born is None and category is not None and category.birth_date == "required"
+    )
     if needed and not row.yes("guardian_consent"):
         row.error("guardian_consent", "CONSENT_MISSING", age=rules.consent_under)
         return

@@ -12,14 +12,16 @@ from sqlalchemy.orm import Session
 
 from issuer import attributes as stored_attributes
 from issuer.audit import AuditEvent
-from issuer.errors import RegisterRefusal
+from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.importing.record import status_word
+from issuer.library.membership import consent_missing
 from issuer.lifecycle import Actor, NextRevision, current_revision, supersede, wrong_state
+from issuer.models_library import MemberRow
 from issuer.outgoing import EventName
 from issuer.register import SealFor, WalletIdentity, subject
 from passes.model import PassContent, PassStatus
 from passes.pass_types import PassType
-from passes.periods import Period
+from passes.periods import Period, berlin_day
 
 
 def extend(
@@ -35,13 +37,19 @@ def extend(
     """Let the card hold until ``last`` (Europe/Berlin, inclusive); one that has only expired holds again.
 
     Raises RegisterRefusal NUMBER_UNKNOWN, the code of the state that forbids it (PASS_SUSPENDED, PASS_REVOKED ...),
-    NOTHING_CHANGES for a day that is not later; PassRefusal DATE_YEAR.
+    NOTHING_CHANGES for a day that is not later; IssuerRefusal CONSENT_MISSING for a child whose parent has not
+    consented; PassRefusal DATE_YEAR.
     """
     row, current = current_revision(session, tenant, pass_type.id, number)
     if row.status not in (PassStatus.ACTIVE, PassStatus.EXPIRED):
         raise wrong_state(row)
     if last <= row.period_last:
         raise RegisterRefusal("NOTHING_CHANGES", number=number)
+    attributes = stored_attributes.decode(pass_type, current.attributes)
+    member = session.get(MemberRow, (tenant, pass_type.id, number))
+    age = consent_missing(pass_type, str(attributes.get("category", "")), member, berlin_day(actor.at))
+    if age:
+        raise IssuerRefusal("CONSENT_MISSING", age=age)
     before = row.period_last
     row.period_last = Period(row.period_first, last).last
     row.status = PassStatus.ACTIVE.value
@@ -55,7 +63,7 @@ def extend(
         actor.reason,
     )
     following = NextRevision(
-        stored_attributes.decode(pass_type, current.attributes),
+        attributes,
         event,
         WalletIdentity(current.serial, current.apple_token),
         EventName.RENEWED,

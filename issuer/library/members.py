@@ -111,8 +111,8 @@ def enrol(
     """Give a new member a card.
 
     Raises IssuerRefusal as `membership.check_category` does, CONSENT_MISSING, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT,
-    MEMBERSHIP_FEE_MISSING; MemberRefused for what the register's checks find (DUPLICATE_CARD, DUPLICATE_ID,
-    CARD_FORMAT, FIELD_TOO_LONG ...); RegisterRefusal CARD_JUST_TAKEN if somebody was quicker.
+    GUARDIAN_AGE_UNKNOWN, MEMBERSHIP_FEE_MISSING; MemberRefused for what the register's checks find (DUPLICATE_CARD,
+    DUPLICATE_ID, CARD_FORMAT, FIELD_TOO_LONG ...); RegisterRefusal CARD_JUST_TAKEN if somebody was quicker.
     """
     rules, today = rules_of(pass_type), berlin_day(actor.at)
     check_category(rules, new.category, new.birth_date, today)
@@ -152,13 +152,24 @@ def block(
 ) -> None:
     """Hold a card back; phones show that it does not hold, and never why.
 
-    ``open_fees_cents`` None leaves what is known of fees. The audit trail's reason is the actor's, else the block's
-    name. Raises RegisterRefusal as `lifecycle.suspend` does.
+    For a card that is held back already the new reason counts from now on: one that was lost stays so when what was
+    owed for it is paid. ``open_fees_cents`` None leaves what is known of fees. The audit trail's reason is the
+    actor's, else the block's name. Raises RegisterRefusal as `lifecycle.suspend` does, PASS_SUSPENDED if the card is
+    held back for this very reason.
     """
     rules_of(pass_type)
     said = actor if actor.reason else replace(actor, reason=texts("issuer")(f"BLOCK_REASON_{why.name}"))
-    lifecycle.suspend(session, tenant, pass_type.id, number, actor=said)
     member = member_of(session, tenant, pass_type.id, number)
+    row = session.get_one(
+        PassRow, (tenant, pass_type.id, number), with_for_update=True, populate_existing=True
+    )
+    before = member.block_reason
+    if row.status == PassStatus.SUSPENDED and before != why:
+        after, was = {"block_reason": why.value}, {"block_reason": before}
+        event = AuditEvent("suspend", subject(pass_type.id, number), was, after, lifecycle.reason_of(said))
+        audit.append(session, tenant, [event], actor.at, actor.name)
+    else:
+        lifecycle.suspend(session, tenant, pass_type.id, number, actor=said)
     member.block_reason, member.blocked_at = why.value, actor.at
     _note_columns(session, member, COLUMN_WORDS[why], open_fees_cents)
 
@@ -192,15 +203,23 @@ def replace_card(
 ) -> PassContent:
     """Another card number on the same pass; the old one never holds again and is never given out again.
 
-    A card that is blocked because it was lost holds again with it. Raises RegisterRefusal as `lifecycle.change` does,
-    CARD_TAKEN, CARD_SPENT, CARD_JUST_TAKEN.
+    A card that is blocked because it was lost holds again with it; one that is for another reason stays blocked since
+    it was. Raises RegisterRefusal as `lifecycle.change` does, CARD_TAKEN, CARD_SPENT, CARD_JUST_TAKEN.
     """
     rules_of(pass_type)
     member = member_of(session, tenant, pass_type.id, number)
-    if member.block_reason == BlockReason.LOST:
+    reason, since = member.block_reason, member.blocked_at
+    if reason is not None:
+        # Only what holds gets a new seal; nobody outside sees that it does within the transaction.
         unblock(session, tenant, pass_type, number, actor=actor)
     changes = Changes(card_number=new)
-    return lifecycle.change(session, tenant, pass_type, number, changes, seal_for=seal_for, actor=actor)
+    content = lifecycle.change(session, tenant, pass_type, number, changes, seal_for=seal_for, actor=actor)
+    if reason is None or reason == BlockReason.LOST:
+        return content
+    block(session, tenant, pass_type, number, BlockReason(reason), actor=actor)
+    member.blocked_at = since
+    session.flush()
+    return replace(content, status=PassStatus.SUSPENDED)
 
 
 def children_of(
@@ -276,7 +295,8 @@ def set_guardian(
 ) -> None:
     """Say who answers for a child, or with None that nobody does any more.
 
-    Raises IssuerRefusal NUMBER_UNKNOWN, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT, GUARDIAN_ENDED.
+    Raises IssuerRefusal NUMBER_UNKNOWN, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT, GUARDIAN_AGE_UNKNOWN,
+    GUARDIAN_ENDED.
     """
     rules, today = rules_of(pass_type), berlin_day(actor.at)
     member = member_of(session, tenant, pass_type.id, number)
@@ -321,7 +341,10 @@ def _check_guardian(
     )
     member = session.get(MemberRow, key)
     born = member.birth_date if member is not None else None
-    if is_of_age(rules, (category or {}).get("category") or "", born, day) is False:
+    of_age = is_of_age(rules, (category or {}).get("category") or "", born, day)
+    if of_age is None:
+        raise IssuerRefusal("GUARDIAN_AGE_UNKNOWN", guardian=number)
+    if not of_age:
         raise IssuerRefusal("GUARDIAN_NOT_ADULT", guardian=number)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from issuer.errors import IssuerRefusal
+from issuer.models_library import MemberRow
 from passes.pass_types import PassType
 from passes.type_file import CategorySpec, MembershipSpec
 
@@ -88,6 +89,15 @@ def consent_needed(rules: MembershipSpec, category: str, birth_date: date | None
     if birth_date is None:
         return wanted.below_age is not None and wanted.below_age <= rules.consent_under
     return age_on(birth_date, day) < rules.consent_under
+
+
+def consent_missing(pass_type: PassType, category: str, member: MemberRow | None, day: date) -> int:
+    """Below which age a parent's consent is needed on ``day`` that is not on record; 0 where none is missing."""
+    rules = pass_type.spec.membership
+    if rules is None or (member is not None and member.consent_at is not None):
+        return 0
+    born = member.birth_date if member is not None else None
+    return rules.consent_under if consent_needed(rules, category, born, day) else 0
 
 
 def is_of_age(rules: MembershipSpec, category: str, birth_date: date | None, day: date) -> bool | None:

@@ -282,8 +282,8 @@ def _take_one(session: Session, application: Application, answer: Answer, day: d
             seal_for = application.sealer(session, pass_type)
             extend(session, tenant, pass_type, number, found.extend_to, seal_for=seal_for, actor=actor)
             done.append("extended")
-    except RegisterRefusal:
-        # As with money that was called back: that has to be settled first.
+    except IssuerRefusal:
+        # As with money that was called back, or a consent that is missing: that has to be settled first.
         done.append("kept")
     return done
 

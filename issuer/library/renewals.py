@@ -68,9 +68,9 @@ def yearly_fee(
 def offer(session: Session, tenant: str, pass_type: PassType, number: str, today: date) -> Offer:
     """What a further year of the membership ``number`` would be on the day ``today``.
 
-    Raises IssuerRefusal NOT_A_MEMBERSHIP, CONSENT_MISSING for a child whose parent has not consented; RegisterRefusal
-    NUMBER_UNKNOWN, PASS_SUSPENDED and other codes of the state that forbids it, RENEWAL_TOO_EARLY more than 60 days
-    before the end.
+    Raises IssuerRefusal NOT_A_MEMBERSHIP, CONSENT_MISSING for a child whose parent has not consented,
+    BIRTH_DATE_MISSING where nothing says which category fits; RegisterRefusal NUMBER_UNKNOWN, PASS_SUSPENDED and
+    other codes of the state that forbids it, RENEWAL_TOO_EARLY more than 60 days before the end.
     """
     row, current = current_revision(session, tenant, pass_type.id, number)
     return _offer(session, pass_type, row, current, today)
@@ -135,7 +135,9 @@ def _offer(session: Session, pass_type: PassType, row: PassRow, current: Revisio
     born = member.birth_date if member is not None else None
     category = str(stored_attributes.decode(pass_type, current.attributes).get("category", ""))
     rules = rules_of(pass_type)
-    category = _category(rules, category, born, term.first)
+    # A birth date that was given and is stored no more was cleared at the age from which it decides nothing.
+    was_cleared = member is not None and bool(row.record.get("birth_date"))
+    category = _category(rules, category, born, term.first, was_cleared=was_cleared)
     consented = member is not None and member.consent_at is not None
     if not consented and consent_needed(rules, category, born, term.first):
         raise IssuerRefusal("CONSENT_MISSING", age=rules.consent_under)
@@ -143,15 +145,22 @@ def _offer(session: Session, pass_type: PassType, row: PassRow, current: Revisio
     return Offer(term.first, term.last, category, fee, has_gap)
 
 
-def _category(rules: MembershipSpec, category: str, born: date | None, day: date) -> str:
+def _category(
+    rules: MembershipSpec, category: str, born: date | None, day: date, *, was_cleared: bool
+) -> str:
     """The category on ``day``: one of an age that somebody has outgrown gives way to the next.
 
-    Who had to give a birth date and has none stored any more is old enough for all ages (`keeps_birth_date`).
+    Without a birth date a child stays a child. Whose date ``was_cleared`` is old enough for all ages
+    (`keeps_birth_date`). Raises IssuerRefusal BIRTH_DATE_MISSING where nothing says how old somebody is.
     """
     now = rules.category(category)
     if now is None or (now.from_age, now.below_age) == (None, None):
         return category
     if born is not None:
         return category_for(rules, born, day) or category
+    if now.below_age is None or now.below_age <= rules.consent_under:
+        return category
+    if not was_cleared:
+        raise IssuerRefusal("BIRTH_DATE_MISSING", category=category)
     oldest = [one.name for one in rules.categories if one.from_age is not None and one.below_age is None]
-    return oldest[0] if oldest and now.below_age is not None else category
+    return oldest[0] if oldest else category

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.delivery import mail
 from issuer.errors import IssuerRefusal
-from issuer.library.membership import consent_needed, is_of_age
+from issuer.library.membership import is_of_age
 from issuer.models import HolderRow, PassRow
 from issuer.models_library import MemberRow
 from issuer.pickup.codes import create_letter_code
@@ -107,9 +107,7 @@ def family_now(session: Session, application: Application, type_id: str, number:
         category = str(held.content.attributes.get("category", ""))
         # Of age one decides alone who holds the card; where that is not known, nobody else gets it.
         if is_of_age(rules, category, member.birth_date, today) is False:
-            needed = consent_needed(rules, category, member.birth_date, today)
-            left_out = _left_out(held, has_consent=not needed or member.consent_at is not None)
-            cards.append(CardOfFamily(held, is_own=False, left_out=left_out))
+            cards.append(CardOfFamily(held, is_own=False, left_out=_left_out(held)))
     return Family(tuple(cards))
 
 
@@ -197,7 +195,9 @@ def _wards(session: Session, application: Application, type_id: str, number: str
     ).all()
 
 
-def _left_out(held: HeldPass, *, has_consent: bool = True) -> LeftOut | None:
-    if not held.is_offered:
-        return _OF_STANDING.get(held.standing, LeftOut.BLOCKED)
-    return None if has_consent else LeftOut.CONSENT
+def _left_out(held: HeldPass) -> LeftOut | None:
+    if held.is_offered:
+        return None
+    if held.consent_under and held.standing in (Standing.VALID, Standing.NOT_YET):
+        return LeftOut.CONSENT
+    return _OF_STANDING.get(held.standing, LeftOut.BLOCKED)

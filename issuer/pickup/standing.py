@@ -10,7 +10,9 @@ from typing import Final
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
+from issuer.library.membership import consent_missing
 from issuer.models_delivery import WalletPassRow
+from issuer.models_library import MemberRow
 from issuer.register import load_contents
 from passes.card_numbers import CardNumber
 from passes.display import Shown, display_hint, shown_fields
@@ -59,17 +61,23 @@ def standing_at(status: PassStatus, first: date, last: date, today: date) -> Sta
 
 @dataclass(frozen=True, slots=True)
 class HeldPass:
-    """A pass as its holder sees it; ``wallet`` is None if no wallet has ever been offered it."""
+    """A pass as its holder sees it; ``wallet`` is None if no wallet has ever been offered it.
+
+    ``consent_under`` is the age below which a parent must consent and has not; 0 where no consent is missing.
+    """
 
     pass_type: PassType
     content: PassContent
     city: City
     standing: Standing
     wallet: WalletPassRow | None
+    consent_under: int = 0
 
     @property
     def is_offered(self) -> bool:
-        """Whether there is anything to fetch that would be valid."""
+        """Whether there is anything to fetch that would be valid, and that may be handed out."""
+        if self.consent_under:
+            return False
         return self.standing in (Standing.VALID, Standing.NOT_YET) and bool(self.content.seal)
 
     @property
@@ -120,10 +128,14 @@ def held_pass(session: Session, application: Application, type_id: str, number: 
     content = next(load_contents(session, application.tenant, pass_type, [number]), None)
     if content is None:
         return None
+    today = berlin_day(application.now())
+    member = session.get(MemberRow, (application.tenant, type_id, number))
+    category = str(content.attributes.get("category", ""))
     return HeldPass(
         pass_type=pass_type,
         content=content,
         city=application.settings(session).city(application.tenant),
-        standing=standing_of(content, berlin_day(application.now())),
+        standing=standing_of(content, today),
         wallet=session.get(WalletPassRow, (application.tenant, content.serial)),
+        consent_under=consent_missing(pass_type, category, member, today),
     )

@@ -30,7 +30,7 @@ from issuer.console.library.steps import offered
 from issuer.console.moments import moment
 from issuer.console.passes import pass_history
 from issuer.library.members import family_of
-from issuer.library.membership import consent_needed, is_of_age
+from issuer.library.membership import consent_missing, is_of_age
 from issuer.library.sources import Patron, PatronUnknown, SourceMisbehaves, SourceUnavailable, ask, source_of
 from issuer.models import HolderRow, PassRow
 from issuer.models_library import BlockReason
@@ -79,7 +79,9 @@ def show_member(request: AnyRequest, type_id: FromPath[str], number: FromPath[st
         standing=say(f"PICKUP_STANDING_{one.standing.name}"),
         standing_kind=KINDS.get(one.standing, "danger"),
         block=_block(one, say, language) if blocked else None,
-        consent_missing=_consent_missing(desk, one),
+        consent_missing=consent_missing(
+            one.pass_type, one.category, one.member, berlin_day(application.now())
+        ),
         fields=[(field.label, field.text) for key, field in fields.items() if key not in _SENTENCES],
         about=_person(desk, one),
         replaced=[(old.card_key, moment(old.replaced_at, language)) for old in one.replaced],
@@ -190,16 +192,6 @@ def _block(one: Shown, say: Texts, language: str) -> dict[str, str]:
     }
 
 
-def _consent_missing(desk: Desk, one: Shown) -> int:
-    """Below which age consent is needed that is not there; 0 where nothing is missing."""
-    member, rules = one.member, one.pass_type.spec.membership
-    today = berlin_day(desk.application.now())
-    if member is None or rules is None or member.consent_at is not None:
-        return 0
-    needed = consent_needed(rules, one.category, member.birth_date, today)
-    return rules.consent_under if needed else 0
-
-
 def _person(desk: Desk, one: Shown) -> list[tuple[str, str]]:
     say, language, member = desk.reader.say, desk.reader.language, one.member
     today = berlin_day(desk.application.now())
@@ -256,6 +248,9 @@ def _undo(request: AnyRequest, one: Shown) -> dict[str, str] | None:
     """What takes the step just done back: where its form goes, and what it says; None where nothing can."""
     done, was = request.query_params.get("done", ""), request.query_params.get("was", "")
     if done == "blocked" and one.content.status is PassStatus.SUSPENDED:
+        if was in set(BlockReason):
+            # It was held back before, and the reason of then is what comes back.
+            return {"action": one.path + "/steps/block", "reason": was}
         return {"action": one.path + "/steps/unblock", "reason": "mistake"}
     if done == "unblocked" and one.content.status is PassStatus.ACTIVE and was in set(BlockReason):
         return {"action": one.path + "/steps/block", "reason": was}

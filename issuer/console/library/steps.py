@@ -25,6 +25,7 @@ from issuer.console.library.shared import (
 )
 from issuer.errors import IssuerRefusal
 from issuer.library import members, renewals
+from issuer.library.membership import consent_missing
 from issuer.lifecycle import Actor
 from issuer.models_library import BlockReason
 from issuer.pickup.links import SCREEN_LIFETIME, Channel
@@ -40,9 +41,10 @@ _BLOCK: Final = tuple(one.value for one in BlockReason if one is not BlockReason
 _UNBLOCK: Final = ("found", "paid", "other", "mistake")
 # The steps that a page asks about, by the states of a card in which they are offered.
 STEPS: Final = {
-    "block": (PassStatus.ACTIVE,),
+    # One that is held back already can have been lost since.
+    "block": (PassStatus.ACTIVE, PassStatus.SUSPENDED),
     "unblock": (PassStatus.SUSPENDED,),
-    # Who has lost a card gets another number, and the block ends with the old one.
+    # Who has lost a card gets another number, and that block ends with the old one; any other stays.
     "number": (PassStatus.ACTIVE, PassStatus.SUSPENDED),
     "renew": (PassStatus.ACTIVE, PassStatus.EXPIRED),
     "consent": tuple(PassStatus),
@@ -56,9 +58,10 @@ _FIELDS: Final = ("reason", "fees", "card_number", "consent", "consent_name", "g
 def offered(one: Shown) -> list[str]:
     """The steps that the card allows as it is."""
     names = [name for name, states in STEPS.items() if one.content.status in states]
-    is_lost = one.member is not None and one.member.block_reason == BlockReason.LOST
-    held = one.content.status is PassStatus.SUSPENDED and not is_lost
-    return [name for name in names if name not in _ELSEWHERE and not (held and name == "number")]
+    has_reason = one.member is not None and one.member.block_reason is not None
+    # What was suspended otherwise than by the library is not the desk's to change.
+    is_foreign = one.content.status is PassStatus.SUSPENDED and not has_reason
+    return [name for name in names if name not in _ELSEWHERE and not (is_foreign and name == "number")]
 
 
 @get(MEMBER + "/steps/{step:str}", sync_to_thread=True)
@@ -111,6 +114,9 @@ def show_code(
             return desk.problem(404, "NOT_FOUND")
         if one.content.status is not PassStatus.ACTIVE:
             return desk.problem(CONFLICT, "PASS_NOT_RUNNING")
+        age = _consent_missing(desk, one)
+        if age:
+            return desk.problem(CONFLICT, "CONSENT_NEEDED", age=age)
         address = fresh_link(desk, session, type_id, number, Channel.SCREEN)
     desk.note_access(one.subject)
     return code_page(desk, one, address)
@@ -157,7 +163,14 @@ def print_card(request: AnyRequest, type_id: FromPath[str], number: FromPath[str
         return desk.problem(404, "NOT_FOUND")
     if one.content.status is not PassStatus.ACTIVE:
         return desk.problem(CONFLICT, "PASS_NOT_RUNNING")
+    age = _consent_missing(desk, one)
+    if age:
+        return desk.problem(CONFLICT, "CONSENT_NEEDED", age=age)
     return desk.reader.file(printed(desk, type_id, number), "application/pdf", f"{number}.pdf")
+
+
+def _consent_missing(desk: Desk, one: Shown) -> int:
+    return consent_missing(one.pass_type, one.category, one.member, berlin_day(desk.application.now()))
 
 
 def _block(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:
@@ -182,7 +195,8 @@ def _block(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, st
             actor=_actor(desk),
             open_fees_cents=cents,
         )
-    return {"done": "blocked"}
+    was = one.member.block_reason if one.member is not None else None
+    return {"done": "blocked"} | ({"was": str(was)} if was else {})
 
 
 def _unblock(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:
@@ -295,7 +309,9 @@ def _step_page(desk: Desk, one: Shown, step: str, form: Form, *, status: int = 2
     values: dict[str, Any] = {}
     match step:
         case "block":
-            reasons = {name: say(f"OFFICE_LIB_REASON_{name.upper()}") for name in _BLOCK}
+            was = one.member.block_reason if one.member is not None else None
+            others = (name for name in _BLOCK if name != was)
+            reasons = {name: say(f"OFFICE_LIB_REASON_{name.upper()}") for name in others}
             values = {
                 "effects": [say(f"OFFICE_LIB_BLOCK_EFFECT_{n}") for n in (1, 2, 3)],
                 "reasons": options(reasons, form.values["reason"]),

@@ -22,6 +22,7 @@ from issuer.library.sources import Patron, PatronStanding, PatronUnknown, Source
 from issuer.models import PassRow, RevisionRow
 from issuer.models_access import PickupLinkRow
 from issuer.models_library import MemberRow, MembershipFeeRow
+from issuer.pickup.standing import held_pass
 from issuer.register import subject
 from issuer.settings import load_settings, save_settings
 from issuer.staff.permissions import Role
@@ -247,7 +248,12 @@ def test_blocked_and_unblocked_each_with_a_way_back(library: Library) -> None:
         assert said in page.text, said
     assert library.send(library.path(number) + "/link").status_code == 409
     assert library.get(library.path(number) + "/print.pdf").status_code == 409
-    assert library.send(step + "block", reason="lost").status_code == 409
+    assert library.send(step + "block", reason="fees").status_code == 409
+    lost = library.send(step + "block", reason="lost")
+    assert lost.headers["location"].endswith("done=blocked&was=fees")
+    assert "/steps/number" in library.get(lost.headers["location"]).text
+    assert 'value="fees"' in library.get(lost.headers["location"]).text
+    library.send(step + "block", reason="fees")
     assert library.send(step + "unblock", reason="").status_code == 422
     done = library.send(step + "unblock", reason="paid")
     assert library.seals(number) == [Status.VALID]
@@ -361,10 +367,17 @@ def test_a_consent_that_is_missing_waits_and_is_noted(library: Library) -> None:
     assert "Ohne Einwilligung: 1" in library.get("/office").text
     assert library.path(number) in library.get("/office/library/waiting").text
     assert "Einwilligung fehlt" in library.get(library.path(number)).text
+    assert library.send(library.path(number) + "/link").status_code == 409
+    assert library.get(library.path(number) + "/print.pdf").status_code == 409
+    with library.application.reading() as session:
+        held = held_pass(session, library.application, CARD, number)
+    assert held is not None
+    assert (held.consent_under, held.is_offered) == (16, False)
     step = library.path(number) + "/steps/consent"
     assert library.send(step, consent_name="Jürgen Müller").status_code == 422
     assert library.send(step, consent="yes", consent_name="Jürgen Müller").status_code == 303
     assert "Einwilligung fehlt" not in library.get(library.path(number)).text
+    assert library.send(library.path(number) + "/link").status_code == 200
 
 
 def test_clerks_see_no_members_and_librarians_no_permits(library: Library) -> None:

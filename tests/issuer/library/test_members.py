@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,17 +11,19 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from issuer import audit
 from issuer.application import Application
-from issuer.errors import RegisterRefusal
-from issuer.importing.check_file import check_rows
+from issuer.errors import IssuerRefusal, RegisterRefusal
+from issuer.importing.check_file import CheckedFile, check_rows
 from issuer.importing.rows import RowFile, SourceRow
-from issuer.library import members
+from issuer.library import members, renewals
+from issuer.library.extension import extend
 from issuer.library.members import NewMember
 from issuer.lifecycle import Actor, Changes, change, resume
 from issuer.models import PassRow
 from issuer.models_library import BlockReason, MemberRow, ReplacedCardRow
 from issuer.pass_view import show
-from issuer.register import insert_passes, load_contents
+from issuer.register import insert_passes, load_contents, subject
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
 from passes.model import PassContent, PassStatus
@@ -69,6 +72,32 @@ class Library:
     def replace(self, number: str, card: str) -> PassContent:
         new = CardNumber.parse(card)
         return members.replace_card(*self.place, number, new, seal_for=self.sealer, actor=BY)
+
+    def load(self, **given: str) -> CheckedFile:
+        """What an import finds in a row that says ``given``; what it takes is in the register then."""
+        columns = tuple(one.name for one in self.type.spec.register.columns)
+        row = {
+            "member_id": "X1",
+            "card_number": "990011",
+            "family_name": "Muster",
+            "valid_from": "2026-01-01",
+            "valid_to": "2026-12-31",
+            "status": "active",
+            "fee_cents": "0",
+            "open_fees_cents": "0",
+            **given,
+        }
+        cells = {name: row.get(name, "") for name in columns}
+        file = RowFile(CARD, columns, {one: one for one in columns}, [SourceRow(1, 1, cells)], ())
+        checked = check_rows(self.session, self.tenant, self.type, file, TODAY)
+        insert_passes(
+            self.session, self.tenant, checked.accepted, self.sealer, at=TODAY, actor="test", action="create"
+        )
+        return checked
+
+    def renew(self, number: str) -> renewals.Offer:
+        actor = replace(BY, reason="another year")
+        return renewals.renew_membership(*self.place, number, seal_for=self.sealer, actor=actor)
 
     def refused(self, code: str, **given: Any) -> Refusal:
         with pytest.raises(Refusal) as caught:
@@ -206,3 +235,62 @@ def test_a_guardian_whose_row_is_refused_is_not_noted(library: Library, parents_
     assert [one.row for one in left_out] == ([1] if refused else [])
     insert_passes(library.session, library.tenant, checked.accepted, library.sealer, at=TODAY, actor="test")
     assert library.member("K1").guardian_number == (None if refused else "P1")
+
+
+def test_a_child_without_a_birth_date_stays_a_child(library: Library) -> None:
+    library.load(category="child", guardian_consent="yes")
+    year = library.renew("X1")
+    assert (year.category, year.fee_cents) == ("child", 0)
+
+
+def test_nobody_is_grown_up_because_a_birth_date_is_not_known(library: Library) -> None:
+    library.load(category="youth")
+    with pytest.raises(IssuerRefusal) as caught:
+        library.renew("X1")
+    assert caught.value.code == "BIRTH_DATE_MISSING"
+    library.load(member_id="X2", card_number="990012", category="youth", birth_date="2006-05-05")
+    library.member("X2").birth_date = None
+    assert library.renew("X2").category == "adult"
+
+
+def test_a_card_held_back_for_fees_can_be_lost_as_well(library: Library) -> None:
+    number = library.enrol().number
+    members.block(*library.place, number, BlockReason.FEES, actor=BY, open_fees_cents=350)
+    later = replace(BY, at=TODAY + timedelta(hours=1))
+    members.block(*library.place, number, BlockReason.LOST, actor=later)
+    member = library.member(number)
+    assert (member.block_reason, member.blocked_at, member.open_fees_cents) == ("lost", later.at, 350)
+    assert library.pass_row(number).status == "suspended"
+    told = audit.history(library.session, library.tenant, subject(CARD, number))
+    assert [one.action for one in told].count("suspend") == 2
+    with pytest.raises(RegisterRefusal) as caught:
+        members.block(*library.place, number, BlockReason.LOST, actor=later)
+    assert caught.value.code == "PASS_SUSPENDED"
+
+
+def test_another_number_does_not_pay_what_is_owed(library: Library) -> None:
+    number = library.enrol(card="4711").number
+    members.block(*library.place, number, BlockReason.FEES, actor=BY)
+    content = library.replace(number, "4712")
+    assert (content.status, library.member(number).block_reason) == (PassStatus.SUSPENDED, "fees")
+
+
+def test_nobody_of_unknown_age_answers_for_a_child(library: Library) -> None:
+    library.load(category="youth")
+    child = {"category": "child", "birth_date": date(2015, 3, 3), "consent_name": "Erika Muster"}
+    library.refused("GUARDIAN_AGE_UNKNOWN", **child, guardian_number="X1")
+
+
+def test_a_child_without_consent_gets_no_later_day(library: Library) -> None:
+    library.load(category="child", guardian_consent="yes")
+    library.member("X1").consent_at = None
+    library.session.flush()
+    with pytest.raises(IssuerRefusal) as caught:
+        extend(*library.place, "X1", date(2027, 12, 31), seal_for=library.sealer, actor=BY)
+    assert caught.value.code == "CONSENT_MISSING"
+
+
+def test_an_import_takes_nobody_who_may_be_a_child_without_consent(library: Library) -> None:
+    checked = library.load(category="duesselpass", guardian_consent="no")
+    assert [one.code for one in checked.findings] == ["CONSENT_MISSING"]
+    assert library.load(category="duesselpass", guardian_consent="yes").accepted
