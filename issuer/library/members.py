@@ -23,6 +23,7 @@ from issuer.importing.findings import Finding, Severity
 from issuer.importing.record import digest
 from issuer.importing.rows import RowFile, SourceRow
 from issuer.library.fees import membership_fees
+from issuer.library.holds import forget_noted
 from issuer.library.membership import check_category, consent_needed, fee_due, is_of_age, rules_of
 from issuer.lifecycle import Actor, Changes
 from issuer.models import HolderRow, PassRow, RevisionRow
@@ -158,6 +159,7 @@ def block(
     rules_of(pass_type)
     said = actor if actor.reason else replace(actor, reason=texts("issuer")(f"BLOCK_REASON_{why.name}"))
     lifecycle.suspend(session, tenant, pass_type.id, number, actor=said)
+    forget_noted(session, tenant, pass_type.id, number)
     member = member_of(session, tenant, pass_type.id, number)
     member.block_reason, member.blocked_at = why.value, actor.at
     _note_columns(session, member, COLUMN_WORDS[why], open_fees_cents)
@@ -176,6 +178,7 @@ def unblock(
     rules_of(pass_type)
     said = actor if actor.reason else replace(actor, reason=texts("issuer")("UNBLOCK_REASON"))
     lifecycle.resume(session, tenant, pass_type.id, number, actor=said)
+    forget_noted(session, tenant, pass_type.id, number)
     member = member_of(session, tenant, pass_type.id, number)
     _note_columns(session, member, None, open_fees_cents)
 
@@ -199,6 +202,7 @@ def replace_card(
     member = member_of(session, tenant, pass_type.id, number)
     if member.block_reason == BlockReason.LOST:
         unblock(session, tenant, pass_type, number, actor=actor)
+    forget_noted(session, tenant, pass_type.id, number)
     changes = Changes(card_number=new)
     return lifecycle.change(session, tenant, pass_type, number, changes, seal_for=seal_for, actor=actor)
 
