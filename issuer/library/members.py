@@ -153,11 +153,11 @@ def block(
 ) -> None:
     """Hold a card back; phones show that it does not hold, and never why.
 
-    ``open_fees_cents`` None leaves what is known of fees. The audit trail's reason is the actor's, else the block's
-    name. Raises RegisterRefusal as `lifecycle.suspend` does.
+    ``open_fees_cents`` None leaves what is known of fees. Why stands in `MemberRow` while the block lasts and nowhere
+    else: the trail says only that the library has done it. Raises RegisterRefusal as `lifecycle.suspend` does.
     """
     rules_of(pass_type)
-    said = actor if actor.reason else replace(actor, reason=texts("issuer")(f"BLOCK_REASON_{why.name}"))
+    said = replace(actor, reason=texts("issuer")("BLOCK_REASON"))
     lifecycle.suspend(session, tenant, pass_type.id, number, actor=said)
     forget_noted(session, tenant, pass_type.id, number)
     member = member_of(session, tenant, pass_type.id, number)
@@ -174,9 +174,12 @@ def unblock(
     actor: Actor,
     open_fees_cents: int | None = None,
 ) -> None:
-    """Let a card that was held back hold again. Raises RegisterRefusal as `lifecycle.resume` does."""
+    """Let a card that was held back hold again; the trail says nothing of why.
+
+    Raises RegisterRefusal as `lifecycle.resume` does.
+    """
     rules_of(pass_type)
-    said = actor if actor.reason else replace(actor, reason=texts("issuer")("UNBLOCK_REASON"))
+    said = replace(actor, reason=texts("issuer")("UNBLOCK_REASON"))
     lifecycle.resume(session, tenant, pass_type.id, number, actor=said)
     forget_noted(session, tenant, pass_type.id, number)
     member = member_of(session, tenant, pass_type.id, number)
