@@ -59,6 +59,8 @@ class PaiaServer:
     # What the client may do at most.
     scope: str = "read_patron read_fees"
     expires_in: float | None = 3600
+    # Whether a log-in for a patron that is not there is refused, as some systems do.
+    denies_unknown: bool = False
     context: ssl.SSLContext | None = None
     tokens: dict[str, Token] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -187,6 +189,9 @@ class _Handler(BaseHTTPRequestHandler):
             if {"username", "password"} & form.keys():
                 system.broken.append("password in the form")
         if given != (USER, PASSWORD):
+            self._error("access_denied")
+            return
+        if system.denies_unknown and form.get("patron", "") not in ("", *system.patrons):
             self._error("access_denied")
             return
         granted = " ".join(one for one in form.get("scope", "").split() if one in system.scope.split())

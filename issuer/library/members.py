@@ -23,6 +23,7 @@ from issuer.importing.findings import Finding, Severity
 from issuer.importing.record import digest
 from issuer.importing.rows import RowFile, SourceRow
 from issuer.library.fees import membership_fees
+from issuer.library.holds import forget_noted
 from issuer.library.membership import check_category, consent_needed, fee_due, is_of_age, rules_of
 from issuer.lifecycle import Actor, Changes
 from issuer.models import HolderRow, PassRow, RevisionRow
@@ -153,20 +154,22 @@ def block(
     """Hold a card back; phones show that it does not hold, and never why.
 
     For a card that is held back already the new reason counts from now on: one that was lost stays so when what was
-    owed for it is paid. ``open_fees_cents`` None leaves what is known of fees. The audit trail's reason is the
-    actor's, else the block's name. Raises RegisterRefusal as `lifecycle.suspend` does, PASS_SUSPENDED if the card is
-    held back for this very reason.
+    owed for it is paid. ``open_fees_cents`` None leaves what is known of fees. Why stands in `MemberRow` while the
+    block lasts and nowhere else: the trail says only that the library has done it. Raises RegisterRefusal as
+    `lifecycle.suspend` does, PASS_SUSPENDED if the card is held back for this very reason.
     """
     rules_of(pass_type)
-    said = actor if actor.reason else replace(actor, reason=texts("issuer")(f"BLOCK_REASON_{why.name}"))
+    said = replace(actor, reason=texts("issuer")("BLOCK_REASON"))
+    forget_noted(session, tenant, pass_type.id, number)
     member = member_of(session, tenant, pass_type.id, number)
     row = session.get_one(
         PassRow, (tenant, pass_type.id, number), with_for_update=True, populate_existing=True
     )
     before = member.block_reason
     if row.status == PassStatus.SUSPENDED and before != why:
-        after, was = {"block_reason": why.value}, {"block_reason": before}
-        event = AuditEvent("suspend", subject(pass_type.id, number), was, after, lifecycle.reason_of(said))
+        event = AuditEvent(
+            "suspend", subject(pass_type.id, number), None, {"status": row.status}, lifecycle.reason_of(said)
+        )
         audit.append(session, tenant, [event], actor.at, actor.name)
     else:
         lifecycle.suspend(session, tenant, pass_type.id, number, actor=said)
@@ -183,10 +186,14 @@ def unblock(
     actor: Actor,
     open_fees_cents: int | None = None,
 ) -> None:
-    """Let a card that was held back hold again. Raises RegisterRefusal as `lifecycle.resume` does."""
+    """Let a card that was held back hold again; the trail says nothing of why.
+
+    Raises RegisterRefusal as `lifecycle.resume` does.
+    """
     rules_of(pass_type)
-    said = actor if actor.reason else replace(actor, reason=texts("issuer")("UNBLOCK_REASON"))
+    said = replace(actor, reason=texts("issuer")("UNBLOCK_REASON"))
     lifecycle.resume(session, tenant, pass_type.id, number, actor=said)
+    forget_noted(session, tenant, pass_type.id, number)
     member = member_of(session, tenant, pass_type.id, number)
     _note_columns(session, member, None, open_fees_cents)
 
@@ -212,6 +219,7 @@ def replace_card(
     if reason is not None:
         # Only what holds gets a new seal; nobody outside sees that it does within the transaction.
         unblock(session, tenant, pass_type, number, actor=actor)
+    forget_noted(session, tenant, pass_type.id, number)
     changes = Changes(card_number=new)
     content = lifecycle.change(session, tenant, pass_type, number, changes, seal_for=seal_for, actor=actor)
     if reason is None or reason == BlockReason.LOST:

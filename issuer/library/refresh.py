@@ -58,9 +58,10 @@ class Stopped(IssuerRefusal):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was said of one card; ``patron`` None if the library's system does not know it."""
+    """What was said of the card number that the pass ``key`` had; ``patron`` None if it is not known there."""
 
     key: Key
+    card_number: str
     patron: Patron | None
 
 
@@ -97,6 +98,11 @@ def probe(source: PatronSource) -> None:
         source.patron(f"0{secrets.randbelow(10**18):018d}")
     except (PatronUnknown, SourceMisbehaves):
         return
+    except SourceUnavailable as fault:
+        # Where every patron has a log-in of their own, one that cannot exist gets none.
+        if fault.code != "LIBRARY_LOGIN_REFUSED":
+            raise
+        return
     raise Stopped("LIBRARY_LIES")
 
 
@@ -115,9 +121,9 @@ def ask_some(application: Application, source: PatronSource, wanted: Sequence[tu
         time.sleep(max(0.0, due - time.monotonic()))
         due = time.monotonic() + step
         try:
-            asked.answers.append(Answer(key, source.patron(card_number)))
+            asked.answers.append(Answer(key, card_number, source.patron(card_number)))
         except PatronUnknown:
-            asked.answers.append(Answer(key, None))
+            asked.answers.append(Answer(key, card_number, None))
         except SourceMisbehaves:
             asked.useless += 1
         except SourceUnavailable as fault:
@@ -179,16 +185,21 @@ def hold_some(session: Session, application: Application, report: Report, limit:
     ).all()
     for row in rows:
         why = BlockReason.FEES if row.standing in _OWING else BlockReason.OTHER
-        actor = Actor(ACTOR, application.now(), _reason(row.standing))
+        actor = Actor(ACTOR, application.now())
         pass_type = application.pass_types[row.type_id]
+        held = {"type_id": row.type_id, "number": row.number, "standing": row.standing}
+        found_on = row.found_on
         try:
+            # Which forgets what is noted, as whatever is done with the card.
             members.block(session, application.tenant, pass_type, row.number, why, actor=actor)
         except RegisterRefusal:
             # Somebody was quicker: it is theirs.
             session.delete(row)
         else:
-            row.held_at = actor.at
-            report.add(session, {"blocked": 1, f"blocked_{row.standing}": 1})
+            session.add(
+                LibraryHoldRow(tenant=application.tenant, **held, found_on=found_on, held_at=actor.at)
+            )
+            report.add(session, {"blocked": 1, f"blocked_{held['standing']}": 1})
     session.flush()
     return len(rows)
 
@@ -271,7 +282,7 @@ def _take_one(session: Session, application: Application, answer: Answer, day: d
         session.flush()
         return []
     pass_type = application.pass_types[type_id]
-    actor = Actor(ACTOR, application.now(), _reason(PatronStanding.ACTIVE.value))
+    actor = Actor(ACTOR, application.now(), texts("issuer")("LIBRARY_REASON_ACTIVE"))
     done = ["kept"] if found.is_kept else []
     try:
         if found.release:
@@ -291,7 +302,8 @@ def _take_one(session: Session, application: Application, answer: Answer, day: d
 def _plan(session: Session, application: Application, answer: Answer) -> Plan | None:
     tenant, (type_id, number) = application.tenant, answer.key
     row = session.get(PassRow, (tenant, type_id, number), populate_existing=True)
-    if row is None:
+    if row is None or row.card_key != answer.card_number:
+        # Replaced since it was asked about: nothing was said of the card that the member has now.
         return None
     member = session.get(MemberRow, (tenant, type_id, number))
     held = session.get(LibraryHoldRow, (tenant, type_id, number))
@@ -342,7 +354,3 @@ def _of(tenant: str, key: Key) -> tuple[ColumnElement[bool], ...]:
         LibraryHoldRow.type_id == key[0],
         LibraryHoldRow.number == key[1],
     )
-
-
-def _reason(standing: str) -> str:
-    return texts("issuer")(f"LIBRARY_REASON_{standing.upper()}")

@@ -17,6 +17,7 @@ from issuer.audit import AuditEvent
 from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.importing.record import attribute_columns
 from issuer.library.fees import membership_fees
+from issuer.library.holds import forget_noted
 from issuer.library.membership import category_for, consent_needed, fee_due, rules_of
 from issuer.lifecycle import Actor, NextRevision, current_revision, reason_of, supersede, wrong_state
 from issuer.models import PassRow, RevisionRow
@@ -118,6 +119,7 @@ def renew_membership(
         older_stand=not changed,
     )
     supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
+    forget_noted(session, tenant, pass_type.id, number)
     return year
 
 

@@ -55,7 +55,7 @@ class Chosen:
 
 
 def chosen(session: Session, application: Application, selection: Selection) -> tuple[int, list[Chosen]]:
-    """How many there are, and the first `MOST` of them: what one run takes.
+    """How many there are, and the first `MOST` of them: what one run takes. Library cards are not among them.
 
     Permits are those whose present revision was not printed yet, or only spoiled; so a run takes what is new since
     the last one, and no pass is lost between two runs.
@@ -65,6 +65,7 @@ def chosen(session: Session, application: Application, selection: Selection) -> 
     tenant, today = application.tenant, berlin_day(application.now())
     conditions: list[ColumnElement[bool]] = [
         PassRow.tenant == tenant,
+        PassRow.type_id.in_(printable_types(application)),
         PassRow.status == PassStatus.ACTIVE.value,
         PassRow.period_last >= today,
         RevisionRow.tenant == tenant,
@@ -97,8 +98,14 @@ def chosen(session: Session, application: Application, selection: Selection) -> 
     return count, [Chosen(type_id, number, n) for type_id, number, n in rows]
 
 
+def printable_types(application: Application) -> list[str]:
+    """The ids of the pass types that runs print: memberships are the librarians' alone, who have no runs."""
+    return [one.id for one in application.pass_types if one.spec.membership is None]
+
+
 def _letters(session: Session, application: Application, selection: Selection) -> tuple[int, list[Chosen]]:
-    rows = [one for one in waiting(session, application) if one.can_be_posted]
+    types = printable_types(application)
+    rows = [one for one in waiting(session, application) if one.can_be_posted and one.type_id in types]
     if selection.zone:
         there = {
             (type_id, number)

@@ -26,7 +26,7 @@ from issuer.console.library.shared import (
     full_name,
     member_path,
 )
-from issuer.console.library.steps import offered
+from issuer.console.library.steps import offered, told_of
 from issuer.console.moments import moment
 from issuer.console.passes import pass_history
 from issuer.library.members import family_of
@@ -73,8 +73,8 @@ def show_member(request: AnyRequest, type_id: FromPath[str], number: FromPath[st
         path=one.path,
         title=one.row.card_key or one.row.number,
         type_name=one.pass_type.words(language).name,
-        done=_done(request, say, language),
-        undo=_undo(request, one),
+        done=_done(request, told_of(desk, one), say, language),
+        undo=_undo(request, told_of(desk, one), one),
         is_old="old" in request.query_params and bool(one.replaced),
         standing=say(f"PICKUP_STANDING_{one.standing.name}"),
         standing_kind=KINDS.get(one.standing, "danger"),
@@ -228,11 +228,10 @@ def _checked(one: Shown, language: str) -> str:
     return moment(at, language) if at is not None else ""
 
 
-def _done(request: AnyRequest, say: Texts, language: str) -> str:
+def _done(request: AnyRequest, cents: str, say: Texts, language: str) -> str:
     done = request.query_params.get("done", "")
     if done not in _DONE:
         return ""
-    cents = request.query_params.get("fee", "")
     if (
         done == "renewed"
         and cents.isascii()
@@ -244,9 +243,9 @@ def _done(request: AnyRequest, say: Texts, language: str) -> str:
     return say(f"OFFICE_LIB_DONE_{done.upper()}")
 
 
-def _undo(request: AnyRequest, one: Shown) -> dict[str, str] | None:
+def _undo(request: AnyRequest, was: str, one: Shown) -> dict[str, str] | None:
     """What takes the step just done back: where its form goes, and what it says; None where nothing can."""
-    done, was = request.query_params.get("done", ""), request.query_params.get("was", "")
+    done = request.query_params.get("done", "")
     if done == "blocked" and one.content.status is PassStatus.SUSPENDED:
         if was in set(BlockReason):
             # It was held back before, and the reason of then is what comes back.

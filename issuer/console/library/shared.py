@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from contextlib import suppress
 from dataclasses import dataclass
@@ -77,6 +78,16 @@ class Shown:
     def path(self) -> str:
         """Where the member's page is."""
         return member_path(self.row.type_id, self.row.number)
+
+    @property
+    def version(self) -> str:
+        """What tells one state of card and member from the next, for steps that two people take at once."""
+        row, member = self.row, self.member
+        facts: list[object] = [row.status, row.card_key, row.period_first, row.period_last]
+        if member is not None:
+            facts += [member.block_reason, member.blocked_at, member.open_fees_cents]
+            facts += [member.guardian_number, member.consent_at]
+        return hashlib.sha256(repr([str(one) for one in facts]).encode()).hexdigest()[:16]
 
     @property
     def subject(self) -> str:

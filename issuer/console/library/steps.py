@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import dataclass
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -33,6 +35,7 @@ from issuer.web.forms import Form, FormData
 from issuer.web.reader import AnyRequest
 from keys.errors import Refusal
 from keys.texts import texts
+from passes.card_numbers import CardNumber
 from passes.display import day_text
 from passes.model import PassStatus
 from passes.periods import berlin_day
@@ -52,7 +55,10 @@ STEPS: Final = {
 }
 # The member's page offers these where they are needed, not among the others.
 _ELSEWHERE: Final = ("consent", "guardian")
-_FIELDS: Final = ("reason", "fees", "card_number", "consent", "consent_name", "guardian")
+_FIELDS: Final = ("reason", "fees", "card_number", "consent", "consent_name", "guardian", "version")
+# What the page after a step says once, without its standing in an address, where histories and logs keep it.
+_FLASH: Final = "library-step"
+_FLASH_SECONDS: Final = 120
 
 
 def offered(one: Shown) -> list[str]:
@@ -88,10 +94,20 @@ def take_step(
         one = find_member(session, desk, type_id, number)
     if one is None or step not in STEPS:
         return desk.problem(404, "NOT_FOUND")
-    query: dict[str, str] = {}
+    done: Done | None = None
     try:
+        new = _new_card(desk, one, form) if step == "number" else None
         with desk.application.writing() as session:
-            query = _TAKE[step](desk, session, one, form)
+            now = find_member(session, desk, type_id, number)
+            if now is not None and now.version == form.values["version"]:
+                done = (
+                    _number(desk, session, now, new)
+                    if step == "number"
+                    else _TAKE[step](desk, session, now, form)
+                )
+            elif now is not None:
+                one = now
+                form.values["version"] = ""
     except Refusal as refusal:
         note_refusal(desk, form, _FIELD_OF.get(step, "reason"), refusal)
         desk.note_access(one.subject)
@@ -99,7 +115,30 @@ def take_step(
     if form.errors:
         desk.note_access(one.subject)
         return _step_page(desk, one, step, form, status=WRONG)
-    return desk.go(one.path, **query)
+    if done is None:
+        desk.note_access(one.subject)
+        return _step_page(desk, one, step, form, status=CONFLICT, is_stale=True)
+    answer = desk.go(one.path, done=done.what)
+    told = f"{_mark(one.path)}.{done.told}" if done.told else None
+    return desk.reader.with_cookie(answer, _FLASH, told, max_age=_FLASH_SECONDS, strict=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A step that was taken; ``told`` is what the next page needs besides: a fee in cents, or the block's reason."""
+
+    what: str
+    told: str = ""
+
+
+def told_of(desk: Desk, one: Shown) -> str:
+    """What the step just taken with this member's card has left for the page; empty if nothing."""
+    mark, _, told = (desk.reader.cookie(_FLASH) or "")[:100].partition(".")
+    return told if mark == _mark(one.path) else ""
+
+
+def _mark(path: str) -> str:
+    return hashlib.sha256(path.encode()).hexdigest()[:16]
 
 
 @post(MEMBER + "/link", status_code=200, sync_to_thread=True)
@@ -173,8 +212,9 @@ def _consent_missing(desk: Desk, one: Shown) -> int:
     return consent_missing(one.pass_type, one.category, one.member, berlin_day(desk.application.now()))
 
 
-def _block(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:
+def _block(desk: Desk, session: Session, one: Shown, form: Form) -> Done | None:
     say, reason = desk.reader.say, form.values["reason"]
+    before = one.member.block_reason if one.member is not None else None
     if reason not in set(BlockReason):
         form.errors["reason"] = say("DESK_REASON_MISSING")
     cents = None
@@ -195,38 +235,40 @@ def _block(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, st
             actor=_actor(desk),
             open_fees_cents=cents,
         )
-    was = one.member.block_reason if one.member is not None else None
-    return {"done": "blocked"} | ({"was": str(was)} if was else {})
+    return Done("blocked", str(before or ""))
 
 
-def _unblock(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:
+def _unblock(desk: Desk, session: Session, one: Shown, form: Form) -> Done | None:
     reason = form.values["reason"]
     if reason not in _UNBLOCK:
         form.errors["reason"] = desk.reader.say("DESK_REASON_MISSING")
-        return {}
+        return None
     was = one.member.block_reason if one.member is not None else None
-    # In German whoever clicks: the trail is the city's, and its holder reads it too.
-    said = texts("issuer", "de")(f"OFFICE_LIB_UNBLOCK_{reason.upper()}")
     members.unblock(
         session,
         desk.application.tenant,
         one.pass_type,
         one.row.number,
-        actor=_actor(desk, said),
+        actor=_actor(desk),
         open_fees_cents=0 if reason == "paid" else None,
     )
     # Only a step that was no mistake itself can have been one.
-    return {"done": "unblocked"} | ({"was": str(was)} if was and reason != "mistake" else {})
+    return Done("unblocked", str(was) if was and reason != "mistake" else "")
 
 
-def _number(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:
+def _new_card(desk: Desk, one: Shown, form: Form) -> CardNumber | None:
+    """The number that was typed: read before the step's transaction, since it opens one of its own."""
     if not form.values["card_number"]:
         form.errors["card_number"] = desk.reader.say("DESK_FIELD_MISSING")
-        return {}
-    before = one.card
-    symbology = before.symbology if before is not None else None
+        return None
+    symbology = one.card.symbology if one.card is not None else None
+    return read_card(desk.application, form.values["card_number"], str(symbology or ""))
+
+
+def _number(desk: Desk, session: Session, one: Shown, new: CardNumber | None) -> Done | None:
+    if new is None:
+        return None
     application = desk.application
-    new = read_card(application, form.values["card_number"], str(symbology or ""))
     members.replace_card(
         session,
         application.tenant,
@@ -236,10 +278,10 @@ def _number(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, s
         seal_for=application.sealer(session, one.pass_type),
         actor=_actor(desk),
     )
-    return {"done": "replaced"}
+    return Done("replaced")
 
 
-def _renew(desk: Desk, session: Session, one: Shown, _: Form) -> dict[str, str]:
+def _renew(desk: Desk, session: Session, one: Shown, _: Form) -> Done | None:
     application = desk.application
     said = texts("issuer", "de")("OFFICE_LIB_RENEW_REASON")
     renewed = renewals.renew_membership(
@@ -250,10 +292,10 @@ def _renew(desk: Desk, session: Session, one: Shown, _: Form) -> dict[str, str]:
         seal_for=application.sealer(session, one.pass_type),
         actor=_actor(desk, said),
     )
-    return {"done": "renewed", "fee": str(renewed.fee_cents or 0)}
+    return Done("renewed", str(renewed.fee_cents or ""))
 
 
-def _consent(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:
+def _consent(desk: Desk, session: Session, one: Shown, form: Form) -> Done | None:
     say, rules = desk.reader.say, one.pass_type.spec.membership
     if not form.values["consent"]:
         age = rules.consent_under if rules is not None else 0
@@ -269,24 +311,23 @@ def _consent(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, 
             form.values["consent_name"],
             actor=_actor(desk),
         )
-    return {"done": "consent"}
+    return Done("consent")
 
 
-def _guardian(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, str]:
+def _guardian(desk: Desk, session: Session, one: Shown, form: Form) -> Done | None:
     guardian = by_any_number(session, desk, one.pass_type, form.values["guardian"])
     if guardian is None:
         form.errors["guardian"] = desk.reader.say("OFFICE_LIB_GUARDIAN_UNKNOWN")
-        return {}
+        return None
     members.set_guardian(
         session, desk.application.tenant, one.pass_type, one.row.number, guardian.number, actor=_actor(desk)
     )
-    return {"done": "guardian"}
+    return Done("guardian")
 
 
 _TAKE: Final = {
     "block": _block,
     "unblock": _unblock,
-    "number": _number,
     "renew": _renew,
     "consent": _consent,
     "guardian": _guardian,
@@ -304,7 +345,9 @@ def _actor(desk: Desk, reason: str | None = None) -> Actor:
     return Actor(desk.staff.actor, desk.application.now(), reason)
 
 
-def _step_page(desk: Desk, one: Shown, step: str, form: Form, *, status: int = 200) -> Response[Any]:
+def _step_page(
+    desk: Desk, one: Shown, step: str, form: Form, *, status: int = 200, is_stale: bool = False
+) -> Response[Any]:
     say = desk.reader.say
     values: dict[str, Any] = {}
     match step:
@@ -336,6 +379,9 @@ def _step_page(desk: Desk, one: Shown, step: str, form: Form, *, status: int = 2
         name=full_name(one.holder),
         card=one.row.card_key or one.row.number,
         form=form,
+        # With a fault the page keeps the version that its reader has seen.
+        version=form.values["version"] or one.version,
+        stale=say("OFFICE_LIB_STEP_STALE") if is_stale else "",
         **values,
     )
 

@@ -7,6 +7,8 @@ goes to the addresses that the operator has named and nowhere else.
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +22,7 @@ from issuer import bounded_http
 from issuer.bounded_http import Answer, CallFailed
 from issuer.configuration import LibraryConfig
 from issuer.library.sources.credentials import first_line
-from issuer.library.sources.paia_answers import fees_of, is_token, login_of, patron_of
+from issuer.library.sources.paia_answers import fees_of, is_denied, is_token, login_of, patron_of
 from issuer.library.sources.patron import (
     Patron,
     PatronStanding,
@@ -34,6 +36,8 @@ from passes.periods import berlin_day
 LARGEST: Final = 64 * 1024
 # A token is not used in its last minute: a question must not outlive it.
 _MARGIN_SECONDS: Final = 60.0
+# How long a log-in proves that password and client are in order.
+_PROOF_SECONDS: Final = 3600.0
 _LONGEST_LIFE: Final = 24 * 3600.0
 _OWING: Final = (PatronStanding.OWES_FEES, PatronStanding.EXPIRED_OWES_FEES)
 _FAILURES: Final = {
@@ -59,6 +63,8 @@ class PaiaSource:
         self._now = now
         self._lock = threading.Lock()
         self._known: _Token | None = None
+        # With what, and until when, a log-in for one patron is known to succeed.
+        self._proof: tuple[bytes, float] = (b"", 0.0)
 
     def patron(self, card_number: str, seconds: float) -> Patron:
         """As `PatronSource.patron`, over within ``seconds``."""
@@ -135,11 +141,23 @@ class PaiaSource:
         if card_number is not None:
             form["patron"] = card_number
         answer = self._call("POST", config.login_url + "/login", headers, urlencode(form).encode(), end)
+        proof = hashlib.sha256(password.encode()).digest()
+        if card_number is not None and is_denied(answer) and self._is_proven(proof):
+            # The password is good for others, so it is this patron that the system does not know.
+            raise PatronUnknown("LIBRARY_PATRON_UNKNOWN")
         login = login_of(answer)
         if card_number is not None and login.patron != card_number:
             raise SourceMisbehaves("LIBRARY_OTHER_PATRON")
+        if card_number is not None:
+            with self._lock:
+                self._proof = (proof, time.monotonic() + _PROOF_SECONDS)
         life = _LONGEST_LIFE if login.seconds is None else min(login.seconds, _LONGEST_LIFE)
         return _Token(login.token, time.monotonic() + life - _MARGIN_SECONDS, login.scopes)
+
+    def _is_proven(self, proof: bytes) -> bool:
+        with self._lock:
+            known, until = self._proof
+        return hmac.compare_digest(known, proof) and time.monotonic() < until
 
     def _call(
         self, method: str, url: str, headers: dict[str, str], content: bytes | None, end: float

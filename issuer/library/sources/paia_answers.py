@@ -137,6 +137,12 @@ def login_of(answer: Answer) -> Login:
     return Login(token, told.patron, scopes, told.expires_in)
 
 
+def is_denied(answer: Answer) -> bool:
+    """Whether a log-in was refused as PAIA auth refuses it, with ``access_denied``."""
+    told = _decoded(answer, _Error)
+    return answer.status == 403 and told is not None and told.error == "access_denied"
+
+
 def is_token(text: str) -> bool:
     """Whether ``text`` can be sent as a bearer token."""
     return _TOKEN.fullmatch(text) is not None

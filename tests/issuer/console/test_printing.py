@@ -19,13 +19,14 @@ from issuer.nightly import retention
 from issuer.nightly.reports import Report
 from issuer.pickup.codes import read_code, redeem_code
 from issuer.printing import making, runs
+from issuer.printing.selection import Kind, Selection, chosen
 from issuer.staff.permissions import Role
 from passes.model import RegisteredPlate
 from passes.periods import berlin_day
 from passes.plates import Plate
 from tests.issuer.console.people import Colleague, settle
 from tests.issuer.pickup.test_wallets import register, serial_of
-from tests.service import PERMIT, City, running_numbers
+from tests.service import CARD, PERMIT, City, running_numbers
 
 
 @pytest.fixture
@@ -277,3 +278,17 @@ def test_files_and_runs_are_deleted_on_their_days(
 def _order(application: Application, run_id: str) -> list[str]:
     with application.reading() as session:
         return [one.number for one in runs.items_of(session, application, run_id)]
+
+
+def test_library_cards_are_in_no_run(application: Application) -> None:
+    with application.writing() as session:
+        session.execute(
+            update(HolderRow)
+            .where(HolderRow.tenant == application.tenant)
+            .values(email="", street="Marktplatz 1", postal_code="40213", city="Düsseldorf")
+        )
+    with application.reading() as session:
+        for selection in (Selection(Kind.PERMITS), Selection(Kind.ENDING, days=183)):
+            _, found = chosen(session, application, selection)
+            assert CARD not in {one.type_id for one in found}
+    assert CARD in [one.id for one in application.pass_types]

@@ -259,6 +259,22 @@ def test_a_token_for_each_patron(server: PaiaServer, connected: Connect) -> None
     assert refused(lambda: source.patron("17"), SourceMisbehaves) == "LIBRARY_OTHER_PATRON"
 
 
+def test_a_log_in_refused_for_one_patron_alone(
+    server: PaiaServer, connected: Connect, tmp_path: Path
+) -> None:
+    server.denies_unknown = True
+    source = connected(token_per_patron=True)
+    # Before anybody was logged in it can be the password as well.
+    assert refused(lambda: source.patron("18"), SourceUnavailable) == "LIBRARY_LOGIN_REFUSED"
+    source = connected(token_per_patron=True)
+    assert source.patron("17").name == "Kai Kind"
+    for number in ("18", "19", "20", "21"):
+        assert refused(lambda one=number: source.patron(one), PatronUnknown) == "LIBRARY_PATRON_UNKNOWN"  # type: ignore[misc]
+    assert source.patron("17").name == "Kai Kind"
+    (tmp_path / "library.password").write_text("falsch")
+    assert refused(lambda: source.patron("18"), SourceUnavailable) == "LIBRARY_LOGIN_REFUSED"
+
+
 def test_a_token_for_good(server: PaiaServer, connected: Connect, tmp_path: Path) -> None:
     server.tokens["fixed-token"] = Token("read_patron", None)
     source = connected(login_url="", token_file="library.token")
