@@ -193,11 +193,13 @@ def replace_card(
     """Another card number on the same pass; the old one never holds again and is never given out again.
 
     A card that is blocked because it was lost holds again with it. Raises RegisterRefusal as `lifecycle.change` does,
-    CARD_TAKEN, CARD_SPENT, CARD_JUST_TAKEN.
+    NOTHING_CHANGES for the number of a card that was lost, CARD_TAKEN, CARD_SPENT, CARD_JUST_TAKEN.
     """
     rules_of(pass_type)
     member = member_of(session, tenant, pass_type.id, number)
     if member.block_reason == BlockReason.LOST:
+        if session.get_one(PassRow, (tenant, pass_type.id, number)).card_key == new.text:
+            raise RegisterRefusal("NOTHING_CHANGES", number=number)
         unblock(session, tenant, pass_type, number, actor=actor)
     changes = Changes(card_number=new)
     return lifecycle.change(session, tenant, pass_type, number, changes, seal_for=seal_for, actor=actor)

@@ -22,6 +22,7 @@ from issuer.console.library.shared import (
     find_member,
     full_name,
     read_card,
+    symbology_labels,
 )
 from issuer.errors import IssuerRefusal
 from issuer.library import members, renewals
@@ -50,7 +51,7 @@ STEPS: Final = {
 }
 # The member's page offers these where they are needed, not among the others.
 _ELSEWHERE: Final = ("consent", "guardian")
-_FIELDS: Final = ("reason", "fees", "card_number", "consent", "consent_name", "guardian")
+_FIELDS: Final = ("reason", "fees", "card_number", "symbology", "consent", "consent_name", "guardian")
 
 
 def offered(one: Shown) -> list[str]:
@@ -72,7 +73,7 @@ def ask_step(
     if one is None or step not in STEPS:
         return desk.problem(404, "NOT_FOUND")
     desk.note_access(one.subject)
-    return _step_page(desk, one, step, Form(dict.fromkeys(_FIELDS, "")))
+    return _step_page(desk, one, step, Form(dict.fromkeys(_FIELDS, "") | {"symbology": _symbology(one)}))
 
 
 @post(MEMBER + "/steps/{step:str}", status_code=303, sync_to_thread=True)
@@ -85,6 +86,8 @@ def take_step(
         one = find_member(session, desk, type_id, number)
     if one is None or step not in STEPS:
         return desk.problem(404, "NOT_FOUND")
+    if "symbology" not in data:
+        form.values["symbology"] = _symbology(one)
     query: dict[str, str] = {}
     try:
         with desk.application.writing() as session:
@@ -209,10 +212,10 @@ def _number(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, s
     if not form.values["card_number"]:
         form.errors["card_number"] = desk.reader.say("DESK_FIELD_MISSING")
         return {}
-    before = one.card
-    symbology = before.symbology if before is not None else None
     application = desk.application
-    new = read_card(application, form.values["card_number"], str(symbology or ""))
+    # Numbered as before, unless the library names its schemes; the check digit must hold as for any new number.
+    scheme = one.card.scheme if one.card is not None else None
+    new = read_card(application, form.values["card_number"], form.values["symbology"], scheme or "")
     members.replace_card(
         session,
         application.tenant,
@@ -223,6 +226,11 @@ def _number(desk: Desk, session: Session, one: Shown, form: Form) -> dict[str, s
         actor=_actor(desk),
     )
     return {"done": "replaced"}
+
+
+def _symbology(one: Shown) -> str:
+    """The kind of barcode that the card has now; empty for none in particular."""
+    return str(one.card.symbology or "") if one.card is not None else ""
 
 
 def _renew(desk: Desk, session: Session, one: Shown, _: Form) -> dict[str, str]:
@@ -306,6 +314,8 @@ def _step_page(desk: Desk, one: Shown, step: str, form: Form, *, status: int = 2
                 "effects": [say(f"OFFICE_LIB_UNBLOCK_EFFECT_{n}") for n in (1, 2)],
                 "reasons": options(reasons, form.values["reason"]),
             }
+        case "number":
+            values = {"symbologies": options(symbology_labels(say), form.values["symbology"])}
         case "renew":
             values = _offer(desk, one)
         case "consent":

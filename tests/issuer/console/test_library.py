@@ -22,9 +22,10 @@ from issuer.library.sources import Patron, PatronStanding, PatronUnknown, Source
 from issuer.models import PassRow, RevisionRow
 from issuer.models_access import PickupLinkRow
 from issuer.models_library import MemberRow, MembershipFeeRow
-from issuer.register import subject
+from issuer.register import load_contents, subject
 from issuer.settings import load_settings, save_settings
 from issuer.staff.permissions import Role
+from passes.card_numbers import SCHEMES, CardNumber, CheckScheme, Symbology
 from passes.status_list import Status
 from tests.issuer.console.people import Colleague, settle
 from tests.service import CARD, PERMIT, City, running_numbers
@@ -97,6 +98,13 @@ class Library:
         with self.application.reading() as session:
             return list(audit.history(session, self.application.tenant, subject(CARD, number)))
 
+    def card(self, number: str) -> CardNumber:
+        pass_type = self.application.pass_types[CARD]
+        with self.application.reading() as session:
+            (content,) = load_contents(session, self.application.tenant, pass_type, [number])
+        (card,) = (one for one in content.attributes.values() if isinstance(one, CardNumber))
+        return card
+
     def path(self, number: str) -> str:
         return f"/office/library/members/{CARD}/{number}"
 
@@ -108,6 +116,14 @@ def library(city: City, application: Application) -> Library:
         key = {"tenant": application.tenant, "type_id": CARD, "category": "adult"}
         session.add(MembershipFeeRow(**key, valid_from=date(2026, 1, 1), fee_cents=2000))
     return Library(city, application, app, settle(application, city.clock, "lea", Role.LIBRARIAN, app=app))
+
+
+def name_schemes(library: Library, *schemes: str) -> None:
+    """Name the schemes by which the library numbers."""
+    with library.application.writing() as session:
+        tenant = library.application.tenant
+        settings = replace(load_settings(session, tenant), library_card_schemes=schemes)
+        save_settings(session, tenant, settings)
 
 
 def test_a_grown_up_gets_a_card_and_a_code_for_the_phone(library: Library) -> None:
@@ -189,10 +205,7 @@ def test_what_is_no_card_number_is_refused(library: Library, card: str) -> None:
 
 
 def test_a_wrong_check_digit_is_told_where_the_library_names_its_schemes(library: Library) -> None:
-    with library.application.writing() as session:
-        tenant = library.application.tenant
-        settings = replace(load_settings(session, tenant), library_card_schemes=("codabar14", "mod11"))
-        save_settings(session, tenant, settings)
+    name_schemes(library, "codabar14", "mod11")
     wrong = FIRST[:-1] + str((int(FIRST[-1]) + 1) % 10)
     page = library.send(NEW + "/card", type_id=CARD, card_number=wrong)
     assert page.status_code == 422
@@ -276,6 +289,65 @@ def test_a_new_number_is_pushed_and_the_old_one_never_holds_again(library: Libra
     # Back to the number of before: never.
     assert library.send(step, card_number=FIRST).status_code == 409
     assert library.row(SECOND).number == number
+
+
+def test_a_new_number_is_numbered_as_the_one_before(library: Library) -> None:
+    """A card's scheme goes with it, and its check digit must hold, also where the library names no schemes now."""
+    name_schemes(library, "codabar14")
+    number = library.issued(FIRST, "adult", **GROWN_UP, symbology="CODABAR")
+    name_schemes(library)
+    step = library.path(number) + "/steps/number"
+    wrong = SECOND[:-1] + str((int(SECOND[-1]) + 1) % 10)
+    refused = library.send(step, card_number=wrong)
+    assert refused.status_code == 409
+    assert "Prüfziffer" in refused.text
+    assert library.send(step, card_number=SECOND).status_code == 303
+    assert library.card(number) == CardNumber(SECOND, "codabar14", Symbology.CODABAR)
+    # What was read with start and stop characters is what the card says, whatever its digit.
+    assert library.send(step, card_number=f"A{wrong}B").status_code == 303
+    assert library.card(number) == CardNumber(wrong, "codabar14", Symbology.CODABAR)
+
+
+def test_a_city_s_own_scheme_goes_along_with_a_new_number(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = CheckScheme(re.compile("[0-9]{14}"), lambda text: text.endswith(("5", "7")))
+    name_schemes(library, "ours")
+    kind = vars(library.application.pass_types[CARD])
+    monkeypatch.setitem(kind, "card_schemes", {**SCHEMES, "ours": own})
+    number = library.issued(FIRST, "adult", **GROWN_UP)
+    name_schemes(library)
+    step = library.path(number) + "/steps/number"
+    assert library.send(step, card_number=THIRD).status_code == 409
+    assert library.send(step, card_number=SECOND).status_code == 303
+    assert library.card(number) == CardNumber(SECOND, "ours")
+    # Gone with its file: no number can be checked by it any more.
+    monkeypatch.setitem(kind, "card_schemes", SCHEMES)
+    assert library.send(step, card_number=FIRST[:-1] + "7").status_code == 409
+
+
+def test_a_number_that_does_not_fit_the_barcode_gets_another_one(library: Library) -> None:
+    said = "passt nicht zur Art des Strichcodes"
+    page = library.send(NEW + "/card", type_id=CARD, card_number="BQD18N009999", symbology="CODABAR")
+    assert page.status_code == 422
+    assert said in page.text
+    assert "keine Ausweisnummer" not in page.text
+    number = library.issued(FIRST, "adult", **GROWN_UP, symbology="CODABAR")
+    step = library.path(number) + "/steps/number"
+    assert re.search(r'<option value="CODABAR" selected', library.get(step).text)
+    refused = library.send(step, card_number="BQD18N009999", symbology="CODABAR")
+    assert refused.status_code == 409
+    assert said in refused.text
+    assert library.send(step, card_number="BQD18N009999", symbology="CODE_39").status_code == 303
+    assert library.card(number) == CardNumber("BQD18N009999", None, Symbology.CODE_39)
+
+
+def test_the_number_of_a_lost_card_is_no_new_one_in_another_barcode(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP, symbology="CODABAR")
+    assert library.send(library.path(number) + "/steps/block", reason="lost").status_code == 303
+    again = library.send(library.path(number) + "/steps/number", card_number=FIRST, symbology="CODE_128")
+    assert again.status_code == 409
+    assert library.row(FIRST).status == "suspended"
 
 
 def test_a_family_stands_together(library: Library) -> None:
