@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -54,12 +55,19 @@ _ELSEWHERE: Final = ("consent", "guardian")
 _FIELDS: Final = ("reason", "fees", "card_number", "symbology", "consent", "consent_name", "guardian")
 
 
-def offered(one: Shown) -> list[str]:
-    """The steps that the card allows as it is."""
+def renewable_from(one: Shown, today: date) -> date | None:
+    """The day from which a card that is not blocked can be renewed; None where that is today or before."""
+    opens = renewals.opens_on(one.row)
+    return opens if today < opens and one.content.status in STEPS["renew"] else None
+
+
+def offered(one: Shown, today: date) -> list[str]:
+    """The steps that the card allows as it is on the day ``today``."""
     names = [name for name, states in STEPS.items() if one.content.status in states]
     is_lost = one.member is not None and one.member.block_reason == BlockReason.LOST
     held = one.content.status is PassStatus.SUSPENDED and not is_lost
-    return [name for name in names if name not in _ELSEWHERE and not (held and name == "number")]
+    hidden = {*_ELSEWHERE, *(["number"] if held else []), *(["renew"] if renewable_from(one, today) else [])}
+    return [name for name in names if name not in hidden]
 
 
 @get(MEMBER + "/steps/{step:str}", sync_to_thread=True)
@@ -315,7 +323,10 @@ def _step_page(desk: Desk, one: Shown, step: str, form: Form, *, status: int = 2
                 "reasons": options(reasons, form.values["reason"]),
             }
         case "number":
-            values = {"symbologies": options(symbology_labels(say), form.values["symbology"])}
+            values = {
+                "refused": _in_the_way(desk, one),
+                "symbologies": options(symbology_labels(say), form.values["symbology"]),
+            }
         case "renew":
             values = _offer(desk, one)
         case "consent":
@@ -334,9 +345,33 @@ def _step_page(desk: Desk, one: Shown, step: str, form: Form, *, status: int = 2
     )
 
 
+def _in_the_way(desk: Desk, one: Shown) -> str:
+    """What has to be done before the card can get another number, in the order that works; empty for nothing."""
+    application, say = desk.application, desk.reader.say
+    blocked = one.content.status is PassStatus.SUSPENDED
+    lost = one.member is not None and one.member.block_reason == BlockReason.LOST
+    ended = one.row.period_last < berlin_day(application.now())
+    is_over = one.content.status not in (*STEPS["number"], *STEPS["renew"])
+    if is_over or (not ended and (lost or not blocked)):
+        return ""
+    code = "ENDED_BLOCKED" if ended and blocked else "ENDED" if ended else "BLOCKED"
+    return say(
+        f"OFFICE_LIB_NUMBER_{code}",
+        **_buttons(desk),
+        last=day_text(one.row.period_last, desk.reader.language),
+    )
+
+
+def _buttons(desk: Desk) -> dict[str, str]:
+    """What the buttons of the member's page say, for sentences that name them."""
+    return {name: desk.reader.say(f"OFFICE_LIB_{name.upper()}") for name in ("unblock", "renew", "number")}
+
+
 def _offer(desk: Desk, one: Shown) -> dict[str, Any]:
     application, say, language = desk.application, desk.reader.say, desk.reader.language
     today = berlin_day(application.now())
+    if one.content.status is PassStatus.SUSPENDED:
+        return {"refused": say("OFFICE_LIB_RENEW_BLOCKED", **_buttons(desk))}
     with application.reading() as session:
         try:
             offer = renewals.offer(session, application.tenant, one.pass_type, one.row.number, today)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from dataclasses import replace as replaced
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from httpx import Response
@@ -26,6 +26,7 @@ from issuer.register import load_contents, subject
 from issuer.settings import load_settings, save_settings
 from issuer.staff.permissions import Role
 from passes.card_numbers import SCHEMES, CardNumber, CheckScheme, Symbology
+from passes.display import day_text
 from passes.status_list import Status
 from tests.issuer.console.people import Colleague, settle
 from tests.service import CARD, PERMIT, City, running_numbers
@@ -401,6 +402,79 @@ def test_a_further_year_with_its_fee(library: Library) -> None:
     assert library.send(step).status_code == 303
     assert library.row(FIRST).status == "active"
     assert library.row(FIRST).period_last == date(2030, 12, 23)
+
+
+def test_renewal_is_offered_from_its_first_day_on(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP)
+    page = library.get(library.path(number)).text
+    assert "/steps/renew" not in page
+    opens = library.row(FIRST).period_last - timedelta(days=60)
+    assert f"Verlängern können Sie ab {day_text(opens, 'de')}." in page
+    library.city.clock.forward(days=330)
+    library.who.log_in()
+    page = library.get(library.path(number)).text
+    assert "/steps/renew" in page
+    assert "Verlängern können Sie ab" not in page
+
+
+def test_a_lost_card_that_has_ended_says_in_which_order(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP)
+    path = library.path(number)
+    assert library.send(path + "/steps/block", reason="lost").status_code == 303
+    library.city.clock.forward(days=400)
+    library.who.log_in()
+    order = "der Reihe nach „Sperre aufheben“, „Um ein Jahr verlängern“ und „Neue Ausweisnummer“"
+    assert order in library.get(path + "/steps/number").text
+    refused = library.send(path + "/steps/number", card_number=SECOND)
+    assert refused.status_code == 409
+    assert order in refused.text
+    for page in (library.get(path + "/steps/renew"), library.send(path + "/steps/renew")):
+        assert "zuerst „Sperre aufheben“, danach „Um ein Jahr verlängern“" in page.text
+        assert "resume" not in page.text
+    # The order works, and each step says what comes next.
+    assert library.send(path + "/steps/unblock", reason="other").status_code == 303
+    refused = library.send(path + "/steps/number", card_number=SECOND)
+    assert "zuerst „Um ein Jahr verlängern“, danach „Neue Ausweisnummer“" in refused.text
+    assert library.send(path + "/steps/renew").status_code == 303
+    assert library.send(path + "/steps/number", card_number=SECOND).status_code == 303
+
+
+def test_a_card_that_owes_fees_gets_no_number_before_it_is_unblocked(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP)
+    path = library.path(number)
+    assert library.send(path + "/steps/block", reason="fees").status_code == 303
+    refused = library.send(path + "/steps/number", card_number=SECOND)
+    assert refused.status_code == 409
+    assert "zuerst „Sperre aufheben“, danach „Neue Ausweisnummer“" in refused.text
+
+
+def test_an_institution_has_no_family(library: Library) -> None:
+    number = library.issued(FIRST, "institution", kind="institution", family_name="Kita Sonne")
+    page = library.get(library.path(number)).text
+    assert "Kita Sonne" in page
+    assert "Ausweis für ein Kind aufnehmen" not in page
+    assert "/steps/guardian" not in page
+
+
+def test_the_branch_is_that_of_the_own_last_card_of_today(library: Library) -> None:
+    def proposed(who: Colleague, card: str) -> str:
+        page = who.send(NEW + "/card", type_id=CARD, card_number=card).text
+        field = re.search(r'<input[^>]*name="branch"[^>]*>', page)
+        assert field is not None
+        value = re.search(r'value="([^"]*)"', field[0])
+        return value[1] if value is not None else ""
+
+    other = settle(library.application, library.city.clock, "udo", Role.LIBRARIAN, app=library.app)
+    library.issued(FIRST, "adult", **GROWN_UP, branch="Nord")
+    assert proposed(library.who, SECOND) == "Nord"
+    assert proposed(other, SECOND) == ""
+    answers = library.answers(SECOND, **GROWN_UP, branch="Süd")
+    assert other.send(NEW, **answers, category="adult").status_code == 200
+    assert proposed(library.who, THIRD) == "Nord"
+    assert proposed(other, THIRD) == "Süd"
+    library.city.clock.forward(days=1)
+    library.who.log_in()
+    assert proposed(library.who, THIRD) == ""
 
 
 def test_the_group_follows_the_age(library: Library) -> None:
