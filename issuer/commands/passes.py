@@ -236,8 +236,8 @@ def _plates(given: list[tuple[str, str | None]]) -> tuple[RegisteredPlate, ...]:
 
 def _card_number(text: str, view: PassView, pass_type: PassType) -> CardNumber:
     """The new number under the check scheme and symbology of the old one."""
-    old = view.content.attributes.get("card_number")
-    if not isinstance(old, CardNumber):
+    old = next((one for one in view.content.attributes.values() if isinstance(one, CardNumber)), None)
+    if old is None:
         return pass_type.card_number(text)
     return pass_type.card_number(text, old.scheme or "", old.symbology or "")
 

@@ -211,12 +211,15 @@ def replace_card(
     """Another card number on the same pass; the old one never holds again and is never given out again.
 
     A card that is blocked because it was lost holds again with it; one that is for another reason stays blocked since
-    it was. Raises RegisterRefusal as `lifecycle.change` does, CARD_TAKEN, CARD_SPENT, CARD_JUST_TAKEN.
+    it was. Raises RegisterRefusal as `lifecycle.change` does, NOTHING_CHANGES for the number of a card that was lost,
+    CARD_TAKEN, CARD_SPENT, CARD_JUST_TAKEN.
     """
     rules_of(pass_type)
     member = member_of(session, tenant, pass_type.id, number)
     reason, since = member.block_reason, member.blocked_at
     if reason is not None:
+        if session.get_one(PassRow, (tenant, pass_type.id, number)).card_key == new.text:
+            raise RegisterRefusal("NOTHING_CHANGES", number=number)
         # Only what holds gets a new seal; nobody outside sees that it does within the transaction.
         unblock(session, tenant, pass_type, number, actor=actor)
     forget_noted(session, tenant, pass_type.id, number)

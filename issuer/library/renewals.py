@@ -66,6 +66,11 @@ def yearly_fee(
         return None
 
 
+def opens_on(row: PassRow) -> date:
+    """The first day on which the membership can be renewed (Europe/Berlin)."""
+    return row.period_last - EARLIEST
+
+
 def offer(session: Session, tenant: str, pass_type: PassType, number: str, today: date) -> Offer:
     """What a further year of the membership ``number`` would be on the day ``today``.
 
@@ -126,7 +131,7 @@ def renew_membership(
 def _offer(session: Session, pass_type: PassType, row: PassRow, current: RevisionRow, today: date) -> Offer:
     if PassStatus(row.status) not in _RENEWABLE:
         raise wrong_state(row)
-    opens = row.period_last - EARLIEST
+    opens = opens_on(row)
     if today < opens:
         raise RegisterRefusal(
             "RENEWAL_TOO_EARLY", number=row.number, opens=opens.isoformat(), days=EARLIEST.days

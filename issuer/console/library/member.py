@@ -26,7 +26,7 @@ from issuer.console.library.shared import (
     full_name,
     member_path,
 )
-from issuer.console.library.steps import offered, told_of
+from issuer.console.library.steps import offered, renewable_from, told_of
 from issuer.console.moments import moment
 from issuer.console.passes import pass_history
 from issuer.library.members import family_of
@@ -67,6 +67,8 @@ def show_member(request: AnyRequest, type_id: FromPath[str], number: FromPath[st
     desk.note_access(*(line["subject"] for line in family), kind=Kind.LISTED)
     fields = shown_fields(one.pass_type, one.content, city, language)
     blocked = one.standing is Standing.SUSPENDED
+    today = berlin_day(application.now())
+    opens = renewable_from(one, today)
     return desk.under(CRUMB).page(
         "library_member.html",
         one=one,
@@ -86,11 +88,13 @@ def show_member(request: AnyRequest, type_id: FromPath[str], number: FromPath[st
         about=_person(desk, one),
         replaced=[(old.card_key, moment(old.replaced_at, language)) for old in one.replaced],
         family=family,
-        may_have_children=not _is_minor(desk, one),
+        may_have_children=not _is_minor(desk, one) and not _is_institution(one),
+        is_institution=_is_institution(one),
         has_children=any(not line["is_guardian"] for line in family),
         has_system=source_of(application) is not None,
         checked=_checked(one, language),
-        steps=[(name, say(f"OFFICE_LIB_{name.upper()}")) for name in offered(one)],
+        steps=[(name, say(f"OFFICE_LIB_{name.upper()}")) for name in offered(one, today)],
+        renew_from=say("OFFICE_LIB_RENEW_FROM", day=day_text(opens, language)) if opens else "",
         is_running=one.content.status is PassStatus.ACTIVE,
         history=pass_history(history, say, one.pass_type, names),
     )
@@ -221,6 +225,13 @@ def _is_minor(desk: Desk, one: Shown) -> bool:
     born = one.member.birth_date if one.member is not None else None
     rules, today = one.pass_type.spec.membership, berlin_day(desk.application.now())
     return rules is not None and is_of_age(rules, one.category, born, today) is False
+
+
+def _is_institution(one: Shown) -> bool:
+    """Whether the card is that of an institution, which has no birth date and no family."""
+    rules = one.pass_type.spec.membership
+    category = rules.category(one.category) if rules is not None else None
+    return category is not None and category.birth_date == "none"
 
 
 def _checked(one: Shown, language: str) -> str:

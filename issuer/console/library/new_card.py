@@ -51,8 +51,9 @@ from issuer.library.membership import consent_needed
 from issuer.library.renewals import TERM_MONTHS
 from issuer.library.sources import source_of
 from issuer.lifecycle import Actor
-from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.models import AuditEntryRow, AuditHeadRow, HolderRow, PassRow, RevisionRow
 from issuer.pickup.links import Channel
+from issuer.register import load_contents, subject
 from issuer.web.forms import Form, FormData
 from issuer.web.reader import AnyRequest
 from keys.errors import Refusal
@@ -62,6 +63,8 @@ from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
 
 _NEW: Final = PATH + "/new"
+# No index leads from an account to what it did: so many of the newest entries of the trail are looked through.
+_LOOKED_BACK: Final = 2000
 
 
 @get(_NEW, sync_to_thread=True)
@@ -328,11 +331,31 @@ def _last_attributes(session: Session, desk: Desk, pass_type: PassType) -> dict[
 
 
 def _usual_branch(desk: Desk, form: Form) -> str:
-    pass_type = library_type(desk.application, form.values["type_id"])
+    """The branch of the card that this account has issued last today: there it sits. Empty without one."""
+    application = desk.application
+    pass_type = library_type(application, form.values["type_id"])
     if pass_type is None or "branch" not in pass_type.attributes:
         return ""
-    with desk.application.reading() as session:
-        return str(_last_attributes(session, desk, pass_type).get("branch", ""))
+    prefix = subject(pass_type.id, "")
+    with application.reading() as session:
+        head = session.get(AuditHeadRow, application.tenant)
+        last = session.execute(
+            select(AuditEntryRow.subject, AuditEntryRow.at)
+            .where(
+                AuditEntryRow.tenant == application.tenant,
+                AuditEntryRow.sequence > (head.sequence if head is not None else 0) - _LOOKED_BACK,
+                AuditEntryRow.actor == desk.staff.actor,
+                AuditEntryRow.action == "create",
+                AuditEntryRow.subject.startswith(prefix, autoescape=True),
+            )
+            .order_by(AuditEntryRow.sequence.desc())
+            .limit(1)
+        ).first()
+        if last is None or berlin_day(last.at) != berlin_day(application.now()):
+            return ""
+        number = last.subject.removeprefix(prefix)
+        content = next(load_contents(session, application.tenant, pass_type, [number]), None)
+    return str(content.attributes.get("branch", "")) if content is not None else ""
 
 
 HANDLERS: Final = [ask_card, ask_person, ask_to_check, issue_card]

@@ -10,12 +10,18 @@ from sqlalchemy.orm import Session
 
 from issuer.console.desk import Desk
 from issuer.console.fields import options
-from issuer.console.library.shared import CRUMB, birthday, category_label, library_type, library_types
+from issuer.console.library.shared import (
+    CRUMB,
+    birthday,
+    category_label,
+    library_type,
+    library_types,
+    symbology_labels,
+)
 from issuer.console.library.steps import fee_text
 from issuer.library.membership import age_on, category_for
 from issuer.library.renewals import TERM_MONTHS, yearly_fee
 from issuer.web.forms import Form
-from passes.card_numbers import Symbology
 from passes.display import day_text
 from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
@@ -34,15 +40,13 @@ def card_page(desk: Desk, form: Form, *, status: int = 200) -> Response[Any]:
     """Which number the card has."""
     say, language = desk.reader.say, desk.reader.language
     types = {one.id: one.words(language).name for one in library_types(desk.application)}
-    symbologies = {"": say("OFFICE_LIB_SYMBOLOGY_NONE")}
-    symbologies |= {one.value: say(f"OFFICE_LIB_SYMBOLOGY_{one.name}") for one in Symbology}
     return _page(
         desk,
         1,
         form,
         status=status,
         types=options(types, form.values["type_id"]),
-        symbologies=options(symbologies, form.values["symbology"]),
+        symbologies=options(symbology_labels(say), form.values["symbology"]),
     )
 
 

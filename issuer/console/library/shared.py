@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -21,8 +22,9 @@ from issuer.models_library import MemberRow, ReplacedCardRow
 from issuer.pickup.standing import Standing, standing_of
 from issuer.register import load_contents, subject
 from issuer.staff.permissions import Role
+from keys.errors import Refusal
 from keys.texts import Texts
-from passes.card_numbers import CardNumber, Symbology
+from passes.card_numbers import CardNumber, CheckScheme, Symbology
 from passes.errors import PassRefusal
 from passes.model import PassContent
 from passes.pass_types import PassType
@@ -165,16 +167,44 @@ def category_label(pass_type: PassType, category: str, language: str) -> str:
     return pass_type.words(language).choices.get("category", {}).get(category, category)
 
 
-def read_card(application: Application, text: str, symbology: str) -> CardNumber:
+def symbology_labels(say: Texts) -> dict[str, str]:
+    """The kinds of barcode that a number can be shown in, in words; empty is none in particular."""
+    return {"": say("OFFICE_LIB_SYMBOLOGY_NONE")} | {
+        one.value: say(f"OFFICE_LIB_SYMBOLOGY_{one.name}") for one in Symbology
+    }
+
+
+def read_card(application: Application, text: str, symbology: str, scheme: str = "") -> CardNumber:
     """The card number that somebody has typed or scanned, without what only the scanner has put around it.
 
-    ``symbology`` is empty where it does not matter. Raises IssuerRefusal OFFICE_LIB_SEAL_SCANNED, OFFICE_LIB_MISREAD,
-    OFFICE_LIB_SCHEME for a number that the library's schemes do not have or that the symbology cannot hold with them,
-    PassRefusal CARD_FORMAT for what the symbology cannot hold where there are no schemes.
+    ``symbology`` is empty where it does not matter. ``scheme`` is that of the number before, by which the new one is
+    numbered too where the library names no schemes of its own, and first of all where it names several.
+
+    Raises IssuerRefusal OFFICE_LIB_SEAL_SCANNED, OFFICE_LIB_MISREAD, OFFICE_LIB_SCHEME for a number that the schemes
+    do not have, OFFICE_LIB_BARCODE for one that only the symbology cannot hold; PassRefusal CARD_SCHEME_UNKNOWN for a
+    ``scheme`` that is not there any more, CARD_LIKE_SEAL.
     """
     with application.reading() as session:
         schemes = application.settings(session).library_card_schemes
+    rules = known_schemes(application)
+    if not schemes and scheme:
+        if scheme not in rules:
+            raise PassRefusal("CARD_SCHEME_UNKNOWN", known=", ".join(sorted(rules)))
+        schemes = (scheme,)
+    # The scheme of before comes first; the order of the others stays.
+    schemes = tuple(sorted(schemes, key=lambda one: one != scheme))
     kind = next((one for one in Symbology if one.value == symbology), None)
+    try:
+        return _read(text, kind, schemes, rules)
+    except Refusal:
+        if kind is not None and _is_readable(text, schemes, rules):
+            raise IssuerRefusal("OFFICE_LIB_BARCODE") from None
+        raise
+
+
+def _read(
+    text: str, kind: Symbology | None, schemes: tuple[str, ...], rules: Mapping[str, CheckScheme]
+) -> CardNumber:
     delivered = scanned_card(text, kind)
     if not delivered.spellings:
         raise IssuerRefusal("OFFICE_LIB_SEAL_SCANNED" if is_seal(text) else "OFFICE_LIB_MISREAD")
@@ -182,13 +212,21 @@ def read_card(application: Application, text: str, symbology: str) -> CardNumber
     spellings = sorted(delivered.spellings, key=lambda one: not one.framed)
     if not schemes:
         return CardNumber(spellings[0].text, None, kind)
-    rules = known_schemes(application)
     for one in spellings:
         for scheme in schemes:
             with suppress(PassRefusal):
                 if one.fits([scheme], rules):
                     return CardNumber(one.text, scheme, kind)
     raise IssuerRefusal("OFFICE_LIB_SCHEME")
+
+
+def _is_readable(text: str, schemes: tuple[str, ...], rules: Mapping[str, CheckScheme]) -> bool:
+    """Whether ``text`` is a number where the symbology does not matter."""
+    try:
+        _read(text, None, schemes, rules)
+    except Refusal:
+        return False
+    return True
 
 
 def is_seal(text: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from datetime import date
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -24,6 +25,7 @@ from issuer.console.library.shared import (
     find_member,
     full_name,
     read_card,
+    symbology_labels,
 )
 from issuer.errors import IssuerRefusal
 from issuer.library import members, renewals
@@ -55,19 +57,32 @@ STEPS: Final = {
 }
 # The member's page offers these where they are needed, not among the others.
 _ELSEWHERE: Final = ("consent", "guardian")
-_FIELDS: Final = ("reason", "fees", "card_number", "consent", "consent_name", "guardian", "version")
+_FIELDS: Final = (
+    "reason", "fees", "card_number", "symbology", "consent", "consent_name", "guardian", "version",
+)  # fmt: skip
 # What the page after a step says once, without its standing in an address, where histories and logs keep it.
 _FLASH: Final = "library-step"
 _FLASH_SECONDS: Final = 120
 
 
-def offered(one: Shown) -> list[str]:
-    """The steps that the card allows as it is."""
+def renewable_from(one: Shown, today: date) -> date | None:
+    """The day from which a card that is not blocked can be renewed; None where that is today or before."""
+    opens = renewals.opens_on(one.row)
+    return opens if today < opens and one.content.status in STEPS["renew"] else None
+
+
+def offered(one: Shown, today: date) -> list[str]:
+    """The steps that the card allows as it is on the day ``today``."""
     names = [name for name, states in STEPS.items() if one.content.status in states]
     has_reason = one.member is not None and one.member.block_reason is not None
     # What was suspended otherwise than by the library is not the desk's to change.
     is_foreign = one.content.status is PassStatus.SUSPENDED and not has_reason
-    return [name for name in names if name not in _ELSEWHERE and not (is_foreign and name == "number")]
+    hidden = {
+        *_ELSEWHERE,
+        *(["number"] if is_foreign else []),
+        *(["renew"] if renewable_from(one, today) else []),
+    }
+    return [name for name in names if name not in hidden]
 
 
 @get(MEMBER + "/steps/{step:str}", sync_to_thread=True)
@@ -81,7 +96,7 @@ def ask_step(
     if one is None or step not in STEPS:
         return desk.problem(404, "NOT_FOUND")
     desk.note_access(one.subject)
-    return _step_page(desk, one, step, Form(dict.fromkeys(_FIELDS, "")))
+    return _step_page(desk, one, step, Form(dict.fromkeys(_FIELDS, "") | {"symbology": _symbology(one)}))
 
 
 @post(MEMBER + "/steps/{step:str}", status_code=303, sync_to_thread=True)
@@ -94,6 +109,8 @@ def take_step(
         one = find_member(session, desk, type_id, number)
     if one is None or step not in STEPS:
         return desk.problem(404, "NOT_FOUND")
+    if "symbology" not in data:
+        form.values["symbology"] = _symbology(one)
     done: Done | None = None
     try:
         new = _new_card(desk, one, form) if step == "number" else None
@@ -261,8 +278,9 @@ def _new_card(desk: Desk, one: Shown, form: Form) -> CardNumber | None:
     if not form.values["card_number"]:
         form.errors["card_number"] = desk.reader.say("DESK_FIELD_MISSING")
         return None
-    symbology = one.card.symbology if one.card is not None else None
-    return read_card(desk.application, form.values["card_number"], str(symbology or ""))
+    # Numbered as before, unless the library names its schemes; the check digit must hold as for any new number.
+    scheme = one.card.scheme if one.card is not None else None
+    return read_card(desk.application, form.values["card_number"], form.values["symbology"], scheme or "")
 
 
 def _number(desk: Desk, session: Session, one: Shown, new: CardNumber | None) -> Done | None:
@@ -279,6 +297,11 @@ def _number(desk: Desk, session: Session, one: Shown, new: CardNumber | None) ->
         actor=_actor(desk),
     )
     return Done("replaced")
+
+
+def _symbology(one: Shown) -> str:
+    """The kind of barcode that the card has now; empty for none in particular."""
+    return str(one.card.symbology or "") if one.card is not None else ""
 
 
 def _renew(desk: Desk, session: Session, one: Shown, _: Form) -> Done | None:
@@ -365,6 +388,11 @@ def _step_page(
                 "effects": [say(f"OFFICE_LIB_UNBLOCK_EFFECT_{n}") for n in (1, 2)],
                 "reasons": options(reasons, form.values["reason"]),
             }
+        case "number":
+            values = {
+                "refused": _in_the_way(desk, one),
+                "symbologies": options(symbology_labels(say), form.values["symbology"]),
+            }
         case "renew":
             values = _offer(desk, one)
         case "consent":
@@ -386,9 +414,33 @@ def _step_page(
     )
 
 
+def _in_the_way(desk: Desk, one: Shown) -> str:
+    """What has to be done before the card can get another number, in the order that works; empty for nothing."""
+    application, say = desk.application, desk.reader.say
+    blocked = one.content.status is PassStatus.SUSPENDED
+    by_library = one.member is not None and one.member.block_reason is not None
+    ended = one.row.period_last < berlin_day(application.now())
+    is_over = one.content.status not in (*STEPS["number"], *STEPS["renew"])
+    if is_over or (not ended and (by_library or not blocked)):
+        return ""
+    code = "ENDED_BLOCKED" if ended and blocked else "ENDED" if ended else "BLOCKED"
+    return say(
+        f"OFFICE_LIB_NUMBER_{code}",
+        **_buttons(desk),
+        last=day_text(one.row.period_last, desk.reader.language),
+    )
+
+
+def _buttons(desk: Desk) -> dict[str, str]:
+    """What the buttons of the member's page say, for sentences that name them."""
+    return {name: desk.reader.say(f"OFFICE_LIB_{name.upper()}") for name in ("unblock", "renew", "number")}
+
+
 def _offer(desk: Desk, one: Shown) -> dict[str, Any]:
     application, say, language = desk.application, desk.reader.say, desk.reader.language
     today = berlin_day(application.now())
+    if one.content.status is PassStatus.SUSPENDED:
+        return {"refused": say("OFFICE_LIB_RENEW_BLOCKED", **_buttons(desk))}
     with application.reading() as session:
         try:
             offer = renewals.offer(session, application.tenant, one.pass_type, one.row.number, today)

@@ -278,6 +278,19 @@ def test_the_rules_of_membership_hold_for_systems_too(office: Office) -> None:
     assert made.status_code == 201, made.text
 
 
+def test_a_new_card_number_keeps_scheme_and_symbology(office: Office) -> None:
+    old = {"number": "24711300099995", "scheme": "codabar14", "symbology": "CODABAR"}
+    made = office.post(
+        PASSES, json=card(number="M-9", attributes={"card_number": old, "category": "institution"})
+    )
+    assert made.status_code == 201, made.text
+    place, seen = f"{PASSES}/{CARD}/M-9", {"If-Match": made.headers["ETag"]}
+    wrong = office.patch(place, json={"card_number": {"number": "24711300099988"}}, headers=seen)
+    assert codes(wrong) == {"#/card_number": "CARD_FORMAT"}
+    changed = office.patch(place, json={"card_number": {"number": "24711300099987"}}, headers=seen)
+    assert changed.json()["attributes"]["card_number"] == old | {"number": "24711300099987"}
+
+
 def test_a_replaced_card_number_is_not_given_out_again(office: Office) -> None:
     made = office.post(PASSES, json=card(number="M1"))
     place = f"{PASSES}/library-card/M1"

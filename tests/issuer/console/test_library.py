@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from dataclasses import replace as replaced
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from httpx import Response
@@ -13,19 +13,22 @@ from litestar import Litestar
 from msgspec.structs import replace
 from sqlalchemy import select
 
-from issuer import audit
+from issuer import audit, lifecycle
 from issuer.application import Application
 from issuer.audit import AuditEvent
 from issuer.console.library import member, new_card
 from issuer.errors import IssuerRefusal
 from issuer.library.sources import Patron, PatronStanding, PatronUnknown, SourceUnavailable
+from issuer.lifecycle import Actor
 from issuer.models import PassRow, RevisionRow
 from issuer.models_access import PickupLinkRow
 from issuer.models_library import MemberRow, MembershipFeeRow
 from issuer.pickup.standing import held_pass
-from issuer.register import subject
+from issuer.register import load_contents, subject
 from issuer.settings import load_settings, save_settings
 from issuer.staff.permissions import Role
+from passes.card_numbers import SCHEMES, CardNumber, CheckScheme, Symbology
+from passes.display import day_text
 from passes.status_list import Status
 from tests.issuer.console.people import Colleague, settle
 from tests.service import CARD, PERMIT, City, running_numbers
@@ -105,6 +108,13 @@ class Library:
         with self.application.reading() as session:
             return list(audit.history(session, self.application.tenant, subject(CARD, number)))
 
+    def card(self, number: str) -> CardNumber:
+        pass_type = self.application.pass_types[CARD]
+        with self.application.reading() as session:
+            (content,) = load_contents(session, self.application.tenant, pass_type, [number])
+        (card,) = (one for one in content.attributes.values() if isinstance(one, CardNumber))
+        return card
+
     def path(self, number: str) -> str:
         return f"/office/library/members/{CARD}/{number}"
 
@@ -116,6 +126,14 @@ def library(city: City, application: Application) -> Library:
         key = {"tenant": application.tenant, "type_id": CARD, "category": "adult"}
         session.add(MembershipFeeRow(**key, valid_from=date(2026, 1, 1), fee_cents=2000))
     return Library(city, application, app, settle(application, city.clock, "lea", Role.LIBRARIAN, app=app))
+
+
+def name_schemes(library: Library, *schemes: str) -> None:
+    """Name the schemes by which the library numbers."""
+    with library.application.writing() as session:
+        tenant = library.application.tenant
+        settings = replace(load_settings(session, tenant), library_card_schemes=schemes)
+        save_settings(session, tenant, settings)
 
 
 def test_a_grown_up_gets_a_card_and_a_code_for_the_phone(library: Library) -> None:
@@ -199,10 +217,7 @@ def test_what_is_no_card_number_is_refused(library: Library, card: str) -> None:
 
 
 def test_a_wrong_check_digit_is_told_where_the_library_names_its_schemes(library: Library) -> None:
-    with library.application.writing() as session:
-        tenant = library.application.tenant
-        settings = replace(load_settings(session, tenant), library_card_schemes=("codabar14", "mod11"))
-        save_settings(session, tenant, settings)
+    name_schemes(library, "codabar14", "mod11")
     wrong = FIRST[:-1] + str((int(FIRST[-1]) + 1) % 10)
     page = library.send(NEW + "/card", type_id=CARD, card_number=wrong)
     assert page.status_code == 422
@@ -313,6 +328,65 @@ def test_a_new_number_is_pushed_and_the_old_one_never_holds_again(library: Libra
     assert library.row(SECOND).number == number
 
 
+def test_a_new_number_is_numbered_as_the_one_before(library: Library) -> None:
+    """A card's scheme goes with it, and its check digit must hold, also where the library names no schemes now."""
+    name_schemes(library, "codabar14")
+    number = library.issued(FIRST, "adult", **GROWN_UP, symbology="CODABAR")
+    name_schemes(library)
+    step = library.path(number) + "/steps/number"
+    wrong = SECOND[:-1] + str((int(SECOND[-1]) + 1) % 10)
+    refused = library.send(step, card_number=wrong)
+    assert refused.status_code == 409
+    assert "Prüfziffer" in refused.text
+    assert library.send(step, card_number=SECOND).status_code == 303
+    assert library.card(number) == CardNumber(SECOND, "codabar14", Symbology.CODABAR)
+    # What was read with start and stop characters is what the card says, whatever its digit.
+    assert library.send(step, card_number=f"A{wrong}B").status_code == 303
+    assert library.card(number) == CardNumber(wrong, "codabar14", Symbology.CODABAR)
+
+
+def test_a_city_s_own_scheme_goes_along_with_a_new_number(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = CheckScheme(re.compile("[0-9]{14}"), lambda text: text.endswith(("5", "7")))
+    name_schemes(library, "ours")
+    kind = vars(library.application.pass_types[CARD])
+    monkeypatch.setitem(kind, "card_schemes", {**SCHEMES, "ours": own})
+    number = library.issued(FIRST, "adult", **GROWN_UP)
+    name_schemes(library)
+    step = library.path(number) + "/steps/number"
+    assert library.send(step, card_number=THIRD).status_code == 409
+    assert library.send(step, card_number=SECOND).status_code == 303
+    assert library.card(number) == CardNumber(SECOND, "ours")
+    # Gone with its file: no number can be checked by it any more.
+    monkeypatch.setitem(kind, "card_schemes", SCHEMES)
+    assert library.send(step, card_number=FIRST[:-1] + "7").status_code == 409
+
+
+def test_a_number_that_does_not_fit_the_barcode_gets_another_one(library: Library) -> None:
+    said = "passt nicht zur Art des Strichcodes"
+    page = library.send(NEW + "/card", type_id=CARD, card_number="BQD18N009999", symbology="CODABAR")
+    assert page.status_code == 422
+    assert said in page.text
+    assert "keine Ausweisnummer" not in page.text
+    number = library.issued(FIRST, "adult", **GROWN_UP, symbology="CODABAR")
+    step = library.path(number) + "/steps/number"
+    assert re.search(r'<option value="CODABAR" selected', library.get(step).text)
+    refused = library.send(step, card_number="BQD18N009999", symbology="CODABAR")
+    assert refused.status_code == 409
+    assert said in refused.text
+    assert library.send(step, card_number="BQD18N009999", symbology="CODE_39").status_code == 303
+    assert library.card(number) == CardNumber("BQD18N009999", None, Symbology.CODE_39)
+
+
+def test_the_number_of_a_lost_card_is_no_new_one_in_another_barcode(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP, symbology="CODABAR")
+    assert library.send(library.path(number) + "/steps/block", reason="lost").status_code == 303
+    again = library.send(library.path(number) + "/steps/number", card_number=FIRST, symbology="CODE_128")
+    assert again.status_code == 409
+    assert library.row(FIRST).status == "suspended"
+
+
 def test_a_family_stands_together(library: Library) -> None:
     parent = library.issued(FIRST, "adult", **GROWN_UP)
     page = library.get(NEW, guardian=parent)
@@ -364,6 +438,82 @@ def test_a_further_year_with_its_fee(library: Library) -> None:
     assert library.send(step).status_code == 303
     assert library.row(FIRST).status == "active"
     assert library.row(FIRST).period_last == date(2030, 12, 23)
+
+
+def test_renewal_is_offered_from_its_first_day_on(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP)
+    page = library.get(library.path(number)).text
+    assert "/steps/renew" not in page
+    opens = library.row(FIRST).period_last - timedelta(days=60)
+    assert f"Verlängern können Sie ab {day_text(opens, 'de')}." in page
+    library.city.clock.forward(days=330)
+    library.who.log_in()
+    page = library.get(library.path(number)).text
+    assert "/steps/renew" in page
+    assert "Verlängern können Sie ab" not in page
+
+
+def test_a_lost_card_that_has_ended_says_in_which_order(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP)
+    path = library.path(number)
+    assert library.send(path + "/steps/block", reason="lost").status_code == 303
+    library.city.clock.forward(days=400)
+    library.who.log_in()
+    order = "der Reihe nach „Sperre aufheben“, „Um ein Jahr verlängern“ und „Neue Ausweisnummer“"
+    assert order in library.get(path + "/steps/number").text
+    refused = library.send(path + "/steps/number", card_number=SECOND)
+    assert refused.status_code == 409
+    assert order in refused.text
+    for page in (library.get(path + "/steps/renew"), library.send(path + "/steps/renew")):
+        assert "zuerst „Sperre aufheben“, danach „Um ein Jahr verlängern“" in page.text
+        assert "resume" not in page.text
+    # The order works, and each step says what comes next.
+    assert library.send(path + "/steps/unblock", reason="other").status_code == 303
+    refused = library.send(path + "/steps/number", card_number=SECOND)
+    assert "zuerst „Um ein Jahr verlängern“, danach „Neue Ausweisnummer“" in refused.text
+    assert library.send(path + "/steps/renew").status_code == 303
+    assert library.send(path + "/steps/number", card_number=SECOND).status_code == 303
+
+
+def test_a_card_suspended_by_others_gets_no_number_before_it_holds_again(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP)
+    with library.application.writing() as session:
+        by = Actor("clerk", library.application.now(), "Test")
+        lifecycle.suspend(session, library.application.tenant, CARD, number, actor=by)
+    path = library.path(number)
+    assert "/steps/number" not in library.get(path).text
+    refused = library.send(path + "/steps/number", card_number=SECOND)
+    assert refused.status_code == 409
+    assert "zuerst „Sperre aufheben“, danach „Neue Ausweisnummer“" in refused.text
+
+
+def test_an_institution_has_no_family(library: Library) -> None:
+    number = library.issued(FIRST, "institution", kind="institution", family_name="Kita Sonne")
+    page = library.get(library.path(number)).text
+    assert "Kita Sonne" in page
+    assert "Ausweis für ein Kind aufnehmen" not in page
+    assert "/steps/guardian" not in page
+
+
+def test_the_branch_is_that_of_the_own_last_card_of_today(library: Library) -> None:
+    def proposed(who: Colleague, card: str) -> str:
+        page = who.send(NEW + "/card", type_id=CARD, card_number=card).text
+        field = re.search(r'<input[^>]*name="branch"[^>]*>', page)
+        assert field is not None
+        value = re.search(r'value="([^"]*)"', field[0])
+        return value[1] if value is not None else ""
+
+    other = settle(library.application, library.city.clock, "udo", Role.LIBRARIAN, app=library.app)
+    library.issued(FIRST, "adult", **GROWN_UP, branch="Nord")
+    assert proposed(library.who, SECOND) == "Nord"
+    assert proposed(other, SECOND) == ""
+    answers = library.answers(SECOND, **GROWN_UP, branch="Süd")
+    assert other.send(NEW, **answers, category="adult").status_code == 200
+    assert proposed(library.who, THIRD) == "Nord"
+    assert proposed(other, THIRD) == "Süd"
+    library.city.clock.forward(days=1)
+    library.who.log_in()
+    assert proposed(library.who, THIRD) == ""
 
 
 def test_the_group_follows_the_age(library: Library) -> None:
