@@ -146,7 +146,7 @@ def test_keyboard_alone(chromium: Browser, site: Site) -> None:
         page.keyboard.press("Tab")
         page.keyboard.press("Enter")
         names = []
-        for _ in range(14):
+        for _ in range(18):
             page.keyboard.press("Tab")
             names.append(page.evaluate("document.activeElement.innerText"))
         assert names[:3] == [
@@ -160,6 +160,8 @@ def test_keyboard_alone(chromium: Browser, site: Site) -> None:
             for number in numbers
             for what in ("zu Google Wallet hinzufügen", "als PDF herunterladen", "zu Apple Wallet hinzufügen")
         ]
+        shown = [one for one in names if one.endswith("vorzeigen")]
+        assert shown == [f"Ausweis {number} vorzeigen" for number in numbers]
 
 
 def test_the_scanned_code_brings_the_family_to_the_phone(
