@@ -45,7 +45,7 @@ from issuer.console import (
     zones,
 )
 from issuer.console.desk import ForeignForm, NotAllowed, NotLoggedIn, desk_of, guard, wanted_path
-from issuer.console.library import family, member, new_card, search, steps, waiting
+from issuer.console.library import codes, family, member, new_card, search, steps, waiting
 from issuer.staff.permissions import PREFIX, Stage, check_routes
 from issuer.web import problems
 from issuer.web.reader import AnyRequest
@@ -140,6 +140,7 @@ HANDLERS: list[ControllerRouterHandler] = [
             *waiting.HANDLERS,
             *new_card.HANDLERS,
             *member.HANDLERS,
+            *codes.HANDLERS,
             *steps.HANDLERS,
             *family.HANDLERS,
             *histories.HANDLERS,

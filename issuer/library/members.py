@@ -1,4 +1,4 @@
-"""A library's members: new cards at the desk, blocking, replacing numbers, and families.
+"""A library's members: new cards at the desk, blocking, replacing numbers, consent.
 
 Each step is one in the caller's writing transaction, with its audit entry; wallets hear of what changes a card.
 Every step raises IssuerRefusal NOT_A_MEMBERSHIP for a pass type without members.
@@ -10,23 +10,22 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Final
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from issuer import attributes as stored_attributes
 from issuer import audit, lifecycle
-from issuer.audit import AuditEvent, Facts
+from issuer.audit import AuditEvent
 from issuer.errors import IssuerRefusal, RegisterRefusal
-from issuer.holders import holder_of
 from issuer.importing.check_file import check_rows
 from issuer.importing.findings import Finding, Severity
-from issuer.importing.record import digest
+from issuer.importing.record import RecordValue, digest
 from issuer.importing.rows import RowFile, SourceRow
+from issuer.library.families import check_guardian
 from issuer.library.fees import membership_fees
 from issuer.library.holds import forget_noted
-from issuer.library.membership import check_category, consent_needed, fee_due, is_of_age, rules_of
+from issuer.library.member_rows import member_of, note_record, note_step
+from issuer.library.membership import check_category, consent_needed, fee_due, rules_of
 from issuer.lifecycle import Actor, Changes
-from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.models import PassRow
 from issuer.models_library import BlockReason, MemberRow
 from issuer.numbering import next_number
 from issuer.register import SealFor, insert_passes, load_contents, subject
@@ -37,11 +36,8 @@ from passes.model import PassContent, PassStatus
 from passes.names import FieldKind, normalise
 from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
-from passes.type_file import MembershipSpec
 
 LONGEST_NAME: Final = 200
-# A pass that has ended for good stands in for nobody.
-_GONE: Final = (PassStatus.REVOKED, PassStatus.SUPERSEDED)
 # The libraries' own words for it in the register's file.
 COLUMN_WORDS: Final = {
     BlockReason.LOST: "card_lost",
@@ -71,21 +67,6 @@ class NewMember:
     language: str = "de"
     guardian_number: str = ""
     consent_name: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class FamilyCard:
-    """A card of a family, as the desk needs it."""
-
-    type_id: str
-    number: str
-    is_guardian: bool
-    name: str
-    category: str
-    card: CardNumber | None
-    period: Period
-    status: PassStatus
-    block_reason: BlockReason | None
 
 
 class MemberRefused(IssuerRefusal):
@@ -121,7 +102,7 @@ def enrol(
     if consent_needed(rules, new.category, new.birth_date, today) and not name:
         raise IssuerRefusal("CONSENT_MISSING", age=rules.consent_under)
     if new.guardian_number:
-        _check_guardian(session, (tenant, pass_type.id, new.guardian_number), rules, new.number, today)
+        check_guardian(session, (tenant, pass_type.id, new.guardian_number), rules, new.number, today)
     number = new.number or next_number(session, tenant, pass_type.id, actor.at)
     fees = membership_fees(session, tenant, pass_type.id)
     fee = fee_due(rules, fees, new.category, new.birth_date, today) if fees else None
@@ -233,57 +214,6 @@ def replace_card(
     return replace(content, status=PassStatus.SUSPENDED)
 
 
-def children_of(
-    session: Session, tenant: str, pass_type: PassType, number: str, day: date
-) -> tuple[FamilyCard, ...]:
-    """The cards that the member ``number`` answers for on ``day``: those of children under age, by number.
-
-    A member whose own card was revoked or superseded answers for nobody.
-    """
-    row = session.get(PassRow, (tenant, pass_type.id, number))
-    gone = row is None or row.status in _GONE
-    return () if gone else _children(session, tenant, pass_type, number, day)
-
-
-def _children(
-    session: Session, tenant: str, pass_type: PassType, number: str, day: date
-) -> tuple[FamilyCard, ...]:
-    rules = rules_of(pass_type)
-    found = session.scalars(
-        select(MemberRow)
-        .where(
-            MemberRow.tenant == tenant,
-            MemberRow.type_id == pass_type.id,
-            MemberRow.guardian_number == number,
-        )
-        .order_by(MemberRow.number)
-    ).all()
-    cards = ((one, _card(session, pass_type, tenant, one.number)) for one in found)
-    return tuple(
-        card
-        for one, card in cards
-        if card is not None and is_of_age(rules, card.category, one.birth_date, day) is not True
-    )
-
-
-def family_of(
-    session: Session, tenant: str, pass_type: PassType, number: str, day: date
-) -> tuple[FamilyCard, ...]:
-    """The cards of a family: the guardian's first, then the children's; for a member without family, their own.
-
-    For the library's staff. What a holder may be shown is `children_of`: a child's card leads to no other.
-    """
-    member = session.get(MemberRow, (tenant, pass_type.id, number))
-    head = number
-    if member is not None and member.guardian_number:
-        children = _children(session, tenant, pass_type, member.guardian_number, day)
-        if any(one.number == number for one in children):
-            head = member.guardian_number
-    first = _card(session, pass_type, tenant, head)
-    children = _children(session, tenant, pass_type, head, day)
-    return (*(() if first is None else (replace(first, is_guardian=bool(children)),)), *children)
-
-
 def give_consent(
     session: Session, tenant: str, pass_type: PassType, number: str, name: str, *, actor: Actor
 ) -> None:
@@ -291,72 +221,8 @@ def give_consent(
     rules_of(pass_type)
     member = member_of(session, tenant, pass_type.id, number)
     member.consent_name, member.consent_at, member.consent_by = _parent(name), actor.at, actor.name
-    _note_record(session, member, {"guardian_consent": True})
-    _audit(session, member, "consent", {"consent": True}, actor)
-
-
-def set_guardian(
-    session: Session,
-    tenant: str,
-    pass_type: PassType,
-    number: str,
-    guardian_number: str | None,
-    *,
-    actor: Actor,
-) -> None:
-    """Say who answers for a child, or with None that nobody does any more.
-
-    Raises IssuerRefusal NUMBER_UNKNOWN, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT, GUARDIAN_AGE_UNKNOWN,
-    GUARDIAN_ENDED.
-    """
-    rules, today = rules_of(pass_type), berlin_day(actor.at)
-    member = member_of(session, tenant, pass_type.id, number)
-    if guardian_number:
-        _check_guardian(session, (tenant, pass_type.id, guardian_number), rules, number, today)
-    member.guardian_number = guardian_number or None
-    key = record_key(session, tenant)
-    known = digest(key, "guardian_member_id", guardian_number) if guardian_number else None
-    _note_record(session, member, {"guardian_member_id": known})
-    _audit(session, member, "guardian", {"guardian": guardian_number or None}, actor)
-
-
-def member_of(session: Session, tenant: str, type_id: str, number: str) -> MemberRow:
-    """What is known of a member, made empty where there is nothing yet. Raises RegisterRefusal NUMBER_UNKNOWN."""
-    member = session.get(MemberRow, (tenant, type_id, number), with_for_update=True, populate_existing=True)
-    if member is None:
-        if session.get(PassRow, (tenant, type_id, number)) is None:
-            raise RegisterRefusal("NUMBER_UNKNOWN", number=number)
-        member = MemberRow(tenant=tenant, type_id=type_id, number=number)
-        session.add(member)
-        session.flush()
-    return member
-
-
-def _check_guardian(
-    session: Session, key: tuple[str, str, str], rules: MembershipSpec, of: str, day: date
-) -> None:
-    """That the pass ``key`` is of somebody who can answer for the child ``of`` on ``day``."""
-    tenant, type_id, number = key
-    row = session.get(PassRow, key)
-    if row is None or number == of:
-        raise IssuerRefusal("GUARDIAN_UNKNOWN", guardian=number)
-    if row.status in _GONE:
-        raise IssuerRefusal("GUARDIAN_ENDED", guardian=number)
-    category = session.scalar(
-        select(RevisionRow.attributes).where(
-            RevisionRow.tenant == tenant,
-            RevisionRow.type_id == type_id,
-            RevisionRow.number == number,
-            RevisionRow.superseded_at.is_(None),
-        )
-    )
-    member = session.get(MemberRow, key)
-    born = member.birth_date if member is not None else None
-    of_age = is_of_age(rules, (category or {}).get("category") or "", born, day)
-    if of_age is None:
-        raise IssuerRefusal("GUARDIAN_AGE_UNKNOWN", guardian=number)
-    if not of_age:
-        raise IssuerRefusal("GUARDIAN_NOT_ADULT", guardian=number)
+    note_record(session, member, {"guardian_consent": True})
+    note_step(session, member, "consent", {"consent": True}, actor)
 
 
 def _parent(name: str) -> str:
@@ -401,67 +267,13 @@ def _source_row(
     return RowFile(pass_type.id, tuple(columns), {one: one for one in columns}, [SourceRow(1, 1, cells)], ())
 
 
-def _card(session: Session, pass_type: PassType, tenant: str, number: str) -> FamilyCard | None:
-    found = session.execute(
-        select(PassRow, RevisionRow, HolderRow, MemberRow)
-        .join(
-            RevisionRow,
-            (RevisionRow.tenant == PassRow.tenant)
-            & (RevisionRow.type_id == PassRow.type_id)
-            & (RevisionRow.number == PassRow.number),
-        )
-        .join(HolderRow, (HolderRow.tenant == PassRow.tenant) & (HolderRow.ref == PassRow.holder_ref))
-        .outerjoin(
-            MemberRow,
-            (MemberRow.tenant == PassRow.tenant)
-            & (MemberRow.type_id == PassRow.type_id)
-            & (MemberRow.number == PassRow.number),
-        )
-        .where(
-            PassRow.tenant == tenant,
-            PassRow.type_id == pass_type.id,
-            PassRow.number == number,
-            RevisionRow.superseded_at.is_(None),
-        )
-    ).first()
-    if found is None:
-        return None
-    row, revision, holder, member = found
-    attributes = stored_attributes.decode(pass_type, revision.attributes)
-    card = attributes.get("card_number")
-    why = member.block_reason if member is not None else None
-    return FamilyCard(
-        type_id=pass_type.id,
-        number=number,
-        is_guardian=False,
-        name=holder_of(holder).name,
-        category=str(attributes.get("category") or ""),
-        card=card if isinstance(card, CardNumber) else None,
-        period=Period(row.period_first, row.period_last),
-        status=PassStatus(row.status),
-        block_reason=BlockReason(why) if why else None,
-    )
-
-
 def _note_columns(session: Session, member: MemberRow, word: str | None, open_fees_cents: int | None) -> None:
     """What a file of the register is compared with from now on."""
     key = record_key(session, member.tenant)
-    known: dict[str, str | int | bool | None] = {
+    known: dict[str, RecordValue] = {
         "block_reason": None if word is None else digest(key, "block_reason", word)
     }
     if open_fees_cents is not None:
         member.open_fees_cents = open_fees_cents
         known["open_fees_cents"] = open_fees_cents
-    _note_record(session, member, known)
-
-
-def _note_record(session: Session, member: MemberRow, known: dict[str, str | int | bool | None]) -> None:
-    row = session.get_one(PassRow, (member.tenant, member.type_id, member.number))
-    row.record = row.record | {name: value for name, value in known.items() if name in row.record}
-    session.flush()
-
-
-def _audit(session: Session, member: MemberRow, action: str, after: Facts, actor: Actor) -> None:
-    session.flush()
-    event = AuditEvent(action, subject(member.type_id, member.number), after=after, reason=actor.reason)
-    audit.append(session, member.tenant, [event], actor.at, actor.name)
+    note_record(session, member, known)

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.library import members
 from issuer.library.extension import extend
+from issuer.library.member_rows import member_of
 from issuer.library.refresh_plan import LAPSED_AT_MOST, Card, Plan, plan
 from issuer.library.sources import (
     Patron,
@@ -269,7 +270,7 @@ def _take_one(session: Session, application: Application, answer: Answer, day: d
     found = _plan(session, application, answer)
     if found is None:
         return []
-    member = members.member_of(session, tenant, type_id, number)
+    member = member_of(session, tenant, type_id, number)
     member.checked_at = application.now()
     if answer.patron is not None and answer.patron.open_fees_cents is not None:
         member.open_fees_cents = answer.patron.open_fees_cents

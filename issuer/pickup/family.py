@@ -7,7 +7,6 @@ the guardian's holds their cards (`passes.apple_bundle`, `passes.google_link`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -18,17 +17,14 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.delivery import mail
 from issuer.errors import IssuerRefusal
+from issuer.library.families import GONE, wards
 from issuer.library.membership import is_of_age
 from issuer.models import HolderRow, PassRow
-from issuer.models_library import MemberRow
 from issuer.pickup.codes import create_letter_code
 from issuer.pickup.links import Channel, PassKey, create_link
 from issuer.pickup.standing import HeldPass, Standing, held_pass
 from passes.model import PassStatus
 from passes.periods import berlin_day
-
-# A guardian's own card may be blocked or have ended; taken back or replaced, it stands for nobody.
-_NOBODY: Final = (PassStatus.REVOKED, PassStatus.SUPERSEDED)
 
 
 class LeftOut(StrEnum):
@@ -88,7 +84,7 @@ class Family:
 def is_guardian(session: Session, application: Application, type_id: str, number: str) -> bool:
     """Whether the holder of the card can stand for a family: it has not been revoked, replaced or deleted."""
     row = session.get(PassRow, (application.tenant, type_id, number))
-    return row is not None and PassStatus(row.status) not in _NOBODY
+    return row is not None and PassStatus(row.status) not in GONE
 
 
 def family_now(session: Session, application: Application, type_id: str, number: str) -> Family | None:
@@ -100,7 +96,7 @@ def family_now(session: Session, application: Application, type_id: str, number:
     rules, today = own.pass_type.spec.membership, berlin_day(application.now())
     if rules is None:
         return Family(tuple(cards))
-    for member in _wards(session, application, type_id, number):
+    for member in wards(session, application.tenant, type_id, number):
         held = held_pass(session, application, type_id, member.number)
         if held is None:
             continue
@@ -131,7 +127,7 @@ def given_names(session: Session, application: Application, family: Family) -> d
 
 def has_children(session: Session, application: Application, type_id: str, number: str) -> bool:
     """Whether the holder of the card is guardian of anybody now."""
-    if not _wards(session, application, type_id, number):
+    if not wards(session, application.tenant, type_id, number):
         return False
     found = family_now(session, application, type_id, number)
     return found is not None and len(found.cards) > 1
@@ -179,20 +175,6 @@ def may_visit(session: Session, application: Application, key: PassKey) -> bool:
 def _must_have_children(session: Session, application: Application, type_id: str, number: str) -> None:
     if not has_children(session, application, type_id, number):
         raise IssuerRefusal("FAMILY_NONE", number=number)
-
-
-def _wards(session: Session, application: Application, type_id: str, number: str) -> Sequence[MemberRow]:
-    """Whoever has the holder of the card as guardian, of any age, in the order of their numbers."""
-    return session.scalars(
-        select(MemberRow)
-        .where(
-            MemberRow.tenant == application.tenant,
-            MemberRow.type_id == type_id,
-            MemberRow.guardian_number == number,
-            MemberRow.number != number,
-        )
-        .order_by(MemberRow.number)
-    ).all()
 
 
 def _left_out(held: HeldPass) -> LeftOut | None:

@@ -14,8 +14,8 @@ from issuer import audit
 from issuer.application import Application
 from issuer.audit import AuditEvent
 from issuer.console.desk import acting_desk_of
+from issuer.console.library.codes import code_page
 from issuer.console.library.shared import CONFLICT, MEMBER, find_member, full_name
-from issuer.console.library.steps import code_page
 from issuer.doors import close_doors
 from issuer.models import HolderRow, PassRow
 from issuer.pickup.family import CardOfFamily, family_link, family_now

@@ -26,10 +26,11 @@ from issuer.console.library.shared import (
     full_name,
     member_path,
 )
-from issuer.console.library.steps import offered, renewable_from, told_of
+from issuer.console.library.step_pages import offered, renewable_from
+from issuer.console.library.steps import told_of
 from issuer.console.moments import moment
 from issuer.console.passes import pass_history
-from issuer.library.members import family_of
+from issuer.library.families import family_of
 from issuer.library.membership import consent_missing, is_of_age
 from issuer.library.sources import Patron, PatronUnknown, SourceMisbehaves, SourceUnavailable, ask, source_of
 from issuer.models import HolderRow, PassRow

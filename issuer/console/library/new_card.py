@@ -19,6 +19,7 @@ from issuer.console.desk import Desk, acting_desk_of, desk_of
 from issuer.console.euros import shown
 from issuer.console.fields import note_refusal, require
 from issuer.console.handing_out import fresh_link
+from issuer.console.library.codes import code_page
 from issuer.console.library.new_card_pages import (
     CARD,
     KINDS,
@@ -42,7 +43,6 @@ from issuer.console.library.shared import (
     library_types,
     read_card,
 )
-from issuer.console.library.steps import code_page
 from issuer.errors import RegisterRefusal
 from issuer.library import card_numbers
 from issuer.library.before_issue import MemberNotInOrder, Unchecked, check_before_issue

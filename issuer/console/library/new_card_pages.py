@@ -18,7 +18,7 @@ from issuer.console.library.shared import (
     library_types,
     symbology_labels,
 )
-from issuer.console.library.steps import fee_text
+from issuer.console.library.step_pages import fee_text
 from issuer.library.membership import age_on, category_for
 from issuer.library.renewals import TERM_MONTHS, yearly_fee
 from issuer.web.forms import Form

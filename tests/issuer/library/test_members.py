@@ -16,7 +16,7 @@ from issuer.application import Application
 from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.importing.check_file import CheckedFile, check_rows
 from issuer.importing.rows import RowFile, SourceRow
-from issuer.library import members, renewals
+from issuer.library import families, members, renewals
 from issuer.library.extension import extend
 from issuer.library.members import NewMember
 from issuer.lifecycle import Actor, Changes, change, resume
@@ -124,7 +124,7 @@ def test_a_child_needs_a_parent_who_consents(library: Library) -> None:
     member = library.member(content.number)
     assert (member.consent_name, member.consent_by, member.consent_at) == ("Erika Muster", "librarian", TODAY)
     assert member.birth_date == date(2015, 3, 3)
-    family = members.family_of(*library.place, content.number, TODAY.date())
+    family = families.family_of(*library.place, content.number, TODAY.date())
     assert [(one.number, one.is_guardian) for one in family] == [
         (parent.number, True),
         (content.number, False),
@@ -205,7 +205,7 @@ def test_a_stranger_never_gets_the_number_of_a_childs_guardian(library: Library)
     library.session.flush()
     stranger = library.enrol(card="4713", family_name="Fremd").number
     assert stranger == f"{stem}-{int(running) + 2:06}"
-    assert members.children_of(*library.place, stranger, TODAY.date()) == ()
+    assert families.wards(library.session, library.tenant, CARD, stranger) == []
 
 
 @pytest.mark.parametrize("parents_card", ["SP1:12", "4799"])
