@@ -8,15 +8,14 @@ refused in both places, since a setting with a typing error would silently not h
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Mapping
-from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from issuer.configuration_checks import check
 from issuer.errors import IssuerRefusal
 
 PREFIX: Final = "STADTPASS_"
@@ -33,11 +32,6 @@ _NOT_HERE: Final = (
 _Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 _Days = Annotated[int, msgspec.Meta(ge=1, le=3660)]
 _Seconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
-# Without TLS only on this machine, for tests.
-_ISSUER: Final = re.compile(
-    r"(https://[A-Za-z0-9.-]{1,253}|http://(localhost|127\.0\.0\.1))(:[0-9]{1,5})?(/[A-Za-z0-9._~%/-]{0,200})?"
-)
-_REDIRECT: Final = re.compile(r"[a-z][a-z0-9+.-]{1,60}:[A-Za-z0-9._~:/%@-]{1,300}")
 _Network = Annotated[str, msgspec.Meta(pattern=r"\A[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?\Z")]
 
 
@@ -198,7 +192,6 @@ class SourcesConfig(_Section, frozen=True, forbid_unknown_fields=True):
     vehicles: str = ""
 
 
-_THIS_MACHINE: Final = ("localhost", "127.0.0.1", "::1")
 # https anywhere, http only to this machine: for stand-ins in tests.
 _WEB_ADDRESS: Final = (
     r"\A(https://[A-Za-z0-9.:/_~-]{3,200}|http://(localhost|127\.0\.0\.1)(:[0-9]{1,5})?"
@@ -344,11 +337,7 @@ def read_config(file: Path, environment: Mapping[str, str]) -> Config:
         config = msgspec.convert(told, Config, strict=False)
     except msgspec.ValidationError as fault:
         raise IssuerRefusal("CONFIG_INVALID", file=f"{file} + {PREFIX}*", fault=str(fault)) from fault
-    _check_google(config.google, file)
-    _check_eudi(config.eudi, file)
-    _check_networks(config.service, file)
-    _check_oidc(config, file)
-    _check_library(config.library, file)
+    check(config, file)
     return config
 
 
@@ -369,65 +358,3 @@ def _set(told: dict[str, Any], name: str, text: str) -> None:
 
 def _is_section(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, _Section)
-
-
-def _check_networks(service: ServiceConfig, file: Path) -> None:
-    for name in ("trusted_proxies", "metrics_networks"):
-        for text in getattr(service, name):
-            try:
-                ip_network(text)
-            except ValueError:
-                fault = f"service.{name}: {text} is no network such as 10.0.0.0/8"
-                raise IssuerRefusal("CONFIG_INVALID", file=file, fault=fault) from None
-
-
-def _check_oidc(config: Config, file: Path) -> None:
-    oidc, faults = config.oidc, []
-    if oidc.issuer and not _ISSUER.fullmatch(oidc.issuer):
-        faults.append("oidc.issuer: no address such as https://login.musterstadt.example/realms/stadt")
-    if bool(oidc.issuer) != bool(oidc.client_id):
-        faults.append("oidc: issuer and client_id belong together")
-    if config.staff.local_accounts == "admins" and not oidc.issuer:
-        faults.append("staff.local_accounts: without [oidc] nobody but administrators could log in")
-    if faults:
-        raise IssuerRefusal("CONFIG_INVALID", file=file, fault="; ".join(faults))
-
-
-def _check_eudi(eudi: EudiConfig, file: Path) -> None:
-    faults = []
-    if eudi.haip and not eudi.wallet_providers:
-        faults.append("eudi.haip: without wallet_providers no wallet could ever show an attestation")
-    if any(not _REDIRECT.fullmatch(one) for one in eudi.redirect_uris):
-        faults.append(
-            "eudi.redirect_uris: an address without query or fragment, such as https://wallet.example/cb"
-        )
-    if faults:
-        raise IssuerRefusal("CONFIG_INVALID", file=file, fault="; ".join(faults))
-
-
-def _check_library(library: LibraryConfig, file: Path) -> None:
-    faults = []
-    if library.source == "paia":
-        if not library.url:
-            faults.append("library.url: the address of PAIA core is missing")
-        if bool(library.token_file) == bool(library.login_url):
-            faults.append("library: either token_file or login_url, so that there is one way to a token")
-        if library.login_url and not (library.user and library.password_file):
-            faults.append("library: login_url needs user and password_file")
-        if library.token_per_patron and not library.login_url:
-            faults.append("library.token_per_patron: needs login_url")
-    if library.source == "sip2":
-        if not library.host:
-            faults.append("library.host: the name of the machine is missing")
-        if not library.tls and library.host not in _THIS_MACHINE and not library.allow_plain:
-            faults.append("library.tls: without TLS only to this machine, or with allow_plain = true")
-        if bool(library.user) != bool(library.password_file):
-            faults.append("library: user and password_file belong together")
-    if faults:
-        raise IssuerRefusal("CONFIG_INVALID", file=file, fault="; ".join(faults))
-
-
-def _check_google(google: GoogleConfig, file: Path) -> None:
-    if google.api_url == GoogleConfig().api_url and google.requests_per_second > 20:
-        fault = "google.requests_per_second: Google allows 20"
-        raise IssuerRefusal("CONFIG_INVALID", file=file, fault=fault)
