@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import getpass
-import os
-import re
-import sys
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import cast
 from urllib.parse import urlsplit
-
-from sqlalchemy.orm import Session
 
 from issuer import audit, keyring
 from issuer.audit import AuditEvent
@@ -28,6 +20,7 @@ from issuer.commands.common import (
     tell_table,
     warn,
 )
+from issuer.commands.key_imports import apple_key, google_key, push_key, read_file
 from issuer.database import reading, writing
 from issuer.errors import IssuerRefusal
 from issuer.lifecycle import Actor
@@ -36,14 +29,11 @@ from issuer.revocation_log import RevocationLog
 from issuer.settings import load_settings
 from issuer.workspace import Workspace
 from keys import lifecycle
-from keys.apple_certificates import AppleSigningIdentity, ImportingKeyManager
 from keys.errors import Refusal
 from keys.eudi_certificates import EudiSigningIdentity, signing_request
 from keys.lifecycle import KeyRecord, KeyState, Purpose
-from keys.private_key_files import read_pem
-from keys.store import Algorithm, KeyImporter, KeyManager, SecretKeeper, algorithm_of
+from keys.store import SecretKeeper
 from keys.texts import texts
-from keys.uri import KeyUri
 from passes.periods import BERLIN
 from verifier.cli import Parser, chosen_time
 from verifier.verdict import ExitCode
@@ -109,9 +99,6 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 _IMPORTED = (Purpose.APPLE_PASS, Purpose.APNS, Purpose.GOOGLE)
-_APPLE_KEY_ID = re.compile(r"[A-Z0-9]{10}")
-P12_VARIABLE = "STADTPASS_P12_PASSPHRASE"  # the name of a variable
-_LARGEST_KEY_FILE = 256 * 1024
 # X.509 limits a common name and an organisation (RFC 5280, A.1).
 _LONGEST_SUBJECT = 64
 
@@ -169,11 +156,11 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
                     session, manager, workspace.tenant, purpose, at, test=settings.test
                 )
             elif purpose is Purpose.APNS and arguments.key_id is not None:
-                record = _push_key(arguments, workspace, session, manager, at, test=settings.test)
+                record = push_key(arguments, workspace, session, manager, at, test=settings.test)
             elif purpose in (Purpose.APPLE_PASS, Purpose.APNS):
-                record = _apple(arguments, workspace, session, manager, at, test=settings.test)
+                record = apple_key(arguments, workspace, session, manager, at, test=settings.test)
             else:
-                record = _google(arguments, workspace, session, manager, at, test=settings.test)
+                record = google_key(arguments, workspace, session, manager, at, test=settings.test)
             event = AuditEvent("key-added", f"key/{record.kid.hex()}", after={"purpose": purpose.value})
             audit.append(session, workspace.tenant, [event], at, actor())
     tell(record.kid.hex())
@@ -208,9 +195,9 @@ def run_certify(arguments: argparse.Namespace) -> ExitCode:
         before = keyring.find(session, workspace.tenant, arguments.kid)
         identity = EudiSigningIdentity.from_files(
             keyring.eudi_use(before),
-            _read(arguments.certificate),
-            _read(arguments.chain) if arguments.chain is not None else b"",
-            _read(arguments.anchor),
+            read_file(arguments.certificate),
+            read_file(arguments.chain) if arguments.chain is not None else b"",
+            read_file(arguments.anchor),
             manager.signer(before.uri),
         )
         identity.check(at)
@@ -305,104 +292,6 @@ def _types(workspace: Workspace, text: str | None) -> tuple[str, ...]:
     if text is None:
         return (keyring.ALL_TYPES,)
     return tuple(dict.fromkeys(workspace.pass_types[name.strip()].id for name in text.split(",")))
-
-
-def _apple(
-    arguments: argparse.Namespace,
-    workspace: Workspace,
-    session: Session,
-    manager: KeyManager,
-    at: datetime,
-    *,
-    test: bool,
-) -> KeyRecord:
-    if arguments.p12 is None or arguments.chain is None:
-        raise IssuerRefusal("APPLE_FILES_NEEDED")
-    settings = load_settings(session, workspace.tenant)
-    identity, uri = AppleSigningIdentity.import_p12(
-        _read(arguments.p12),
-        _passphrase(),
-        _read(arguments.chain),
-        _importing(manager),
-        keyring.key_name(workspace.tenant, Purpose(arguments.purpose), at),
-        (settings.apple_pass_type_identifier, settings.apple_team_identifier, at),
-    )
-    return keyring.note_apple_identity(
-        session, workspace.tenant, identity, uri, test=test, purpose=Purpose(arguments.purpose)
-    )
-
-
-def _push_key(
-    arguments: argparse.Namespace,
-    workspace: Workspace,
-    session: Session,
-    manager: KeyManager,
-    at: datetime,
-    *,
-    test: bool,
-) -> KeyRecord:
-    """The key of Apple's with which the push service is told who pushes, without a certificate."""
-    if (arguments.key is None) == (arguments.uri is None) or not _APPLE_KEY_ID.fullmatch(arguments.key_id):
-        raise IssuerRefusal("PUSH_KEY_NEEDED")
-    if arguments.uri is not None:
-        uri = KeyUri.parse(arguments.uri)
-    else:
-        material = read_pem(_read(arguments.key))
-        if algorithm_of(material.private_key.public_key()) is not Algorithm.ES256:
-            raise IssuerRefusal("PUSH_KEY_NEEDED")
-        name = keyring.key_name(workspace.tenant, Purpose.APNS, at)
-        uri = _importing(manager).import_key(name, material.private_key)
-    if algorithm_of(manager.public_key(uri)) is not Algorithm.ES256:
-        raise IssuerRefusal("PUSH_KEY_NEEDED")
-    noted = keyring.note_key(session, manager, workspace.tenant, Purpose.APNS, uri, at, test=test)
-    record = replace(noted, provider_key_id=arguments.key_id)
-    keyring.save(session, record)
-    return record
-
-
-def _google(
-    arguments: argparse.Namespace,
-    workspace: Workspace,
-    session: Session,
-    manager: KeyManager,
-    at: datetime,
-    *,
-    test: bool,
-) -> KeyRecord:
-    if arguments.epoch:
-        if not isinstance(manager, SecretKeeper):
-            raise IssuerRefusal("IMPORT_IMPOSSIBLE")
-        return keyring.create_secret(session, manager, workspace.tenant, Purpose.GOOGLE, at, test=test)
-    if arguments.key is None:
-        return keyring.create_key(
-            session, manager, workspace.tenant, Purpose.GOOGLE, at, test=test, algorithm=Algorithm.RS256
-        )
-    name = keyring.key_name(workspace.tenant, Purpose.GOOGLE, at)
-    uri = _importing(manager).import_key(name, read_pem(_read(arguments.key)).private_key)
-    return keyring.note_key(session, manager, workspace.tenant, Purpose.GOOGLE, uri, at, test=test)
-
-
-def _importing(manager: KeyManager) -> ImportingKeyManager:
-    if not isinstance(manager, KeyImporter):
-        raise IssuerRefusal("IMPORT_IMPOSSIBLE")
-    return cast("ImportingKeyManager", manager)
-
-
-def _read(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            data = file.read(_LARGEST_KEY_FILE + 1)
-    except OSError:
-        raise IssuerRefusal("KEY_FILE_UNREADABLE", file=path) from None
-    if len(data) > _LARGEST_KEY_FILE:
-        raise IssuerRefusal("KEY_FILE_UNREADABLE", file=path)
-    return data
-
-
-def _passphrase() -> str | None:
-    if secret := os.environ.get(P12_VARIABLE):
-        return secret
-    return getpass.getpass("Passphrase (.p12): ") if sys.stdin.isatty() else None
 
 
 def _as_json(record: KeyRecord, workspace: Workspace) -> dict[str, object]:
