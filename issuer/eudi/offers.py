@@ -82,13 +82,14 @@ def create_offer(
     is how the holder has come (`issuer.pickup.links.Channel`). Raises IssuerRefusal EUDI_OFF, EUDI_NOT_OF_TYPE;
     RegisterRefusal NUMBER_UNKNOWN, or the code of the state that forbids it.
     """
+    now = application.now()
+    # First of all: what is said of an unknown pass is the same whatever the city offers.
+    row, current = running(session, (application.tenant, type_id, number), now)
     if not application.config.eudi.enabled:
         raise IssuerRefusal("EUDI_OFF")
     offered = [one.id for one in making.of_type(application, type_id)]
     if not offered:
         raise IssuerRefusal("EUDI_NOT_OF_TYPE", type=type_id)
-    now = application.now()
-    row, current = running(session, (application.tenant, type_id, number), now)
     _end_unused(session, application, row.type_id, row.number)
     letter = _letter_code(session, application, type_id, number) if tx_code else None
     code = None if letter is not None or not tx_code else _digits(DIGITS)
