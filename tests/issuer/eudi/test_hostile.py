@@ -207,6 +207,27 @@ def test_page(wallet: Wallet, query: dict[str, str]) -> None:
 
 
 @SOME
+@given(
+    path=st.sampled_from(["code", "answer"]),
+    fields=st.dictionaries(
+        st.sampled_from(["request", "code", "agree", "form_token", "lang", "x"]), st.text(max_size=60)
+    ),
+    body=st.none() | st.binary(max_size=200),
+    from_here=st.booleans(),
+)
+def test_forms_of_the_page(
+    wallet: Wallet, path: str, fields: dict[str, str], body: bytes | None, from_here: bool
+) -> None:
+    headers = {"origin": "https://stadtpass.example"} if from_here else {}
+    if body is not None:
+        headers["content-type"] = "application/x-www-form-urlencoded"
+    content: dict[str, Any] = {"data": fields} if body is None else {"content": body}
+    answer = wallet.client.post(f"/eudi/authorize/{path}", headers=headers, **content)
+    assert answer.status_code < 500, answer.text
+    assert answer.headers.get("location", "/").startswith("/")
+
+
+@SOME
 @given(text=st.text(max_size=200) | st.binary(max_size=100).map(b64) | st.just("."))
 def test_reading_tokens(text: str) -> None:
     """The reader of tokens gives a token or says that there is none."""
