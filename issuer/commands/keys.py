@@ -23,6 +23,7 @@ from issuer.commands.common import (
 from issuer.commands.key_imports import apple_key, google_key, push_key, read_file
 from issuer.database import reading, writing
 from issuer.errors import IssuerRefusal
+from issuer.eudi import status_lists
 from issuer.lifecycle import Actor
 from issuer.reissue import complete_files, reissue_all
 from issuer.revocation_log import RevocationLog
@@ -241,6 +242,7 @@ def run_revoke(arguments: argparse.Namespace) -> ExitCode:
                 revoked = lifecycle.revoke(record, at)
                 keyring.transition(session, record, revoked, at, actor(), arguments.reason)
                 RevocationLog(workspace.folder).key(revoked, at, arguments.reason)
+            credentials = status_lists.distrust(session, workspace.tenant, record.kid.hex(), at)
         # A run that was killed may have left passes with a new seal and without their files.
         made = complete_files(workspace, resealed, _out(arguments), at) if again else 0
         if again and not hit and not made:
@@ -248,6 +250,8 @@ def run_revoke(arguments: argparse.Namespace) -> ExitCode:
         tell(say(arguments, "KEY_REVOKED", kid=record.kid.hex()))
         if made:
             tell(say(arguments, "REISSUE_FILES", count=made))
+        if record.purpose is Purpose.EUDI:
+            tell(say(arguments, "KEY_CREDENTIALS_HIT", kid=record.kid.hex(), count=credentials))
         if record.purpose is Purpose.SEAL:
             tell(say(arguments, "KEY_HITS", kid=record.kid.hex(), count=len(hit)))
             if hit:

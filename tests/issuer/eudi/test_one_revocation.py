@@ -251,8 +251,9 @@ def test_lists_are_signed_anew_before_they_end(application: Application, wallet:
 def test_places_are_never_given_out_twice(application: Application) -> None:
     with application.writing() as session:
         taken: set[tuple[int, int]] = set()
+        series = status_lists.Series(CARD, "2027H1", None)
         for _ in range(6):
-            places = status_lists.allocate(session, application.tenant, CARD, "2027H1", 5, capacity=20)
+            places = status_lists.allocate(session, application.tenant, series, 5, capacity=20)
             for number, index in places:
                 session.add(_row(application, number, index))
             session.flush()
