@@ -46,9 +46,19 @@ _LEGACY_IDENTITY: Final = (
 )  # fmt: skip
 
 
+# What certificates call it: they have several addresses, and the main one is that of the holder.
+_OF_CERTIFICATES: Final = {
+    "given_name": "given_names",
+    **{name: f"main_{name}" for name in ("street", "house_number", "postal_code", "city")},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class AcceptedRow:
-    """A row that may enter the register, with everything that is stored of it."""
+    """A row that may enter the register, with everything that is stored of it.
+
+    ``names_person``: the pass says who its holder is, so what it says must not stand in the audit trail.
+    """
 
     row: int
     line: int
@@ -62,6 +72,7 @@ class AcceptedRow:
     card_key: str | None
     replaces: str | None
     member: MemberFacts | None = None
+    names_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +276,7 @@ class _Judge:
             card_key=row.card.text if row.card is not None else None,
             replaces=next(filter(None, map(row.text, self._replaces)), None),
             member=self._member(row),
+            names_person=self._type.spec.person is not None,
         )
 
     def _member(self, row: RowUnderCheck) -> MemberFacts | None:
@@ -285,13 +297,7 @@ class _Judge:
 def _holder(row: RowUnderCheck, type_id: str, key: bytes) -> Holder:
     return Holder(
         ref=_holder_ref(row, type_id, key),
-        family_name=row.text("family_name"),
-        given_name=row.text("given_name"),
-        doctoral_degree=row.text("doctoral_degree"),
-        street=row.text("street"),
-        house_number=row.text("house_number"),
-        postal_code=row.text("postal_code"),
-        city=row.text("city"),
+        **{name: row.text(name) or row.text(_OF_CERTIFICATES.get(name, name)) for name in _LEGACY_IDENTITY},
         email=row.text("email"),
         language=row.text("language") or "de",
     )
