@@ -31,6 +31,7 @@ from issuer.library.membership import is_of_age, keeps_birth_date
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_library import MemberRow
 from issuer.rules.kinds import kind_table
+from issuer.rules.sources.protocols import ResidentsRegister
 from issuer.settings import record_key
 from issuer.status_allocation import chunks
 from issuer.tariffs import fees, zones
@@ -140,10 +141,13 @@ def check_rows(
     file: RowFile,
     at: datetime,
     earlier: EarlierRows | None = None,
+    *,
+    residents: ResidentsRegister | None = None,
 ) -> CheckedFile:
     """Check all rows of ``file`` as of the aware time ``at``; nothing is written.
 
-    Where ``file`` is a piece of a larger one, ``earlier`` knows the pieces before. Raises IssuerRefusal
+    Where ``file`` is a piece of a larger one, ``earlier`` knows the pieces before. ``residents`` is asked whether
+    disclosure is blocked for somebody; None where a clerk has looked. Raises IssuerRefusal
     TENANT_UNKNOWN, CHECK_UNKNOWN for a check that the type names and nobody has.
     """
     checks = _checks_of(pass_type)
@@ -152,6 +156,7 @@ def check_rows(
     rows = [normalised(source, file, pass_type, normaliser) for source in file.rows]
     numbers = [row.number for row in rows if row.number]
     around = _surroundings(session, tenant, pass_type, rows, at, before)
+    around.residents = residents
     stored = _stored(session, tenant, pass_type.id, numbers)
     key, first_rows = record_key(session, tenant), before.first_rows(numbers)
     judge = _Judge(around, checks, stored, key, SealCheck(pass_type, at), first_rows)

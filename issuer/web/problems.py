@@ -81,6 +81,8 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
             "DEVICE_NOT_PENDING",
             "EUDI_OFF",
             "EUDI_NOT_OF_TYPE",
+            "CERTIFICATE_AT_OFFICE",
+            "CERTIFICATE_OFF",
         ),
         409,
     ),

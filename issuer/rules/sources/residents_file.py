@@ -35,6 +35,8 @@ from passes.periods import parse_date_iso
 
 _COLUMNS: Final = ("family_name", "given_name", "street", "house_number", "postal_code", "residence")
 _WORDS: Final = ("usual_given_name", "former_names", "doctoral_degree", "artistic_name")
+# What a row's words are called in `Resident`.
+_TEXTS: Final = ("family_name", "given_names", "key", *_WORDS)
 _YES_NO: Final = {"": False, "no": False, "yes": True}
 
 
@@ -129,14 +131,9 @@ class ResidentsFile:
             # Two rows of one person that do not say the same: a clerk has to look.
             return NotByMachine()
         homes = dict.fromkeys(one.home for one in rows)
-        family, given, key, *words = first.words
+        main_first = sorted(homes, key=lambda one: one.residence is not Residence.MAIN)
         return Resident(
-            family,
-            given,
-            born,
-            tuple(sorted(homes, key=lambda one: one.residence is not Residence.MAIN)),
-            *words,
-            key=key,
+            birth_date=born, homes=tuple(main_first), **dict(zip(_TEXTS, first.words, strict=True))
         )
 
     def is_blocked(self, person: Person, day: date) -> bool | SourceAway:  # noqa: ARG002 - a block has no days here
@@ -189,7 +186,6 @@ def _row(cells: dict[str, str]) -> _Row:
         blocked,
         optional_day(cells, "moved_in"),
         optional_day(cells, "moved_out"),
-        # In the order of the fields of `Resident`, behind names and key.
         (*names, key, *(cells.get(one, "") for one in _WORDS)),
     )
 
