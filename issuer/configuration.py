@@ -197,7 +197,7 @@ class OidcConfig(_Section, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(max_length=60)] = "OpenID Connect"
     # The claim that holds groups or roles of the provider, and which role each value gives.
     role_claim: Annotated[str, msgspec.Meta(max_length=100)] = "groups"
-    roles: dict[str, Literal["clerk", "supervisor", "librarian", "auditor", "admin"]] = {}
+    roles: dict[str, Literal["clerk", "supervisor", "librarian", "registrar", "auditor", "admin"]] = {}
     # Methods (RFC 8176) of which the provider must have used one, such as mfa; empty: whatever it thinks enough.
     required_amr: tuple[str, ...] = ()
     ca_file: str = ""

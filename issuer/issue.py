@@ -26,6 +26,7 @@ from issuer.importing.rows import RowFile, read_rows
 from issuer.production import Failure, Production, carrier_maker
 from issuer.register import insert_passes, load_contents
 from issuer.revocation_log import RevocationLog
+from issuer.rules.sources.connected import connected_sources
 from issuer.sealing import RegisterSealer, sealer_for
 from issuer.status_allocation import chunks
 from issuer.workspace import Workspace
@@ -104,7 +105,8 @@ def issue(workspace: Workspace, request: IssueRequest, progress: Progress = _qui
     rows = read_rows(request.file, pass_type, request.encoding)
     with reading(workspace.engine) as session:
         carriers, left_out = usable_carriers(session, tenant, pass_type, request.carriers)
-        checked = check_rows(session, tenant, pass_type, rows, request.at)
+        residents = connected_sources(workspace.config.sources, workspace.folder).residents
+        checked = check_rows(session, tenant, pass_type, rows, request.at, residents=residents)
     result = IssueResult(
         accepted=len(checked.accepted),
         unchanged=len(checked.unchanged),
@@ -138,7 +140,14 @@ def _checked(workspace: Workspace, request: IssueRequest) -> IssueResult:
         raise FileRefused("FILE_UNREADABLE", file=request.file) from fault
     with file, closing(RowIndex()) as index:
         check = FileCheck(
-            lambda: reading(workspace.engine), tenant, pass_type, file, request.encoding, request.at, index
+            lambda: reading(workspace.engine),
+            tenant,
+            pass_type,
+            file,
+            request.encoding,
+            request.at,
+            index,
+            connected_sources(workspace.config.sources, workspace.folder).residents,
         )
         for rows in check.chunks():
             checked = check.check(rows)

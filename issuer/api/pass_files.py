@@ -18,6 +18,7 @@ from issuer.api.scopes import Scope
 from issuer.carriers import Carrier, carriers_of
 from issuer.errors import RegisterRefusal
 from issuer.register import load_contents
+from issuer.residence.certificates import names_person
 from issuer.web.problems import problem
 from passes.card_codes import card_code_png, card_code_svg
 from passes.model import PassStatus
@@ -55,7 +56,8 @@ _pdf: list[PdfFactory] = []
     description=(
         "`apple` is the signed pass, which holds the secret of wallets: it needs `passes:write` as well. `pdf` is "
         "the print with a letter that names holder and address: it needs `holders:read` as well. `seal.png` is the "
-        "QR code of the seal; `number.png` and `number.svg` are the code of the card number in its symbology, for "
+        "QR code of the seal (of a certificate of residence, which names the person, with `holders:read`, and never "
+        "`apple`); `number.png` and `number.svg` are the code of the card number in its symbology, for "
         "types that have one. A pass that does not hold has its seal only, one that is not paid for has nothing."
     ),
     responses=documented(
@@ -79,6 +81,11 @@ def get_file(
     if name in _ALSO_NEEDED:
         demand(request.user, _ALSO_NEEDED[name])
     pass_type = pass_type_of(application, type_id)
+    if _FILES[name].value not in pass_type.carriers:
+        raise problem(404, "FILE_UNKNOWN")
+    if names_person(pass_type):
+        # Also the code says who somebody is and where they live.
+        demand(request.user, Scope.HOLDERS_READ)
     with application.reading() as session:
         content = next(load_contents(session, application.tenant, pass_type, [number]), None)
         if content is None:

@@ -83,6 +83,7 @@ SLOTS: list[Slot] = [
     Slot("OFFICE_SLOT_LIBRARY", "/office/library", frozenset({Role.LIBRARIAN}), _always),
     Slot("OFFICE_SLOT_LIBRARY_NEW", "/office/library/new", frozenset({Role.LIBRARIAN}), _always),
     Slot("OFFICE_SLOT_LIBRARY_WAITING", "/office/library/waiting", frozenset({Role.LIBRARIAN}), _library),
+    Slot("OFFICE_SLOT_RESIDENCE", "/office/residence", frozenset({Role.REGISTRAR}), _always),
     Slot("OFFICE_SLOT_HISTORIES", "/office/histories", frozenset({Role.AUDITOR}), _always),
     Slot(
         "OFFICE_SLOT_STATEMENTS",

@@ -20,6 +20,7 @@ class Role(StrEnum):
     CLERK = "clerk"
     SUPERVISOR = "supervisor"
     LIBRARIAN = "librarian"
+    REGISTRAR = "registrar"
     AUDITOR = "auditor"
     ADMIN = "admin"
 
@@ -143,6 +144,16 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /office/library/members/{type_id}/{number}/steps/{step}": _roles(Role.LIBRARIAN),
     "POST /office/library/members/{type_id}/{number}/link": _roles(Role.LIBRARIAN),
     "POST /office/library/members/{type_id}/{number}/family": _roles(Role.LIBRARIAN),
+    # Certificates of residence, with addresses that nobody else needs (§ 51 BMG): for registrars alone.
+    "GET /office/residence": _roles(Role.REGISTRAR, menu="OFFICE_MENU_RESIDENCE"),
+    "POST /office/residence/look-up": _roles(Role.REGISTRAR),
+    "POST /office/residence": _roles(Role.REGISTRAR),
+    "GET /office/residence/{number}": _roles(Role.REGISTRAR),
+    "GET /office/residence/{number}/print.pdf": _roles(Role.REGISTRAR),
+    "POST /office/residence/{number}/link": _roles(Role.REGISTRAR),
+    "POST /office/residence/{number}/eudi": _roles(Role.REGISTRAR),
+    "GET /office/residence/{number}/revoke": _roles(Role.REGISTRAR),
+    "POST /office/residence/{number}/revoke": _roles(Role.REGISTRAR),
     # Statements for the fine office.
     "GET /office/statements": _roles(
         Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, menu="OFFICE_MENU_STATEMENTS"

@@ -26,6 +26,7 @@ ROLES_OF = {
     "/office/counter": {Role.CLERK, Role.SUPERVISOR},
     "/office/passes": {Role.CLERK, Role.SUPERVISOR},
     "/office/library": {Role.LIBRARIAN},
+    "/office/residence": {Role.REGISTRAR},
     "/office/imports": {Role.CLERK, Role.SUPERVISOR},
     "/office/zones": {Role.CLERK, Role.SUPERVISOR},
     "/office/fees": {Role.CLERK, Role.SUPERVISOR},
