@@ -34,6 +34,7 @@ from passes.model import PassStatus
 
 _WRONG: Final = 422
 _CONFLICT: Final = 409
+_UNAVAILABLE: Final = 503
 _ONE: Final = "/office/passes/{type_id:str}/{number:str}"
 _CRUMB: Final = ("OFFICE_MENU_PASSES", "/office/passes")
 _UNDO: Final = "reinstate"
@@ -171,7 +172,11 @@ def print_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str
     with application.reading() as session:
         if _status(desk, session, type_id, number) not in _RUNNING:
             return desk.problem(_CONFLICT, "PASS_NOT_RUNNING")
-    made = printed(desk, type_id, number)
+    try:
+        made = printed(desk, type_id, number)
+    except Refusal as refusal:
+        why = refusal.sentence(desk.reader.language)
+        return desk.problem(_UNAVAILABLE, "PRINT_NOT_MADE", why=why)
     return desk.reader.file(made, "application/pdf", f"{number}.pdf")
 
 
