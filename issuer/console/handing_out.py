@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+from typing import Any, Final
 
+from litestar import Response
 from sqlalchemy.orm import Session
 
 from issuer import audit
@@ -13,7 +15,10 @@ from issuer.doors import close_doors
 from issuer.pickup.links import Channel, create_link
 from issuer.prints import print_of
 from issuer.register import load_contents, subject
+from keys.errors import Refusal
 from passes.qr import link_png
+
+_UNAVAILABLE: Final = 503
 
 
 def fresh_link(desk: Desk, session: Session, type_id: str, number: str, channel: Channel) -> str:
@@ -29,6 +34,15 @@ def fresh_link(desk: Desk, session: Session, type_id: str, number: str, channel:
 def picture_of(address: str) -> str:
     """The QR code of ``address`` as PNG in base 64, for a page."""
     return base64.b64encode(link_png(address)).decode()
+
+
+def print_answer(desk: Desk, type_id: str, number: str) -> Response[Any]:
+    """The print as a file to save, or the page that says why there is none; see `printed`."""
+    try:
+        made = printed(desk, type_id, number)
+    except Refusal as refusal:
+        return desk.problem(_UNAVAILABLE, "PRINT_NOT_MADE", why=refusal.sentence(desk.reader.language))
+    return desk.reader.file(made, "application/pdf", f"{number}.pdf")
 
 
 def printed(desk: Desk, type_id: str, number: str) -> bytes:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from issuer import lifecycle
 from issuer.console.desk import Desk, acting_desk_of, desk_of
 from issuer.console.fields import options
-from issuer.console.handing_out import fresh_link, picture_of, printed
+from issuer.console.handing_out import fresh_link, picture_of, print_answer
 from issuer.console.library.shared import library_type
 from issuer.delivery import mail
 from issuer.errors import IssuerRefusal, RegisterRefusal
@@ -34,7 +34,6 @@ from passes.model import PassStatus
 
 _WRONG: Final = 422
 _CONFLICT: Final = 409
-_UNAVAILABLE: Final = 503
 _ONE: Final = "/office/passes/{type_id:str}/{number:str}"
 _CRUMB: Final = ("OFFICE_MENU_PASSES", "/office/passes")
 _UNDO: Final = "reinstate"
@@ -172,12 +171,7 @@ def print_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str
     with application.reading() as session:
         if _status(desk, session, type_id, number) not in _RUNNING:
             return desk.problem(_CONFLICT, "PASS_NOT_RUNNING")
-    try:
-        made = printed(desk, type_id, number)
-    except Refusal as refusal:
-        why = refusal.sentence(desk.reader.language)
-        return desk.problem(_UNAVAILABLE, "PRINT_NOT_MADE", why=why)
-    return desk.reader.file(made, "application/pdf", f"{number}.pdf")
+    return print_answer(desk, type_id, number)
 
 
 def _take(desk: Desk, session: Session, type_id: str, number: str, step: str, said: str) -> None:
