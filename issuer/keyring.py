@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -21,10 +22,12 @@ from issuer.errors import IssuerRefusal
 from issuer.models import PassRow, RevisionRow, SigningKeyRow
 from keys import lifecycle
 from keys.apple_certificates import AppleSigningIdentity
+from keys.certified_identity import CertifiedIdentity
 from keys.errors import KeyRefusal
 from keys.eudi_certificates import EudiSigningIdentity, EudiUse
 from keys.identity import kid_of, spki_der
 from keys.lifecycle import KeyRecord, KeyState, Purpose
+from keys.pdf_seal_certificates import PdfSealIdentity, PdfSealUse
 from keys.store import Algorithm, KeyManager, SecretKeeper
 from keys.uri import KeyUri
 from passes.periods import berlin_day
@@ -45,9 +48,13 @@ DEMO_LIFETIME = timedelta(days=3650)
 # Purposes whose keys stand in the trust bundle and must be published before they sign.
 PUBLISHED = (Purpose.ROOT, Purpose.LIST, Purpose.SEAL, Purpose.STATEMENT)
 # Purposes whose keys are made here; those for Apple and Google come from Apple and Google.
-CREATABLE = (*PUBLISHED, Purpose.PLATE_LIST, Purpose.EUDI, Purpose.EUDI_ACCESS)
-# Keys that are made here and certified by an authority afterwards; without its certificate none signs.
+CREATABLE = (*PUBLISHED, Purpose.PLATE_LIST, Purpose.EUDI, Purpose.EUDI_ACCESS, Purpose.PDF_SEAL)
 EUDI_USES = {Purpose.EUDI: EudiUse.DOCUMENT_SIGNER, Purpose.EUDI_ACCESS: EudiUse.ACCESS}
+# Keys that are made here and certified by an authority afterwards; without its certificate none signs.
+CERTIFIED: dict[Purpose, tuple[type[CertifiedIdentity], StrEnum]] = {
+    **{purpose: (EudiSigningIdentity, use) for purpose, use in EUDI_USES.items()},
+    Purpose.PDF_SEAL: (PdfSealIdentity, PdfSealUse.SEAL),
+}
 
 
 def key_name(tenant: str, purpose: Purpose, at: datetime) -> str:
@@ -160,26 +167,29 @@ def apple_identity(record: KeyRecord, manager: KeyManager) -> AppleSigningIdenti
     return AppleSigningIdentity(certificate, tuple(chain), manager.signer(record.uri))
 
 
-def eudi_use(record: KeyRecord) -> EudiUse:
-    """What a certificate for the key is for. Raises KeyRefusal EUDI_PURPOSE for a key that takes none."""
-    use = EUDI_USES.get(record.purpose)
-    if use is None:
-        raise KeyRefusal("EUDI_PURPOSE", kid=record.kid.hex())
-    return use
+def certified_kind(record: KeyRecord) -> tuple[type[CertifiedIdentity], StrEnum]:
+    """The kind of identity that the key makes with its certificates, and the use they are for.
+
+    Raises KeyRefusal KEY_TAKES_NO_CERTIFICATE.
+    """
+    kind = CERTIFIED.get(record.purpose)
+    if kind is None:
+        raise KeyRefusal("KEY_TAKES_NO_CERTIFICATE", kid=record.kid.hex())
+    return kind
 
 
-def certified(record: KeyRecord, identity: EudiSigningIdentity) -> KeyRecord:
+def certified(record: KeyRecord, identity: CertifiedIdentity) -> KeyRecord:
     """The record of a pending key with the certificates an authority sent for it, not stored yet.
 
-    Its period is the certificates'. Raises KeyRefusal EUDI_PURPOSE, EUDI_CERTIFIED for a key that is pending no more,
-    EUDI_KEY_MISMATCH for another key's identity.
+    Its period is the certificates'. Raises KeyRefusal KEY_TAKES_NO_CERTIFICATE, KEY_HAS_CERTIFICATE for a key that is
+    pending no more, _KEY_MISMATCH of the identity's family for another key's.
     """
-    if identity.use is not eudi_use(record):
-        raise KeyRefusal("EUDI_PURPOSE", kid=record.kid.hex())
+    if (type(identity), identity.use) != certified_kind(record):
+        raise KeyRefusal("KEY_TAKES_NO_CERTIFICATE", kid=record.kid.hex())
     if record.state is not KeyState.PENDING:
-        raise KeyRefusal("EUDI_CERTIFIED", kid=record.kid.hex())
+        raise KeyRefusal("KEY_HAS_CERTIFICATE", kid=record.kid.hex())
     if kid_of(identity.signer.public_key()) != record.kid:
-        raise KeyRefusal("EUDI_KEY_MISMATCH", name=identity.name)
+        raise KeyRefusal(f"{identity.family}_KEY_MISMATCH", name=identity.name)
     return replace(
         record,
         not_before=identity.not_before,
@@ -189,15 +199,31 @@ def certified(record: KeyRecord, identity: EudiSigningIdentity) -> KeyRecord:
     )
 
 
-def eudi_identity(record: KeyRecord, manager: KeyManager) -> EudiSigningIdentity:
-    """The signing identity of a certified key.
+def certified_identity(record: KeyRecord, manager: KeyManager) -> CertifiedIdentity:
+    """The signing identity of a certified key, of the kind that its purpose has.
 
-    Raises KeyRefusal EUDI_PURPOSE, EUDI_CERTIFICATE_MISSING, and as the class does.
+    Raises KeyRefusal KEY_TAKES_NO_CERTIFICATE, KEY_CERTIFICATE_MISSING, and as the class does.
     """
-    use = eudi_use(record)
+    kind, use = certified_kind(record)
     if not record.certificate_pem:
-        raise KeyRefusal("EUDI_CERTIFICATE_MISSING", kid=record.kid.hex())
-    return EudiSigningIdentity.from_pem(use, record.certificate_pem, manager.signer(record.uri))
+        raise KeyRefusal("KEY_CERTIFICATE_MISSING", kid=record.kid.hex())
+    return kind.from_pem(use, record.certificate_pem, manager.signer(record.uri))
+
+
+def eudi_identity(record: KeyRecord, manager: KeyManager) -> EudiSigningIdentity:
+    """What signs credentials, or asks for them, with the key. Raises as `certified_identity`."""
+    identity = certified_identity(record, manager)
+    if not isinstance(identity, EudiSigningIdentity):
+        raise KeyRefusal("KEY_TAKES_NO_CERTIFICATE", kid=record.kid.hex())
+    return identity
+
+
+def pdf_seal_identity(record: KeyRecord, manager: KeyManager) -> PdfSealIdentity:
+    """What seals PDFs with the key. Raises as `certified_identity`."""
+    identity = certified_identity(record, manager)
+    if not isinstance(identity, PdfSealIdentity):
+        raise KeyRefusal("KEY_TAKES_NO_CERTIFICATE", kid=record.kid.hex())
+    return identity
 
 
 def records(session: Session, tenant: str, purpose: Purpose | None = None) -> list[KeyRecord]:
@@ -305,8 +331,8 @@ def activate(session: Session, record: KeyRecord, at: datetime) -> KeyRecord:
     Only what verifiers must know has to be published first; and a list or root key need not be where no
     other is left that could sign what is published.
     """
-    if record.purpose in EUDI_USES and not record.certificate_pem:
-        raise KeyRefusal("EUDI_CERTIFICATE_MISSING", kid=record.kid.hex())
+    if record.purpose in CERTIFIED and not record.certificate_pem:
+        raise KeyRefusal("KEY_CERTIFICATE_MISSING", kid=record.kid.hex())
     others = _others_active(session, record)
     alone = not others and record.purpose in (Purpose.ROOT, Purpose.LIST)
     after = lifecycle.activate(record, at, initial=alone or record.purpose not in PUBLISHED)

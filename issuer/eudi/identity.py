@@ -77,7 +77,7 @@ def metadata_signer(session: Session, application: Application) -> EudiSigningId
 
 def access_signer(session: Session, application: Application) -> EudiSigningIdentity:
     """What signs questions to wallets. Raises as `document_signer`."""
-    return _identity(session, application, Purpose.EUDI_ACCESS)
+    return _in_use(session, application, Purpose.EUDI_ACCESS)
 
 
 def is_set_up(session: Session, application: Application) -> bool:
