@@ -144,13 +144,19 @@ class EudiConfig(_Section, frozen=True, forbid_unknown_fields=True):
     wallet_providers: tuple[str, ...] = ()
     # Where wallets without an attestation may be sent back to with an authorization code; none: nowhere.
     redirect_uris: tuple[str, ...] = ()
-    # What a key attestation has to say of where the keys are kept (OpenID4VCI 1.0, appendix D.2); one is enough.
+    # What a key attestation has to say of where the keys are kept (OpenID4VCI 1.0, appendix D.2); one is enough, and
+    # without an attestation there is no credential then.
     key_storage: tuple[str, ...] = ()
     # How many credentials a wallet may have at once of one configuration.
     batch_size: Annotated[int, msgspec.Meta(ge=2, le=100)] = 10
     # How long a wallet may fetch new ones without its holder; HAIP 1.0, 4.4, advises against more than a year.
     refresh_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 180
     trusted: TrustedConfig = TrustedConfig()
+
+    @property
+    def needs_key_attestations(self) -> bool:
+        """Whether the keys of every credential must be attested."""
+        return self.haip or bool(self.key_storage)
 
 
 class WebhookConfig(_Section, frozen=True, forbid_unknown_fields=True):

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.eudi import addresses, status_lists
-from issuer.eudi.errors import Refused
+from issuer.eudi.errors import CORS, Refused
 from issuer.eudi.identity import list_signer
 from issuer.eudi.requests import application_of
 from issuer.models_eudi import EudiStatusListRow
@@ -81,7 +81,7 @@ def serve_status_list(
     kind = _kind(request.headers.get("accept", ""))
     token = _token(application, number, kind)
     headers = {
-        "Access-Control-Allow-Origin": "*",
+        **CORS,
         "Cache-Control": f"public, max-age={int(TTL.total_seconds())}",
         "ETag": f'"{token.etag}"',
         "Vary": "Accept, Accept-Encoding",
@@ -115,7 +115,7 @@ def _token(application: Application, number: int, kind: str) -> _Token:
     with kept.lock, application.reading() as session:
         row = session.get(EudiStatusListRow, (application.tenant, number))
         if row is None:
-            raise Refused("not_found", "STATUS_LIST", status=404)
+            raise Refused("not_found", "STATUS_LIST", status=404, headers=CORS)
         now, identity = application.now(), list_signer(session, application, row.kid)
         found = kept.tokens.get(name)
         if found is not None and _is_current(found, row, identity.x5c[0], now):
