@@ -19,7 +19,7 @@ from issuer.apply.guests import ACTOR, Guest, NoDraft, acting_guest_of, guest_of
 from issuer.apply.journey import Page
 from issuer.apply.problems import not_text
 from issuer.audit import AuditEvent
-from issuer.cases import evidence, steps
+from issuer.cases import evidence, proofs, steps
 from issuer.cases.evidence import KeptDocument
 from issuer.cases.evidence_process import LARGEST_FILE
 from issuer.cases.facts import CaseKind
@@ -81,8 +81,8 @@ def documents(request: AnyRequest) -> Response[Any]:
     """What is needed and what is there; on to the summary where nothing is."""
     guest = _guest(guest_of(request))
     needs, rules, kind = _needs(guest)
-    there = _there(guest)
-    if guest.case.state is CaseState.DRAFT and not needs and not there:
+    is_empty = not needs and not _there(guest) and guest.case.facts.residence_proof is None
+    if guest.case.state is CaseState.DRAFT and is_empty:
         return guest.reader.go(Page.SUMMARY.path)
     return _page(guest, Answers.of({}, guest.reader.say, *_FIELDS), needs, rules, kind)
 
@@ -200,12 +200,19 @@ def _needs(guest: Guest) -> tuple[list[Need], CityRules, KindRules | None]:
                 tuple(name for check in _CHECKS_OF.get(one, ()) for name in of_kind.get(check, ())),
             )
             for one in wanted
-            if one in steps.REQUESTS
+            if one in steps.REQUESTS and not (one == "residence" and _is_proven_now(guest))
         ]
         return [*asked, *needs_of_checks(guest.case.checks, say)], rules, kind
     if kind is None or guest.person is None or not guest.case.facts.residence:
         return [], rules, kind
-    return needs_of_checks([one.stored() for one in checks_of(guest)], say), rules, kind
+    checks = proofs.settled([one.stored() for one in checks_of(guest)], guest.case.facts)
+    return needs_of_checks(checks, say), rules, kind
+
+
+def _is_proven_now(guest: Guest) -> bool:
+    """Whether a wallet has proven the residence since the office has asked."""
+    proof = guest.case.facts.residence_proof
+    return proof is not None and proof.at >= guest.case.state_since
 
 
 def _types(needs: Sequence[Need], rules: CityRules, guest: Guest) -> list[tuple[str, str]]:
@@ -250,6 +257,7 @@ def _page(
         kind,
         needs=needs,
         types=_types(needs, rules, guest),
+        proof=proofs.proof_text(guest.case.facts.residence_proof, guest.reader.say),
         documents=labels_of(rules, there, guest.reader.language),
         removable=removable,
         is_full=len(there) >= evidence.MOST_DOCUMENTS,
