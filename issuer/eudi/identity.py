@@ -37,6 +37,11 @@ def metadata_signer(session: Session, application: Application) -> EudiSigningId
     return _identity(session, application, Purpose.EUDI_ACCESS if has_access else Purpose.EUDI)
 
 
+def access_signer(session: Session, application: Application) -> EudiSigningIdentity:
+    """What signs questions to wallets. Raises as `document_signer`."""
+    return _identity(session, application, Purpose.EUDI_ACCESS)
+
+
 def is_set_up(session: Session, application: Application) -> bool:
     """Whether credentials can be issued: the operator wants it, and there is a key that may sign."""
     if not application.config.eudi.enabled:

@@ -105,7 +105,10 @@ def _checked(
     holder = _device_key(security["deviceKeyInfo"])
     _check_device(document["deviceSigned"], doctype, holder, expected.session_transcript)
     status = check_status(security.get("status"), status_lists, anchors, at)
-    return Presented(doctype, elements, certificate, holder, expires, status)
+    shown: frozenset[tuple[str | int, ...]] = frozenset(
+        (space, name) for space, values in elements.items() for name in values
+    )
+    return Presented(doctype, elements, certificate, holder, expires, status, shown)
 
 
 def security_object(
