@@ -11,7 +11,8 @@ from litestar import Response, get, post
 from issuer.apply import journey
 from issuer.apply.answers import Answers, line_of, reason_sentence
 from issuer.apply.asking import amount, ask, checks_of, fees_of, kind_of, rules_of
-from issuer.apply.documents import labels_of, needs_of_checks
+from issuer.apply.documents import labels_of
+from issuer.apply.evidence_needs import needs_of_checks
 from issuer.apply.forms import PageForm
 from issuer.apply.guests import Guest, drafting_guest_of
 from issuer.apply.journey import Page

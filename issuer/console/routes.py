@@ -41,6 +41,7 @@ from issuer.console import (
     start,
     statements,
     streets,
+    wallet_checks,
     wishes,
     zones,
 )
@@ -136,6 +137,7 @@ HANDLERS: list[ControllerRouterHandler] = [
             *passes.HANDLERS,
             *pass_steps.HANDLERS,
             *pass_wallet.HANDLERS,
+            *wallet_checks.HANDLERS,
             *search.HANDLERS,
             *waiting.HANDLERS,
             *new_card.HANDLERS,
