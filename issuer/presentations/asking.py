@@ -27,6 +27,7 @@ from issuer.errors import IssuerRefusal
 from issuer.eudi import identity
 from issuer.models_presentations import PresentationRow
 from issuer.presentations import store
+from issuer.presentations.errors import AnswerRefused
 from issuer.presentations.handles import Handles, Way, new_seed, token_hash
 from issuer.presentations.store import LIFETIME, OPEN, Shown, State
 from issuer.presentations.trust import trusted_kinds
@@ -241,7 +242,7 @@ def _came_back(application: Application, row: PresentationRow, code: str | None)
 
 def _refusal(row: PresentationRow) -> Refusal:
     code = row.code or "PRESENTATION_MALFORMED"
-    kind = PresentationRefused if code in texts("verifier") else IssuerRefusal
+    kind = PresentationRefused if code in texts("verifier") else AnswerRefused
     return kind(code, fault=row.fault or "")
 
 

@@ -18,7 +18,7 @@ from verifier.credentials.chain import TrustAnchors, chain_of_x5c, public_key
 from verifier.credentials.disclosures import disclosed
 from verifier.credentials.jose import UnverifiedJws, integer, read_jws
 from verifier.credentials.outcome import PresentationRefused, Presented, malformed
-from verifier.credentials.status import check_status
+from verifier.credentials.status import StatusLists, check_status
 
 KEY_BINDING_TYP: Final = "kb+jwt"
 MAX_CHARACTERS: Final = 128 * 1024
@@ -44,7 +44,7 @@ def check_sd_jwt(
     anchors: TrustAnchors,
     expected: Expected,
     at: datetime,
-    status_lists: Mapping[str, str | bytes] | None,
+    status_lists: StatusLists | None,
 ) -> Presented:
     """The claims of ``presentation`` (``JWT~disclosures~KB-JWT``) at ``at`` (aware), if all of it holds.
 
