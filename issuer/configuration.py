@@ -295,6 +295,8 @@ class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
 
     # After the end of the period; fines become time-barred after three months, § 26 (3) StVG.
     passes_after_end: _Days = 183
+    # Certificates of residence, after the end of their period, or after they were revoked or superseded.
+    certificates: _Days = 30
     # A push token whose pushes have failed for so long.
     failing_devices: _Days = 90
     logs: _Days = 14

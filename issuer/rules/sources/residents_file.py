@@ -78,12 +78,12 @@ class _Residents:
         """Those of ``person``'s name at the address on ``day`` for whom nothing is blocked."""
         try:
             numbers = parse_house_number(address.house_number) if address.house_number.strip() else ()
-            key = street_keys(address.street).plain
+            keys = _street(address.street)
         except IssuerRefusal:
             return []
         return [
             one
-            for one in self.by_street.get(key, ())
+            for one in dict.fromkeys(one for key in keys for one in self.by_street.get(key, ()))
             if one.lives(address, numbers, day) and one.name.fits(person) and one.who not in self.blocked
         ]
 
@@ -150,11 +150,18 @@ def _parse(table: Table) -> _Residents:
     for record, cells in config_rows(table, _COLUMNS):
         try:
             row = _row(cells)
-            by_street[street_keys(cells["street"]).plain].append(row)
+            for key in _street(cells["street"]):
+                by_street[key].append(row)
         except Refusal as fault:
             raise in_line(fault, record.line) from fault
         by_person[row.who].append(row)
     return _Residents(dict(by_street), dict(by_person), _blocked(by_person.values()))
+
+
+def _street(text: str) -> set[str]:
+    """How a street is found: with umlauts as AE and as A, since people write both."""
+    keys = street_keys(text)
+    return {keys.full, keys.plain}
 
 
 def _blocked(people: Iterable[list[_Row]]) -> frozenset[tuple[str, ...]]:

@@ -17,9 +17,9 @@ HEAD = (
     "person_id;family_name;given_name;usual_given_name;former_names;doctoral_degree;birth_date;street;house_number;"
     "postal_code;city;residence;blocked;moved_out"
 )
-ERIKA = ("1", "Müller-Đặng", "Şeyma Marie", "Marie", "Mustermann", "Dr.", "1984-02-29")
-HOME = ("Zum Kühlen Grunde", "17 c", "40213", "", "main", "", "")
-SECOND = ("Hauptstraße", "1", "50667", "Köln", "secondary", "", "")
+ERIKA = ("1", "Müller-Đặng", "Şeyma Quirina", "Quirina", "Mustermann", "Dr.", "1984-02-29")
+HOME = ("Ährengässchen", "17 c", "40999", "", "main", "", "")
+SECOND = ("Übermühlgasse", "1", "50999", "Köln", "secondary", "", "")
 BLOCKED = (
     "2",
     "Geheim",
@@ -37,8 +37,8 @@ BLOCKED = (
     "",
 )
 NEW_HOME = ("Pastorswiesenring", "31", "40474", "", "main", "", "")
-ASKED = Asked("Müller-Đặng", "Marie", date(1984, 2, 29), "Zum kühlen Grunde", "17c")
-SECRETS = ("Müller-Đặng", "Şeyma", "Marie", "1984-02-29", "Kühlen Grunde", "40213", "Hauptstraße")
+ASKED = Asked("Müller-Đặng", "Quirina", date(1984, 2, 29), "Aehrengaesschen", "17c")
+SECRETS = ("Müller-Đặng", "Şeyma", "Quirina", "1984-02-29", "Ährengässchen", "40999", "Übermühlgasse")
 
 
 def write_register(folder: Any, *rows: tuple[str, ...]) -> None:

@@ -43,8 +43,8 @@ pytestmark = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 NEW = "/api/v1/residence-certificates"
 READER = (Scope.PASSES_READ, Scope.PASSES_WRITE, Scope.RESIDENCE_WRITE)
 ASKED = {
-    "family_name": "Müller-Đặng", "given_names": "Marie", "birth_date": "1984-02-29",
-    "street": "Zum kühlen Grunde", "house_number": "17c",
+    "family_name": "Müller-Đặng", "given_names": "Quirina", "birth_date": "1984-02-29",
+    "street": "Aehrengaesschen", "house_number": "17c",
 }  # fmt: skip
 BERTA = {
     "family_name": "Geheim", "given_names": "Berta", "birth_date": "1990-05-03",
@@ -63,7 +63,7 @@ def sent(given: dict[str, str] = ASKED, **more: Any) -> dict[str, Any]:
             **{name: given[name] for name in ("family_name", "given_names", "birth_date")},
             "main_street": given["street"],
             "main_house_number": given["house_number"],
-            "main_postal_code": "40213",
+            "main_postal_code": "40999",
             "main_city": "Düsseldorf",
         },
         **more,
@@ -101,7 +101,7 @@ def test_by_the_register(reader: Office, serve: Serve, application: Application)
     for name in ("seal.png", "pdf"):
         assert reader.get(f"{one}/files/{name}").status_code == 403
     full = office_of(serve, application, *READER, Scope.HOLDERS_READ)
-    assert full.get(one).json()["attributes"]["main_street"] == "Zum Kühlen Grunde"
+    assert full.get(one).json()["attributes"]["main_street"] == "Ährengässchen"
     assert full.get(one).json()["holder"]["family_name"] == "Müller-Đặng"
     assert full.get(f"{one}/files/seal.png").status_code == 200
     assert full.get(f"{one}/files/pdf").status_code == 200
@@ -117,7 +117,7 @@ def test_who_comes_to_the_office(city: City, reader: Office) -> None:
     assert answers[0].json()["code"] == "CERTIFICATE_AT_OFFICE"
     assert reader.get(f"{PASSES}?type={RESIDENCE}").json()["items"] == []
     # What the register says and no certificate can: a name that is too long.
-    long = ("1", "Müller-Đặng", "Marie " * 60, *ERIKA[3:])
+    long = ("1", "Müller-Đặng", "Quirina " * 40, *ERIKA[3:])
     write_register(city.folder, long + HOME)
     assert reader.post(NEW, json=ASKED).status_code == 409
     (city.folder / FILE).unlink()
@@ -151,10 +151,10 @@ def test_from_a_file(city: City, application: Application) -> None:
         "certificate_id;family_name;given_names;birth_date;main_street;main_house_number;main_postal_code;main_city;"
         "valid_from;valid_to;status\n"
     )
-    row = "{};{};{};Weg;1;40213;Düsseldorf;2026-11-20;2027-02-17;active\n"
+    row = "{};{};{};Weg;1;40999;Düsseldorf;2026-11-20;2027-02-17;active\n"
     file = city.folder / "certificates.csv"
     rows = [
-        row.format("MB-1", "Müller-Đặng;Marie", "1984-02-29"),
+        row.format("MB-1", "Müller-Đặng;Quirina", "1984-02-29"),
         row.format("MB-2", "Geheim;Berta", "1990-05-03"),
     ]
     file.write_text(head + "".join(rows), "utf-8")
@@ -244,7 +244,7 @@ def test_no_family_no_print_run_and_no_reminder(city: City, application: Applica
     visit(client, application, number, RESIDENCE)
     # A visit of one pass is no visit of a family.
     family = client.get("/p/family")
-    assert (family.status_code, "Marie" in family.text) == (303, False)
+    assert (family.status_code, "Quirina" in family.text) == (303, False)
     assert RESIDENCE not in printable_types(application)
     city.clock.forward(days=80)
     with application.reading() as session:
