@@ -208,6 +208,7 @@ def says(data: bytes, *, sealed: bool) -> None:
 def fetched(application: Application) -> bytes:
     with browser(application) as client:
         visit(client, application, NUMBER, RESIDENCE)
+        assert "Bescheinigung als PDF" in client.get("/p/pass").text
         answer = client.get("/p/pass/permit.pdf")
     assert answer.status_code == 200, answer.text
     return answer.content
