@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.orm import Session
 
-from issuer import keyring
+from issuer import certified_keys, keyring
 from issuer.errors import IssuerRefusal
 from keys.errors import KeyRefusal
 from keys.eudi_certificates import EudiSigningIdentity
@@ -53,7 +53,7 @@ def _identity(session: Session, application: Application, purpose: Purpose) -> E
     record = keyring.signing_record(session, application.tenant, purpose, at)
     identity: EudiSigningIdentity = application.kept(
         ("eudi", record.kid, record.certificate_pem),
-        lambda: keyring.eudi_identity(record, application.keys),
+        lambda: certified_keys.eudi_identity(record, application.keys),
     )
     identity.check(at)
     return identity
