@@ -181,6 +181,13 @@ class CarrierMaker:
             _ = pass_type.pdf  # refuses a type that is never printed before anything is made
             self._pdf = PdfFactory()
 
+    @property
+    def leaves_unsealed(self) -> bool:
+        """Whether it makes certificates as PDF without an electronic seal, because the city has no key for that."""
+        if self._pdf is None or not self._pass_type.pdf.is_sealed:
+            return False
+        return self._keys.pdf is None or self._keys.pdf.identity is None
+
     def write(self, content: PassContent, carriers: Iterable[Carrier], out: Path) -> None:
         """Write the files of ``carriers`` for one revision into ``out``, each in one step.
 

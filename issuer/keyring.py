@@ -9,7 +9,6 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -18,16 +17,14 @@ from sqlalchemy.orm import Session
 
 from issuer import audit
 from issuer.audit import AuditEvent
+from issuer.certified_keys import CERTIFIED
 from issuer.errors import IssuerRefusal
 from issuer.models import PassRow, RevisionRow, SigningKeyRow
 from keys import lifecycle
 from keys.apple_certificates import AppleSigningIdentity
-from keys.certified_identity import CertifiedIdentity
 from keys.errors import KeyRefusal
-from keys.eudi_certificates import EudiSigningIdentity, EudiUse
 from keys.identity import kid_of, spki_der
 from keys.lifecycle import KeyRecord, KeyState, Purpose
-from keys.pdf_seal_certificates import PdfSealIdentity, PdfSealUse
 from keys.store import Algorithm, KeyManager, SecretKeeper
 from keys.uri import KeyUri
 from passes.periods import berlin_day
@@ -49,12 +46,6 @@ DEMO_LIFETIME = timedelta(days=3650)
 PUBLISHED = (Purpose.ROOT, Purpose.LIST, Purpose.SEAL, Purpose.STATEMENT)
 # Purposes whose keys are made here; those for Apple and Google come from Apple and Google.
 CREATABLE = (*PUBLISHED, Purpose.PLATE_LIST, Purpose.EUDI, Purpose.EUDI_ACCESS, Purpose.PDF_SEAL)
-EUDI_USES = {Purpose.EUDI: EudiUse.DOCUMENT_SIGNER, Purpose.EUDI_ACCESS: EudiUse.ACCESS}
-# Keys that are made here and certified by an authority afterwards; without its certificate none signs.
-CERTIFIED: dict[Purpose, tuple[type[CertifiedIdentity], StrEnum]] = {
-    **{purpose: (EudiSigningIdentity, use) for purpose, use in EUDI_USES.items()},
-    Purpose.PDF_SEAL: (PdfSealIdentity, PdfSealUse.SEAL),
-}
 
 
 def key_name(tenant: str, purpose: Purpose, at: datetime) -> str:
@@ -165,65 +156,6 @@ def apple_identity(record: KeyRecord, manager: KeyManager) -> AppleSigningIdenti
     """The signing identity of an Apple record. Raises KeyRefusal where chain and key do not fit."""
     certificate, *chain = x509.load_pem_x509_certificates((record.certificate_pem or "").encode())
     return AppleSigningIdentity(certificate, tuple(chain), manager.signer(record.uri))
-
-
-def certified_kind(record: KeyRecord) -> tuple[type[CertifiedIdentity], StrEnum]:
-    """The kind of identity that the key makes with its certificates, and the use they are for.
-
-    Raises KeyRefusal KEY_TAKES_NO_CERTIFICATE.
-    """
-    kind = CERTIFIED.get(record.purpose)
-    if kind is None:
-        raise KeyRefusal("KEY_TAKES_NO_CERTIFICATE", kid=record.kid.hex())
-    return kind
-
-
-def certified(record: KeyRecord, identity: CertifiedIdentity) -> KeyRecord:
-    """The record of a pending key with the certificates an authority sent for it, not stored yet.
-
-    Its period is the certificates'. Raises KeyRefusal KEY_TAKES_NO_CERTIFICATE, KEY_HAS_CERTIFICATE for a key that is
-    pending no more, _KEY_MISMATCH of the identity's family for another key's.
-    """
-    if (type(identity), identity.use) != certified_kind(record):
-        raise KeyRefusal("KEY_TAKES_NO_CERTIFICATE", kid=record.kid.hex())
-    if record.state is not KeyState.PENDING:
-        raise KeyRefusal("KEY_HAS_CERTIFICATE", kid=record.kid.hex())
-    if kid_of(identity.signer.public_key()) != record.kid:
-        raise KeyRefusal(f"{identity.family}_KEY_MISMATCH", name=identity.name)
-    return replace(
-        record,
-        not_before=identity.not_before,
-        # The certificates count up to and including their last second.
-        not_after=identity.not_after + timedelta(seconds=1),
-        certificate_pem=identity.pem,
-    )
-
-
-def certified_identity(record: KeyRecord, manager: KeyManager) -> CertifiedIdentity:
-    """The signing identity of a certified key, of the kind that its purpose has.
-
-    Raises KeyRefusal KEY_TAKES_NO_CERTIFICATE, KEY_CERTIFICATE_MISSING, and as the class does.
-    """
-    kind, use = certified_kind(record)
-    if not record.certificate_pem:
-        raise KeyRefusal("KEY_CERTIFICATE_MISSING", kid=record.kid.hex())
-    return kind.from_pem(use, record.certificate_pem, manager.signer(record.uri))
-
-
-def eudi_identity(record: KeyRecord, manager: KeyManager) -> EudiSigningIdentity:
-    """What signs credentials, or asks for them, with the key. Raises as `certified_identity`."""
-    identity = certified_identity(record, manager)
-    if not isinstance(identity, EudiSigningIdentity):
-        raise KeyRefusal("KEY_TAKES_NO_CERTIFICATE", kid=record.kid.hex())
-    return identity
-
-
-def pdf_seal_identity(record: KeyRecord, manager: KeyManager) -> PdfSealIdentity:
-    """What seals PDFs with the key. Raises as `certified_identity`."""
-    identity = certified_identity(record, manager)
-    if not isinstance(identity, PdfSealIdentity):
-        raise KeyRefusal("KEY_TAKES_NO_CERTIFICATE", kid=record.kid.hex())
-    return identity
 
 
 def records(session: Session, tenant: str, purpose: Purpose | None = None) -> list[KeyRecord]:

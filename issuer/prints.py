@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.orm import Session
 
-from issuer import keyring
+from issuer import certified_keys, keyring
 from issuer.configuration import Config
 from issuer.settings import Settings
 from keys.lifecycle import Purpose
@@ -70,7 +70,7 @@ def sealing_at(
     if not keyring.has_signing_key(session, tenant, Purpose.PDF_SEAL):
         return Sealing(app, None, at)
     record = keyring.signing_record(session, tenant, Purpose.PDF_SEAL, at)
-    identity = keyring.pdf_seal_identity(record, manager)
+    identity = certified_keys.pdf_seal_identity(record, manager)
     identity.check(at)
     return Sealing(app, identity, at)
 

@@ -12,7 +12,7 @@ import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.orm import Session
 
-from issuer import keyring
+from issuer import certified_keys, keyring
 from issuer.configuration import Config
 from issuer.database import create_register, writing
 from issuer.errors import IssuerRefusal
@@ -174,10 +174,10 @@ def _demo_eudi(session: Session, manager: FileKeyStore, tenant: str, folder: Pat
     somebody is.
     """
     authority = DemoEudiAuthority.new(at, _DEMO_SETTINGS.base_url)
-    for purpose, use in keyring.EUDI_USES.items():
+    for purpose, use in certified_keys.EUDI_USES.items():
         record = keyring.create_key(session, manager, tenant, purpose, at, test=True)
         identity = authority.issue(use, manager.signer(record.uri))
-        _activated(session, keyring.certified(record, identity), at)
+        _activated(session, certified_keys.certified(record, identity), at)
     write_atomically(folder / DEMO_EUDI_ROOT, authority.root_pem)
     provider = DemoEudiAuthority.new(at, _DEMO_SETTINGS.base_url, _DEMO_PID_NAME)
     signer = manager.signer(manager.create_key(DEMO_PID_KEY, Algorithm.ES256))
@@ -189,7 +189,7 @@ def _demo_pdf_seal(session: Session, manager: FileKeyStore, tenant: str, folder:
     """A key for seals in PDFs, certified by an authority that no reader of PDFs trusts."""
     record = keyring.create_key(session, manager, tenant, Purpose.PDF_SEAL, at, test=True)
     identity = demo_pdf_seal(at, manager.signer(record.uri))
-    _activated(session, keyring.certified(record, identity), at)
+    _activated(session, certified_keys.certified(record, identity), at)
     write_atomically(folder / DEMO_PDF_ROOT, identity.anchor.public_bytes(Encoding.PEM))
 
 

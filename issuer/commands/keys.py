@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from issuer import audit, keyring
+from issuer import audit, certified_keys, keyring
 from issuer.audit import AuditEvent
 from issuer.commands.common import (
     actor,
@@ -169,7 +169,7 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
             audit.append(session, workspace.tenant, [event], at, actor())
     tell(record.kid.hex())
     code = "KEY_ADDED_PUBLISH" if purpose in keyring.PUBLISHED else "KEY_ADDED"
-    if purpose in keyring.CERTIFIED:
+    if purpose in certified_keys.CERTIFIED:
         code = "KEY_ADDED_CERTIFY"
     warn(say(arguments, code, kid=record.kid.hex()))
     return ExitCode.GREEN
@@ -181,7 +181,7 @@ def run_request(arguments: argparse.Namespace) -> ExitCode:
         with reading(workspace.engine) as session:
             record = keyring.find(session, workspace.tenant, arguments.kid)
             settings = load_settings(session, workspace.tenant)
-        keyring.certified_kind(record)
+        certified_keys.certified_kind(record)
         city = settings.city_name[:_LONGEST_SUBJECT]
         subject = (arguments.name or city, arguments.country, city)
         signer = manager.signer(record.uri)
@@ -198,7 +198,7 @@ def run_certify(arguments: argparse.Namespace) -> ExitCode:
     at = chosen_time(arguments)
     with opened(arguments) as workspace, workspace.keys() as manager, writing(workspace.engine) as session:
         before = keyring.find(session, workspace.tenant, arguments.kid)
-        kind, use = keyring.certified_kind(before)
+        kind, use = certified_keys.certified_kind(before)
         identity = kind.from_files(
             use,
             read_file(arguments.certificate),
@@ -207,7 +207,7 @@ def run_certify(arguments: argparse.Namespace) -> ExitCode:
             manager.signer(before.uri),
         )
         identity.check(at)
-        after = keyring.certified(before, identity)
+        after = certified_keys.certified(before, identity)
         keyring.save(session, after)
         told = {"until": after.not_after.isoformat(), "certificate": identity.name}
         event = AuditEvent("key-certified", f"key/{after.kid.hex()}", after=told)
@@ -329,7 +329,7 @@ def _day(at: datetime) -> str:
 
 def _warnings(workspace: Workspace, found: list[KeyRecord], at: datetime, language: str) -> list[str]:
     """What ends soon: Apple's certificates and those of the keys that an authority certifies, with their chains."""
-    certified = (Purpose.APPLE_PASS, *keyring.CERTIFIED)
+    certified = (Purpose.APPLE_PASS, *certified_keys.CERTIFIED)
     active = [one for one in found if one.purpose in certified and one.state is KeyState.ACTIVE]
     if not active:
         return []
@@ -337,7 +337,7 @@ def _warnings(workspace: Workspace, found: list[KeyRecord], at: datetime, langua
         identities = [
             keyring.apple_identity(one, manager)
             if one.purpose is Purpose.APPLE_PASS
-            else keyring.certified_identity(one, manager)
+            else certified_keys.certified_identity(one, manager)
             for one in active
         ]
         return [warning.sentence(language) for one in identities for warning in one.warnings(at)]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.orm import Session
 
-from issuer import keyring
+from issuer import certified_keys, keyring
 from issuer.errors import IssuerRefusal
 from keys import lifecycle
 from keys.errors import KeyRefusal
@@ -98,7 +98,7 @@ def _find(session: Session, application: Application, kid: str | None) -> KeyRec
 def _checked(application: Application, record: KeyRecord) -> EudiSigningIdentity:
     identity: EudiSigningIdentity = application.kept(
         ("eudi", record.kid, record.certificate_pem),
-        lambda: keyring.eudi_identity(record, application.keys),
+        lambda: certified_keys.eudi_identity(record, application.keys),
     )
     identity.check(application.now())
     return identity

@@ -22,6 +22,7 @@ from sqlalchemy import update
 from issuer import keyring
 from issuer.application import Application
 from issuer.background.tasks import RetryLater
+from issuer.cli import main
 from issuer.errors import IssuerRefusal
 from issuer.issue import IssueRequest, issue
 from issuer.models import HolderRow, SigningKeyRow
@@ -208,6 +209,7 @@ def says(data: bytes, *, sealed: bool) -> None:
 def fetched(application: Application) -> bytes:
     with browser(application) as client:
         visit(client, application, NUMBER, RESIDENCE)
+        assert "Bescheinigung als PDF" in client.get("/p/pass").text
         answer = client.get("/p/pass/permit.pdf")
     assert answer.status_code == 200, answer.text
     return answer.content
@@ -289,6 +291,18 @@ def without_key(application: Application) -> None:
             tenant=application.tenant, purpose=Purpose.PDF_SEAL.value
         ):
             session.delete(row)
+
+
+def test_the_command_line_says_that_nobody_seals(
+    application: Application, city: City, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    without_key(application)
+    file = _request(tmp_path, tmp_path, None).file
+    out = tmp_path / "out"
+    told = ["issue", RESIDENCE, str(file), "--out", str(out), "--data", str(city.folder), "--lang", "en"]
+    assert main([*told, "--at", "2026-11-20T12:00"]) == 0
+    assert "keys add pdf-seal" in capsys.readouterr().err
+    says((out / f"{NUMBER}.pdf").read_bytes(), sealed=False)
 
 
 @pytest.mark.parametrize("take_away", [without_key, lambda one: pdf_key(one, KeyState.REVOKED)])
