@@ -29,6 +29,7 @@ from issuer.models import PassRow
 from issuer.models_library import BlockReason, MemberRow
 from issuer.numbering import next_number
 from issuer.register import SealFor, insert_passes, load_contents, subject
+from issuer.revocation_log import RevocationLog
 from issuer.settings import record_key
 from keys.texts import texts
 from passes.card_numbers import CardNumber
@@ -188,8 +189,11 @@ def replace_card(
     *,
     seal_for: SealFor,
     actor: Actor,
+    log: RevocationLog,
 ) -> PassContent:
     """Another card number on the same pass; the old one never holds again and is never given out again.
+
+    To be called last in the writing transaction; OSError where ``log`` cannot be written.
 
     A card that is blocked because it was lost holds again with it; one that is for another reason stays blocked since
     it was. Raises RegisterRefusal as `lifecycle.change` does, NOTHING_CHANGES for the number of a card that was lost,
@@ -205,7 +209,9 @@ def replace_card(
         unblock(session, tenant, pass_type, number, actor=actor)
     forget_noted(session, tenant, pass_type.id, number)
     changes = Changes(card_number=new)
-    content = lifecycle.change(session, tenant, pass_type, number, changes, seal_for=seal_for, actor=actor)
+    content = lifecycle.change(
+        session, tenant, pass_type, number, changes, seal_for=seal_for, actor=actor, log=log
+    )
     if reason is None or reason == BlockReason.LOST:
         return content
     block(session, tenant, pass_type, number, BlockReason(reason), actor=actor)

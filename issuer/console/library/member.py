@@ -87,6 +87,7 @@ def show_member(request: AnyRequest, type_id: FromPath[str], number: FromPath[st
         ),
         fields=[(field.label, field.text) for key, field in fields.items() if key not in _SENTENCES],
         about=_person(desk, one),
+        number_gone=one.has_replaced_number,
         replaced=[(old.card_key, moment(old.replaced_at, language)) for old in one.replaced],
         family=family,
         may_have_children=not _is_minor(desk, one) and not _is_institution(one),
@@ -96,7 +97,7 @@ def show_member(request: AnyRequest, type_id: FromPath[str], number: FromPath[st
         checked=_checked(one, language),
         steps=[(name, say(f"OFFICE_LIB_{name.upper()}")) for name in offered(one, today)],
         renew_from=say("OFFICE_LIB_RENEW_FROM", day=day_text(opens, language)) if opens else "",
-        is_running=one.content.status is PassStatus.ACTIVE,
+        is_running=one.content.status is PassStatus.ACTIVE and not one.has_replaced_number,
         history=pass_history(history, say, one.pass_type, names),
     )
 

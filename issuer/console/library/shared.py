@@ -107,6 +107,11 @@ class Shown:
         return str(self.content.attributes.get("category", ""))
 
     @property
+    def has_replaced_number(self) -> bool:
+        """Whether the card's own number was replaced: it has another, which the restored register does not know."""
+        return any(one.card_key == self.row.card_key for one in self.replaced)
+
+    @property
     def crumbs(self) -> tuple[tuple[str, str], tuple[str, str]]:
         """The way to a page below the member's."""
         return CRUMB, (self.row.card_key or self.row.number, self.path)

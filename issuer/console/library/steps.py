@@ -27,6 +27,7 @@ from issuer.errors import IssuerRefusal
 from issuer.library import families, members, renewals
 from issuer.lifecycle import Actor
 from issuer.models_library import BlockReason
+from issuer.revocation_log import RevocationLog
 from issuer.web.forms import Form, FormData
 from issuer.web.reader import AnyRequest
 from keys.errors import Refusal
@@ -177,6 +178,7 @@ def _number(desk: Desk, session: Session, one: Shown, new: CardNumber | None) ->
         new,
         seal_for=application.sealer(session, one.pass_type),
         actor=_actor(desk),
+        log=RevocationLog(application.workspace.folder),
     )
     return Done("replaced")
 
