@@ -88,7 +88,7 @@ class Shown:
         facts: list[object] = [row.status, row.card_key, row.period_first, row.period_last]
         if member is not None:
             facts += [member.block_reason, member.blocked_at, member.open_fees_cents]
-            facts += [member.guardian_number, member.consent_at]
+            facts += [member.guardian_number, member.consent_at, member.birth_date]
         return hashlib.sha256(repr([str(one) for one in facts]).encode()).hexdigest()[:16]
 
     @property

@@ -141,7 +141,11 @@ def test_a_child_needs_a_parent_who_consents(library: Library) -> None:
         ({"birth_date": date(2026, 11, 21)}, "DATE_IN_FUTURE"),
         ({"birth_date": date(2005, 11, 21)}, "CATEGORY_AGE_MISMATCH"),
         ({"category": "senior"}, "CATEGORY_UNKNOWN"),
-        ({"guardian_number": "M1"}, "GUARDIAN_UNKNOWN"),
+        ({"guardian_number": "M1"}, "MEMBER_OF_AGE"),
+        (
+            {"birth_date": date(2009, 1, 1), "category": "youth", "guardian_number": "M1"},
+            "GUARDIAN_UNKNOWN",
+        ),
         ({"consent_name": " "}, "CONSENT_NAME"),
         ({"consent_name": "Erika <b>"}, "NAME_FORBIDDEN_CHAR"),
         ({"family_name": "x" * 201}, "FIELD_TOO_LONG"),
