@@ -211,7 +211,7 @@ class _Run:
                 self.sealer,
                 at=self.request.at,
                 actor=self.request.actor,
-                revoked=RevocationLog(self.workspace.folder).passes,
+                log=RevocationLog(self.workspace.folder),
             )
 
     def _make(self, production: Production, numbers: Sequence[str], present: set[str]) -> None:
