@@ -144,13 +144,19 @@ class EudiConfig(_Section, frozen=True, forbid_unknown_fields=True):
     wallet_providers: tuple[str, ...] = ()
     # Where wallets without an attestation may be sent back to with an authorization code; none: nowhere.
     redirect_uris: tuple[str, ...] = ()
-    # What a key attestation has to say of where the keys are kept (OpenID4VCI 1.0, appendix D.2); one is enough.
+    # What a key attestation has to say of where the keys are kept (OpenID4VCI 1.0, appendix D.2); one is enough, and
+    # without an attestation there is no credential then.
     key_storage: tuple[str, ...] = ()
     # How many credentials a wallet may have at once of one configuration.
     batch_size: Annotated[int, msgspec.Meta(ge=2, le=100)] = 10
     # How long a wallet may fetch new ones without its holder; HAIP 1.0, 4.4, advises against more than a year.
     refresh_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 180
     trusted: TrustedConfig = TrustedConfig()
+
+    @property
+    def needs_key_attestations(self) -> bool:
+        """Whether the keys of every credential must be attested."""
+        return self.haip or bool(self.key_storage)
 
 
 class WebhookConfig(_Section, frozen=True, forbid_unknown_fields=True):
@@ -197,7 +203,7 @@ class OidcConfig(_Section, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(max_length=60)] = "OpenID Connect"
     # The claim that holds groups or roles of the provider, and which role each value gives.
     role_claim: Annotated[str, msgspec.Meta(max_length=100)] = "groups"
-    roles: dict[str, Literal["clerk", "supervisor", "librarian", "auditor", "admin"]] = {}
+    roles: dict[str, Literal["clerk", "supervisor", "librarian", "registrar", "auditor", "admin"]] = {}
     # Methods (RFC 8176) of which the provider must have used one, such as mfa; empty: whatever it thinks enough.
     required_amr: tuple[str, ...] = ()
     ca_file: str = ""
@@ -289,6 +295,8 @@ class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
 
     # After the end of the period; fines become time-barred after three months, § 26 (3) StVG.
     passes_after_end: _Days = 183
+    # Certificates of residence, after the end of their period, or after they were revoked or superseded.
+    certificates: _Days = 30
     # A push token whose pushes have failed for so long.
     failing_devices: _Days = 90
     logs: _Days = 14

@@ -164,6 +164,7 @@ def _with_file(work: Work) -> None:
             row.encoding,
             application.now(),
             index,
+            application.sources.residents,
         )
         if work.state is State.CHECKING:
             _check(work, check, file)
@@ -290,7 +291,7 @@ def _entered(
         sealer,
         at=at,
         actor=row.confirmed_by or "",
-        revoked=RevocationLog(application.workspace.folder).passes,
+        log=RevocationLog(application.workspace.folder),
     )
     numbers = {one.number for one in accepted}
     if len(serials) < len(accepted):

@@ -38,6 +38,8 @@ from keys.eudi_certificates import EudiSigningIdentity
 from keys.texts import texts
 from verifier.credentials.outcome import PresentationRefused
 
+# Stands in `ask`'s ``back`` for the id that the question gets.
+ASKED_ID: Final = "{id}"
 _ASKER: Final = "eudi-presentation-asker"
 _RESPONSE: Final = "eudi-presentation-response"
 _ID_BYTES: Final = 16
@@ -97,7 +99,8 @@ def ask(
     """A new question, in a writing transaction, with an entry in the audit trail.
 
     ``back`` is the path of the page of ours that a wallet on the same device goes back to; it gets the parameter
-    ``response_code``. Raises IssuerRefusal EUDI_OFF, PRESENTATION_NOT_SET_UP, FILE_FAULT as `anchors_of`.
+    ``response_code``, and the question's id where `ASKED_ID` stands. Raises IssuerRefusal EUDI_OFF,
+    PRESENTATION_NOT_SET_UP, FILE_FAULT as `anchors_of`.
     """
     if not back.startswith("/") or back.startswith("//") or "#" in back:
         raise ValueError("back is a path of ours")
@@ -111,7 +114,7 @@ def ask(
         wish=wish,
         asker_kind=asker.kind,
         asker_hash=_asker_hash(application, asker),
-        back=back,
+        back=back.replace(ASKED_ID, asked_id),
         client_id=client_id_of(signer),
         seed=seed,
         other_hash=hashes[Way.OTHER_DEVICE],

@@ -15,6 +15,7 @@ from issuer.letters import waiting
 from issuer.models import HolderRow, PassRow, PassTermRow, RevisionRow
 from issuer.models_delivery import AppleRegistrationRow, WalletPassRow
 from issuer.models_print import PrintItemRow
+from issuer.residence.certificates import names_person
 from issuer.search_terms import ZONE
 from passes.model import PassStatus
 from passes.periods import berlin_day
@@ -99,8 +100,8 @@ def chosen(session: Session, application: Application, selection: Selection) -> 
 
 
 def printable_types(application: Application) -> list[str]:
-    """The ids of the pass types that runs print: memberships are the librarians' alone, who have no runs."""
-    return [one.id for one in application.pass_types if one.spec.membership is None]
+    """The ids of the pass types that runs print: not those that others than the permit office may see."""
+    return [one.id for one in application.pass_types if one.spec.membership is None and not names_person(one)]
 
 
 def _letters(session: Session, application: Application, selection: Selection) -> tuple[int, list[Chosen]]:

@@ -84,6 +84,8 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
             "EUDI_NOT_OF_TYPE",
             "PRESENTATION_NOT_SET_UP",
             "PRESENTATION_NOTHING",
+            "CERTIFICATE_AT_OFFICE",
+            "CERTIFICATE_OFF",
         ),
         409,
     ),
