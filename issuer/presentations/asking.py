@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -30,7 +31,7 @@ from issuer.presentations import store
 from issuer.presentations.errors import AnswerRefused
 from issuer.presentations.handles import Handles, Way, new_seed, token_hash
 from issuer.presentations.store import LIFETIME, OPEN, Shown, State
-from issuer.presentations.trust import trusted_kinds
+from issuer.presentations.trust import anchors_of, trusted_kinds
 from issuer.presentations.wishes import Wish, queries
 from keys.errors import KeyRefusal, Refusal
 from keys.eudi_certificates import EudiSigningIdentity
@@ -42,6 +43,8 @@ ASKED_ID: Final = "{id}"
 _ASKER: Final = "eudi-presentation-asker"
 _RESPONSE: Final = "eudi-presentation-response"
 _ID_BYTES: Final = 16
+_NOT_WANTED: Final = frozenset({"EUDI_OFF", "PRESENTATION_NOT_SET_UP"})
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,9 @@ def can_ask(session: Session, application: Application, wish: Wish) -> bool:
     """Whether `ask` would ask: for pages that then do not offer it."""
     try:
         _check(session, application, wish)
-    except Refusal:
+    except Refusal as refusal:
+        if refusal.code not in _NOT_WANTED:
+            _log.warning("questions to wallets cannot be asked", extra={"code": refusal.code})
         return False
     return True
 
@@ -95,7 +100,7 @@ def ask(
 
     ``back`` is the path of the page of ours that a wallet on the same device goes back to; it gets the parameter
     ``response_code``, and the question's id where `ASKED_ID` stands. Raises IssuerRefusal EUDI_OFF,
-    PRESENTATION_NOT_SET_UP.
+    PRESENTATION_NOT_SET_UP, FILE_FAULT as `anchors_of`.
     """
     if not back.startswith("/") or back.startswith("//") or "#" in back:
         raise ValueError("back is a path of ours")
@@ -213,8 +218,11 @@ def _check(session: Session, application: Application, wish: Wish) -> EudiSignin
     if not application.config.eudi.enabled:
         raise IssuerRefusal("EUDI_OFF")
     base_url = application.settings(session).base_url
-    if not queries(application.pass_types, base_url, wish, trusted_kinds(application)):
+    asked = queries(application.pass_types, base_url, wish, trusted_kinds(application))
+    if not asked:
         raise IssuerRefusal("PRESENTATION_NOT_SET_UP")
+    for credential in {one.credential for one in asked}:
+        anchors_of(application, credential)
     try:
         return identity.access_signer(session, application)
     except (IssuerRefusal, KeyRefusal) as fault:
