@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import logging
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -196,6 +197,12 @@ def withdraw(session: Session, application: Application, asked_id: str, asker: A
             PresentationRow.tenant == application.tenant, PresentationRow.id == row.id
         )
     )
+
+
+def withdraw_if_there(session: Session, application: Application, asked_id: str, asker: Asker) -> None:
+    """As `withdraw`, for whoever asks anew; without a fault where there is nothing of ``asker``'s to end."""
+    with suppress(IssuerRefusal):
+        withdraw(session, application, asked_id, asker)
 
 
 def client_id_of(signer: EudiSigningIdentity) -> str:

@@ -189,8 +189,8 @@ def test_in_an_application(
     chromium: Browser, site: Site, wallet: LocalWallet, language: str, options: dict[str, Any]
 ) -> None:
     words = {
-        "de": ("Wartet", "Der Nachweis gilt", "nachgewiesen", "andere Anschrift", "gelesen"),
-        "en": ("Waiting", "credential is valid", "proven", "another address", "has read"),
+        "de": ("Wartet", "hat geantwortet", "nachgewiesen", "andere Anschrift", "gelesen"),
+        "en": ("Waiting", "has answered", "proven", "another address", "has read"),
     }[language]
     application = site.application
     with application.writing() as session:
