@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
@@ -80,7 +80,12 @@ def look_up(application: Application, asked: Asked) -> Resident | SourceAway:
     found = application.sources.residents.resident(person, address, day)
     if isinstance(found, NotByMachine) or (isinstance(found, Resident) and not is_complete(found)):
         raise IssuerRefusal("CERTIFICATE_AT_OFFICE")
-    return found
+    if isinstance(found, SourceAway):
+        return found
+    with application.reading() as session:
+        town = application.settings(session).city_name
+    # An address in the register without a town is one in the city.
+    return replace(found, homes=tuple(replace(one, city=one.city or town) for one in found.homes))
 
 
 def is_complete(resident: Resident) -> bool:
@@ -126,7 +131,6 @@ def issue(
         raise IssuerRefusal("CERTIFICATE_OFF")
     number = next_number(session, tenant, pass_type.id, at)
     period = certificate_period(pass_type, berlin_day(at))
-    town = application.settings(session).city_name
     cells = {
         "certificate_id": number,
         "holder_ref": _ref(session, tenant, resident),
@@ -135,7 +139,7 @@ def issue(
         "valid_from": period.first.isoformat(),
         "valid_to": period.last.isoformat(),
         "status": "active",
-        **_said(resident, town),
+        **_said(resident),
     }
     columns = tuple(cells)
     row = RowFile(pass_type.id, columns, {one: one for one in columns}, [SourceRow(1, 1, cells)], ())
@@ -148,8 +152,8 @@ def issue(
     return content
 
 
-def _said(resident: Resident, town: str) -> Mapping[str, str]:
-    """The row's cells; an address in the register without a town is one in the city."""
+def _said(resident: Resident) -> Mapping[str, str]:
+    """What it says as cells of a row."""
     cells = {
         "family_name": resident.family_name,
         "given_names": resident.given_names,
@@ -164,7 +168,7 @@ def _said(resident: Resident, town: str) -> Mapping[str, str]:
             f"{place}_street": home.street,
             f"{place}_house_number": home.house_number,
             f"{place}_postal_code": home.postal_code,
-            f"{place}_city": home.city or town,
+            f"{place}_city": home.city,
         }
     return cells
 
