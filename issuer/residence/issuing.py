@@ -24,10 +24,17 @@ from issuer.importing.rows import RowFile, SourceRow
 from issuer.numbering import next_number
 from issuer.register import insert_passes, load_contents
 from issuer.rules.addresses import Address
-from issuer.rules.sources.protocols import NotByMachine, Person, Residence, Resident, SourceAway
+from issuer.rules.sources.protocols import (
+    Home,
+    NotByMachine,
+    Person,
+    Residence,
+    Resident,
+    SourceAway,
+)
 from issuer.settings import record_key
 from passes.errors import PassRefusal
-from passes.model import PassContent
+from passes.model import Attribute, PassContent
 from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
 
@@ -150,6 +157,26 @@ def issue(
     insert_passes(session, tenant, checked.accepted, sealer, at=at, actor=actor, action=ACTION)
     [content] = load_contents(session, tenant, pass_type, [number])
     return content
+
+
+def resident_of(attributes: Mapping[str, Attribute]) -> Resident:
+    """Who a certificate says somebody is. Raises KeyError for attributes of another type."""
+    told = {name: value for name, value in attributes.items() if isinstance(value, str)}
+    homes = tuple(
+        Home(
+            Residence.MAIN if place == _PLACES[0] else Residence.SECONDARY,
+            *(told.get(f"{place}_{part}", "") for part in ("street", "house_number", "postal_code", "city")),
+        )
+        for place in _PLACES
+        if f"{place}_street" in told
+    )
+    born = attributes["birth_date"]
+    if not isinstance(born, date):
+        raise KeyError("birth_date")
+    words = ("usual_given_name", "former_names", "doctoral_degree", "artistic_name")
+    return Resident(
+        told["family_name"], told["given_names"], born, homes, **{name: told.get(name, "") for name in words}
+    )
 
 
 def _said(resident: Resident) -> Mapping[str, str]:
