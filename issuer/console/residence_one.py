@@ -28,7 +28,7 @@ from issuer.revocation_log import RevocationLog
 from issuer.web.forms import Form, FormData, text_of
 from issuer.web.reader import AnyRequest
 from keys.texts import texts
-from passes.display import shown_fields
+from passes.display import day_text, shown_fields
 from passes.model import PassStatus
 from passes.periods import berlin_day
 
@@ -38,7 +38,7 @@ _ONE: Final = PATH + "/{number:str}"
 _CONFLICT: Final = 409
 _WRONG: Final = 422
 _REASONS: Final = ("wrong", "requested", "misuse")
-_SENTENCES: Final = ("display_hint", "standing", "rules", "contact", "privacy")
+_SENTENCES: Final = ("display_hint", "valid_until", "standing", "rules", "contact", "privacy")
 
 
 @get(_ONE, sync_to_thread=True)
@@ -131,7 +131,10 @@ def certificate_page(desk: Desk, number: str, *, issued: bool = False) -> Respon
         type_name=pass_type.words(language).name,
         standing=say(f"PICKUP_STANDING_{standing.name}"),
         standing_kind=KINDS.get(standing, "danger"),
-        fields=[(one.label, one.text) for key, one in fields.items() if key not in _SENTENCES],
+        fields=[
+            *((one.label, one.text) for key, one in fields.items() if key not in _SENTENCES),
+            (say("OFFICE_RES_UNTIL"), day_text(view.content.period.last, language)),
+        ],
         history=pass_history(view.history, say, pass_type, names),
     )
 

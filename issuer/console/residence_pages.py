@@ -95,6 +95,9 @@ def check_page(desk: Desk, form: Form, resident: Resident) -> Response[Any]:
 def typed_page(desk: Desk, form: Form, *, status: int = 200) -> Response[Any]:
     """Everything that a certificate says, to be typed; the address that was asked for stands there already."""
     form = Form(dict.fromkeys(TYPED, "") | form.values, form.errors)
+    say, born = desk.reader.say, _birth_date(desk, form)
+    facts = [(say("OFFICE_RES_FAMILY_NAME"), form.values["family_name"])]
+    facts += [(say("OFFICE_RES_BIRTH"), day_text(born, desk.reader.language))] if born is not None else []
     values = form.values
     if not values["typed"]:
         values["all_given_names"] = values["given_names"]
@@ -103,10 +106,11 @@ def typed_page(desk: Desk, form: Form, *, status: int = 200) -> Response[Any]:
         "residence_typed.html",
         status=status,
         form=form,
+        facts=facts,
         carried=_carried(form, ASKED),
-        places=[(place, desk.reader.say(f"OFFICE_RES_{place.upper()}")) for place in _PLACES],
+        places=[(place, say(f"OFFICE_RES_{place.upper()}")) for place in _PLACES],
         words=[
-            (name, desk.reader.say(f"OFFICE_RES_TYPED_{code}"))
+            (name, say(f"OFFICE_RES_TYPED_{code}"))
             for name, code in zip(_WORDS, ("USUAL", "FORMER", "DEGREE", "ARTISTIC"), strict=True)
         ],
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final
 
@@ -24,10 +24,17 @@ from issuer.importing.rows import RowFile, SourceRow
 from issuer.numbering import next_number
 from issuer.register import insert_passes, load_contents
 from issuer.rules.addresses import Address
-from issuer.rules.sources.protocols import NotByMachine, Person, Residence, Resident, SourceAway
+from issuer.rules.sources.protocols import (
+    Home,
+    NotByMachine,
+    Person,
+    Residence,
+    Resident,
+    SourceAway,
+)
 from issuer.settings import record_key
 from passes.errors import PassRefusal
-from passes.model import PassContent
+from passes.model import Attribute, PassContent
 from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
 
@@ -80,7 +87,12 @@ def look_up(application: Application, asked: Asked) -> Resident | SourceAway:
     found = application.sources.residents.resident(person, address, day)
     if isinstance(found, NotByMachine) or (isinstance(found, Resident) and not is_complete(found)):
         raise IssuerRefusal("CERTIFICATE_AT_OFFICE")
-    return found
+    if isinstance(found, SourceAway):
+        return found
+    with application.reading() as session:
+        town = application.settings(session).city_name
+    # An address in the register without a town is one in the city.
+    return replace(found, homes=tuple(replace(one, city=one.city or town) for one in found.homes))
 
 
 def is_complete(resident: Resident) -> bool:
@@ -126,7 +138,6 @@ def issue(
         raise IssuerRefusal("CERTIFICATE_OFF")
     number = next_number(session, tenant, pass_type.id, at)
     period = certificate_period(pass_type, berlin_day(at))
-    town = application.settings(session).city_name
     cells = {
         "certificate_id": number,
         "holder_ref": _ref(session, tenant, resident),
@@ -135,7 +146,7 @@ def issue(
         "valid_from": period.first.isoformat(),
         "valid_to": period.last.isoformat(),
         "status": "active",
-        **_said(resident, town),
+        **_said(resident),
     }
     columns = tuple(cells)
     row = RowFile(pass_type.id, columns, {one: one for one in columns}, [SourceRow(1, 1, cells)], ())
@@ -148,8 +159,28 @@ def issue(
     return content
 
 
-def _said(resident: Resident, town: str) -> Mapping[str, str]:
-    """The row's cells; an address in the register without a town is one in the city."""
+def resident_of(attributes: Mapping[str, Attribute]) -> Resident:
+    """Who a certificate says somebody is. Raises KeyError for attributes of another type."""
+    told = {name: value for name, value in attributes.items() if isinstance(value, str)}
+    homes = tuple(
+        Home(
+            Residence.MAIN if place == _PLACES[0] else Residence.SECONDARY,
+            *(told.get(f"{place}_{part}", "") for part in ("street", "house_number", "postal_code", "city")),
+        )
+        for place in _PLACES
+        if f"{place}_street" in told
+    )
+    born = attributes["birth_date"]
+    if not isinstance(born, date):
+        raise KeyError("birth_date")
+    words = ("usual_given_name", "former_names", "doctoral_degree", "artistic_name")
+    return Resident(
+        told["family_name"], told["given_names"], born, homes, **{name: told.get(name, "") for name in words}
+    )
+
+
+def _said(resident: Resident) -> Mapping[str, str]:
+    """What it says as cells of a row."""
     cells = {
         "family_name": resident.family_name,
         "given_names": resident.given_names,
@@ -164,7 +195,7 @@ def _said(resident: Resident, town: str) -> Mapping[str, str]:
             f"{place}_street": home.street,
             f"{place}_house_number": home.house_number,
             f"{place}_postal_code": home.postal_code,
-            f"{place}_city": home.city or town,
+            f"{place}_city": home.city,
         }
     return cells
 

@@ -35,6 +35,8 @@ from tests.browsers import (
 from tests.issuer.cases.office import ERIKA, WANTED
 from tests.issuer.console.permit_office import PermitOffice
 from tests.issuer.console.test_browser import first_visit, link_for
+from tests.issuer.residence.registry import ERIKA as ERIKA_OF_THE_REGISTER
+from tests.issuer.residence.registry import HOME, issued, write_register
 from tests.service import CARD, PERMIT, City, running_numbers
 
 pytestmark = [
@@ -111,6 +113,8 @@ def test_every_page_of_the_office(chromium: Browser, site: Site, city: City, tmp
         by = CaseActor("staff:x", application.now())
         draft = store.begin(session, application.tenant, CaseKind.NEW, PERMIT, Channel.COUNTER, by)
         steps.save_draft(session, application.tenant, draft.id, by, WANTED, ERIKA)
+    write_register(city.folder, ERIKA_OF_THE_REGISTER + HOME)
+    certificate = issued(application)
     values = {"type_id": PERMIT, "number": number, "case_id": case.id, "zone": "BÖ", "step": "revoke"}
     pages = [name.removeprefix("GET ") for name in PERMISSIONS if name.startswith("GET ")]
     with context(chromium, viewport=DESKTOP) as browser:
@@ -131,6 +135,8 @@ def test_every_page_of_the_office(chromium: Browser, site: Site, city: City, tmp
                 given["case_id"] = draft.id
             if "/library/members/" in path:
                 given |= {"type_id": CARD, "number": member, "step": "block"}
+            if "/office/residence/" in path:
+                given["number"] = certificate
             if path.endswith("/reinstate"):
                 given["number"] = revoked
             if path.endswith("/finish"):

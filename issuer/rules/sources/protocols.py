@@ -125,6 +125,10 @@ class ResidentsRegister(Protocol):
         """Whether disclosure is blocked (§§ 51, 52 BMG) for somebody who can be ``person`` on ``day``."""
         ...
 
+    def contradicts(self, certified: Resident, day: date) -> bool | SourceAway:
+        """Whether the register knows who that is, and says otherwise on ``day``; False where it knows too little."""
+        ...
+
 
 class VehicleRegister(Protocol):
     """The register of vehicles and their keepers. Raises nothing: what goes wrong is `SourceAway`."""
@@ -149,6 +153,10 @@ class Away:
         return SourceAway(self.reason)
 
     def is_blocked(self, person: Person, day: date) -> SourceAway:  # noqa: ARG002
+        """No answer."""
+        return SourceAway(self.reason)
+
+    def contradicts(self, certified: Resident, day: date) -> SourceAway:  # noqa: ARG002
         """No answer."""
         return SourceAway(self.reason)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Final
@@ -71,8 +71,20 @@ class _Row:
 class _Residents:
     by_street: Mapping[str, list[_Row]]
     by_person: Mapping[tuple[str, ...], list[_Row]]
+    born: Mapping[date, list[tuple[str, ...]]]
     # Of all addresses of those people, whichever row of the file says so.
     blocked: frozenset[tuple[str, ...]]
+
+    def resident(self, who: tuple[str, ...], day: date) -> Resident | None:
+        """What the rows of a person say on ``day``; None where there are none, or they do not say the same."""
+        rows = [one for one in self.by_person[who] if one.holds(day)]
+        born = rows[0].name.birth_date if rows else None
+        if born is None or len({(one.words, one.name.birth_date) for one in rows}) > 1:
+            return None
+        homes = dict.fromkeys(one.home for one in rows)
+        main_first = sorted(homes, key=lambda one: one.residence is not Residence.MAIN)
+        texts = dict(zip(_TEXTS, rows[0].words, strict=True))
+        return Resident(birth_date=born, homes=tuple(main_first), **texts)
 
     def at(self, person: Person, address: Address, day: date) -> list[_Row]:
         """Those of ``person``'s name at the address on ``day`` for whom nothing is blocked."""
@@ -125,16 +137,7 @@ class ResidentsFile:
         }
         if len(who) != 1:
             return NotByMachine()
-        rows = [one for one in known.by_person[who.pop()] if one.holds(day)]
-        first, born = rows[0], person.birth_date
-        if born is None or len({(one.words, one.name.birth_date) for one in rows}) > 1:
-            # Two rows of one person that do not say the same: a clerk has to look.
-            return NotByMachine()
-        homes = dict.fromkeys(one.home for one in rows)
-        main_first = sorted(homes, key=lambda one: one.residence is not Residence.MAIN)
-        return Resident(
-            birth_date=born, homes=tuple(main_first), **dict(zip(_TEXTS, first.words, strict=True))
-        )
+        return known.resident(who.pop(), day) or NotByMachine()
 
     def is_blocked(self, person: Person, day: date) -> bool | SourceAway:  # noqa: ARG002 - a block has no days here
         """As `ResidentsRegister.is_blocked`; on the day that the file is of."""
@@ -142,6 +145,27 @@ class ResidentsFile:
         if isinstance(known, SourceAway):
             return known
         return any(known.by_person[one][0].name.fits(person) for one in known.blocked)
+
+    def contradicts(self, certified: Resident, day: date) -> bool | SourceAway:
+        """As `ResidentsRegister.contradicts`: somebody of that name and birth date, and of nobody else.
+
+        Who has moved away has rows that have ended. Of a blocked person nothing is told, this neither.
+        """
+        known = self._file.content()
+        if isinstance(known, SourceAway):
+            return known
+        person = Person(certified.family_name, certified.given_names, certified.birth_date)
+        who = [
+            one
+            for one in known.born.get(certified.birth_date, ())
+            if known.by_person[one][0].name.fits(person) and one not in known.blocked
+        ]
+        if len(who) != 1:
+            return False
+        if not any(one.holds(day) for one in known.by_person[who[0]]):
+            return any(one.moved_out is not None for one in known.by_person[who[0]])
+        found = known.resident(who[0], day)
+        return found is not None and not _says_the_same(found, certified)
 
 
 def _parse(table: Table) -> _Residents:
@@ -155,7 +179,20 @@ def _parse(table: Table) -> _Residents:
         except Refusal as fault:
             raise in_line(fault, record.line) from fault
         by_person[row.who].append(row)
-    return _Residents(dict(by_street), dict(by_person), _blocked(by_person.values()))
+    born: defaultdict[date, list[tuple[str, ...]]] = defaultdict(list)
+    for who, rows in by_person.items():
+        if (day := rows[0].name.birth_date) is not None:
+            born[day].append(who)
+    return _Residents(dict(by_street), dict(by_person), dict(born), _blocked(by_person.values()))
+
+
+def _says_the_same(found: Resident, certified: Resident) -> bool:
+    """Whether a certificate says what the register says; a town that the register leaves out is the city."""
+    towns = {replace(one, city=""): one.city for one in certified.homes}
+    homes = {replace(one, city=one.city or towns.get(replace(one, city=""), "")) for one in found.homes}
+    return homes == set(certified.homes) and replace(found, homes=(), key="") == replace(
+        certified, homes=(), key=""
+    )
 
 
 def _street(text: str) -> set[str]:

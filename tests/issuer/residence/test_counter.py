@@ -19,8 +19,8 @@ __all__ = ["cheap_hashes"]
 pytestmark = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 PATH = "/office/residence"
 ASKED = {
-    "given_names": "Quirina", "family_name": "Müller-Đặng", "birth_day": "29", "birth_month": "2",
-    "birth_year": "1984",
+    "given_names": "Quirina", "family_name": "Müller-Đặng",
+    "birth_day": "29", "birth_month": "2", "birth_year": "1984",
     "street": "Aehrengaesschen", "house_number": "17c", "language": "de",
 }  # fmt: skip
 
