@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy.orm import Session
 
-from issuer import keyring
+from issuer import certified_keys, keyring
 from issuer.errors import IssuerRefusal
 from keys import lifecycle
 from keys.errors import KeyRefusal
@@ -75,6 +75,11 @@ def metadata_signer(session: Session, application: Application) -> EudiSigningId
     return _in_use(session, application, Purpose.EUDI_ACCESS if has_access else Purpose.EUDI)
 
 
+def access_signer(session: Session, application: Application) -> EudiSigningIdentity:
+    """What signs questions to wallets. Raises as `document_signer`."""
+    return _in_use(session, application, Purpose.EUDI_ACCESS)
+
+
 def is_set_up(session: Session, application: Application) -> bool:
     """Whether credentials can be issued: the operator wants it, and there is a key that may sign."""
     return application.config.eudi.enabled and signer_id(session, application) is not None
@@ -93,7 +98,7 @@ def _find(session: Session, application: Application, kid: str | None) -> KeyRec
 def _checked(application: Application, record: KeyRecord) -> EudiSigningIdentity:
     identity: EudiSigningIdentity = application.kept(
         ("eudi", record.kid, record.certificate_pem),
-        lambda: keyring.eudi_identity(record, application.keys),
+        lambda: certified_keys.eudi_identity(record, application.keys),
     )
     identity.check(application.now())
     return identity

@@ -18,12 +18,13 @@ from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.errors import RegisterRefusal
+from issuer.eudi import following
 from issuer.eudi.errors import Refused
 from issuer.lifecycle import running
 from issuer.models_eudi import EudiTokenRow, IssuanceSessionRow
 
 ACCESS: Final = "access"
-REFRESH: Final = "refresh"
+REFRESH: Final = following.REFRESH
 ACCESS_LIFETIME: Final = timedelta(minutes=15)
 TRIES: Final = 5
 # Nobody who waits for an answer asks again sooner.

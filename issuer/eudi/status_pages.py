@@ -37,10 +37,10 @@ from passes.credential_status import (
 )
 from passes.status_list import Status
 
-# How long wallets and verifiers may go by a copy, and when a list that has not changed is signed anew.
+# How long wallets and verifiers may go by a copy. A list that has not changed is signed anew by then: some verifiers
+# count from its issue time.
 TTL: Final = timedelta(minutes=15)
 EXPIRY: Final = timedelta(days=1)
-_RENEW: Final = timedelta(hours=1)
 _HIGHEST: Final = 1_000_000_000
 _LONGEST_HEADER: Final = 2000
 _VALUES: Final = {status_lists.INVALID: Status.INVALID, status_lists.SUSPENDED: Status.SUSPENDED}
@@ -93,6 +93,11 @@ def serve_status_list(
     return Response(token.data, headers=headers, media_type=kind)
 
 
+def status_list(application: Application, number: int) -> str:
+    """The token of our own list ``number`` (JWT) as it is now. Raises Refused where there is none, KeyRefusal."""
+    return _token(application, number, JWT_MEDIA_TYPE).data.decode("ascii")
+
+
 HANDLERS: Final = [serve_status_list]
 
 
@@ -122,7 +127,7 @@ def _token(application: Application, number: int, kind: str) -> _Token:
 
 def _is_current(found: _Token, row: EudiStatusListRow, key: str, now: datetime) -> bool:
     is_same = (found.version, found.key) == (row.version, key)
-    return is_same and found.signed_at <= now < found.signed_at + _RENEW
+    return is_same and found.signed_at <= now < found.signed_at + TTL
 
 
 def _sign(

@@ -19,6 +19,7 @@ from issuer.eudi import routes as eudi
 from issuer.figures import pages as figures
 from issuer.payments import routes as payments
 from issuer.pickup import routes as pickup
+from issuer.presentations import routes as presentations
 from issuer.web import health, problems, static_files, verifier_app
 from issuer.web.answers import is_api, short
 from issuer.web.client_address import ClientAddress
@@ -68,6 +69,7 @@ def routed() -> Litestar:
         *console.HANDLERS,
         *payments.HANDLERS,
         *eudi.HANDLERS,
+        *presentations.HANDLERS,
         *figures.HANDLERS,
         *api.HANDLERS,
     ]
