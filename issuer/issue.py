@@ -44,7 +44,10 @@ def _quiet(_done: int, _total: int) -> None:
 
 @dataclass(slots=True)
 class IssueResult:
-    """What an issue run did: counts of rows and written passes, and every finding."""
+    """What an issue run did: counts of rows and written passes, and every finding.
+
+    ``unsealed`` is whether certificates were made as PDF without an electronic seal, for want of a key.
+    """
 
     accepted: int = 0
     unchanged: int = 0
@@ -54,6 +57,7 @@ class IssueResult:
     fees_checked: bool = True
     carriers: tuple[Carrier, ...] = ()
     left_out: tuple[Carrier, ...] = ()
+    unsealed: bool = False
 
 
 def usable_carriers(
@@ -120,7 +124,8 @@ def issue(workspace: Workspace, request: IssueRequest, progress: Progress = _qui
     remove_leftovers(request.out)
     with workspace.keys() as manager:
         # Made here once so that a missing key or an expired certificate stops the run before it begins.
-        carrier_maker(workspace, manager, request.type_id, carriers, request.at)
+        maker = carrier_maker(workspace, manager, request.type_id, carriers, request.at)
+        result.unsealed = maker.leaves_unsealed
         with reading(workspace.engine) as session:
             sealer = sealer_for(session, tenant, pass_type, manager, request.at)
         run = _Run(workspace, request, pass_type, carriers, sealer, result, _rows_by_number(rows, pass_type))
@@ -206,7 +211,7 @@ class _Run:
                 self.sealer,
                 at=self.request.at,
                 actor=self.request.actor,
-                revoked=RevocationLog(self.workspace.folder).passes,
+                log=RevocationLog(self.workspace.folder),
             )
 
     def _make(self, production: Production, numbers: Sequence[str], present: set[str]) -> None:

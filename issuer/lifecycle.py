@@ -23,7 +23,7 @@ from issuer.debts import check_no_debt
 from issuer.doors import close_doors
 from issuer.errors import RegisterRefusal
 from issuer.importing.record import attribute_columns, digest, status_word
-from issuer.library.card_numbers import check_unspent, in_use, spend
+from issuer.library.card_numbers import check_unspent, has_spent_number, in_use, spend
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_library import MemberRow
 from issuer.outgoing import EventName, PassEvent
@@ -35,6 +35,7 @@ from issuer.register import (
     content_of,
     subject,
 )
+from issuer.revocation_log import ReplacedCard, RevocationLog
 from issuer.search_terms import replace_terms
 from issuer.settings import record_key
 from issuer.status_allocation import allocate
@@ -119,13 +120,16 @@ def change(
     *,
     seal_for: SealFor,
     actor: Actor,
+    log: RevocationLog | None = None,
 ) -> PassContent:
     """Give the pass other plates, another zone or another card number: a new revision with a new seal.
 
+    A card number that is replaced is noted in ``log``: then this is to be called last in the writing transaction, and
+    OSError where the disk does not take the entry says that nothing must be committed.
+
     Raises RegisterRefusal NUMBER_UNKNOWN, the code of the state that forbids it (PASS_REVOKED, PASS_ENDED ...),
-    NOTHING_CHANGES, ATTRIBUTE_NOT_OF_TYPE, PLATES_NOT_OF_KIND, PLATE_COUNT, CARD_TAKEN,
-    CARD_SPENT, CARD_JUST_TAKEN; IssuerRefusal
-    ZONE_UNKNOWN, or ZONE_ENDED for a zone that does not hold today (or when the pass begins, if later).
+    NOTHING_CHANGES, ATTRIBUTE_NOT_OF_TYPE, PLATES_NOT_OF_KIND, PLATE_COUNT, CARD_TAKEN, CARD_SPENT, CARD_JUST_TAKEN;
+    IssuerRefusal ZONE_UNKNOWN, or ZONE_ENDED for a zone that does not hold today (or when the pass begins, if later).
     """
     row, current = running(session, (tenant, pass_type.id, number), actor.at)
     before = stored_attributes.decode(pass_type, current.attributes)
@@ -133,7 +137,7 @@ def change(
     after = _changed(session, tenant, pass_type, before, changes, day)
     if after == before:
         raise RegisterRefusal("NOTHING_CHANGES", number=number)
-    card = after.get("card_number")
+    card, old_card = after.get("card_number"), row.card_key
     if isinstance(card, CardNumber) and card.text != row.card_key:
         _take_card(session, row, card.text, actor.at)
     row.record = {**row.record, **_known_columns(row, pass_type, after)}
@@ -147,7 +151,10 @@ def change(
         actor.reason,
     )
     following = NextRevision(after, event, WalletIdentity(current.serial, current.apple_token))
-    return supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
+    content = supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
+    if log is not None and old_card is not None and old_card != row.card_key:
+        log.cards(tenant, [ReplacedCard(pass_type.id, old_card, place_of(current))], actor.at)
+    return content
 
 
 def reissue(
@@ -256,6 +263,13 @@ def running(session: Session, key: tuple[str, str, str], at: datetime) -> tuple[
     return row, current
 
 
+def place_of(revision: RevisionRow) -> tuple[int, int] | None:
+    """The list number and index of the revision's seal; None if it has none."""
+    if revision.list_number is None or revision.list_index is None:
+        return None
+    return revision.list_number, revision.list_index
+
+
 def _standing(session: Session, row: PassRow) -> Sequence[RevisionRow]:
     """The revisions whose seals still say what the pass says: the current one, and the one before a renewal.
 
@@ -331,7 +345,12 @@ def supersede(
     seal_for: SealFor,
     actor: Actor,
 ) -> PassContent:
-    """Supersede the current revision by one in a new place of the status list; the pass keeps its status."""
+    """Supersede the current revision by one in a new place of the status list; the pass keeps its status.
+
+    Raises RegisterRefusal CARD_REPLACED for a card whose number was replaced after the backup it was restored from.
+    """
+    if has_spent_number(session, row):
+        raise RegisterRefusal("CARD_REPLACED", card=row.card_key, number=row.number)
     period = Period(row.period_first, row.period_last)
     if not following.older_stand:
         for older in _standing(session, row):

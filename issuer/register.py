@@ -24,7 +24,7 @@ from issuer.library.card_numbers import check_unspent, spend
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_library import MemberRow
 from issuer.outgoing import EventName, PassEvent
-from issuer.revocation_log import RevokedPass
+from issuer.revocation_log import ReplacedCard, RevocationLog, RevokedPass
 from issuer.search_terms import add_terms
 from issuer.status_allocation import allocate, chunks, half_year
 from passes.model import Attribute, PassContent, PassStatus
@@ -35,8 +35,6 @@ from passes.status_list import Status
 
 # (number, period, attributes, (list number, index)) -> (hex kid, SP1 text)
 SealFor = Callable[[str, Period, Mapping[str, Attribute], tuple[int, int]], tuple[str, str]]
-# (tenant, the passes, when): `RevocationLog.passes`
-NoteRevoked = Callable[[str, Sequence[RevokedPass], datetime], None]
 
 _CHUNK: Final = 500
 _SERIAL_BYTES: Final = 16
@@ -117,14 +115,14 @@ def insert_passes(
     *,
     at: datetime,
     actor: str,
-    revoked: NoteRevoked | None = None,
+    log: RevocationLog | None = None,
     action: str = "import",
 ) -> list[str]:
     """Enter ``rows`` with holders, first revisions, seals and audit entries, in the caller's transaction.
 
-    A row that another process has entered meanwhile is left out if it is the same. ``revoked`` is called once
-    with the rows that come in revoked, if there are any, as the last step before the caller commits. ``action``
-    is what the audit trail calls it. Returns the serials of the new revisions. Raises RegisterRefusal
+    A row that another process has entered meanwhile is left out if it is the same. The rows that come in revoked, and
+    the card numbers that rows replace, are noted in ``log`` as the last step before the caller commits. ``action`` is
+    what the audit trail calls it. Returns the serials of the new revisions. Raises RegisterRefusal
     REGISTER_CHANGED if another process has entered something else under a number or card number, or replaced one of
     the card numbers; the caller rolls back and checks the file again.
     """
@@ -175,8 +173,14 @@ def insert_passes(
         for row in new
         if row.status is PassStatus.REVOKED
     ]
-    if withdrawn and revoked is not None:
-        revoked(tenant, withdrawn, at)
+    if log is not None:
+        log.passes(tenant, withdrawn, at)
+        replaced = [
+            ReplacedCard(row.type_id, row.replaces, None)
+            for row in new
+            if row.member is not None and row.replaces
+        ]
+        log.cards(tenant, replaced, at)
     return [revision["serial"] for revision in revisions]
 
 

@@ -189,7 +189,7 @@ def _enter(run: _Run, rows: Sequence[AcceptedRow], sealer: RegisterSealer) -> bo
             sealer,
             at=application.now(),
             actor=run.actor,
-            revoked=RevocationLog(application.workspace.folder).passes,
+            log=RevocationLog(application.workspace.folder),
         )
         # Rows that somebody else has entered alike in between count as unchanged.
         same = len(rows) - len(entered)

@@ -38,6 +38,7 @@ from issuer.lifecycle import Actor, Changes
 from issuer.numbering import next_number
 from issuer.register import insert_passes, subject
 from issuer.residence.certificates import names_person
+from issuer.revocation_log import RevocationLog
 from issuer.web.problems import Fault, ProblemRefusal, language_of, misplaced, problem
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
@@ -169,6 +170,7 @@ def change_pass(
                 Changes(plates, data.zone, card),
                 seal_for=application.sealer(session, pass_type),
                 actor=actor,
+                log=RevocationLog(application.workspace.folder),
             )
         except Refusal as refusal:
             if refusal.code in _PLACE_OF_CODE:

@@ -121,6 +121,7 @@ def run_change(arguments: argparse.Namespace) -> ExitCode:
         content = lifecycle.change(
             session, sealing.tenant, sealing.pass_type, arguments.number, changes,
             seal_for=sealing.seal_for, actor=Actor(actor(), sealing.at),
+            log=RevocationLog(sealing.application.workspace.folder),
         )  # fmt: skip
         if plates is not None:
             # The print in the car is void from now on. Without an address the office posts the PDF made here.

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 from issuer import lifecycle
 from issuer.console.desk import Desk, acting_desk_of, desk_of
 from issuer.console.fields import options
-from issuer.console.handing_out import fresh_link, picture_of, printed
+from issuer.console.handing_out import fresh_link, picture_of, print_answer
 from issuer.console.kept_apart import kept_apart
 from issuer.delivery import mail
 from issuer.errors import IssuerRefusal, RegisterRefusal
@@ -171,8 +171,7 @@ def print_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str
     with application.reading() as session:
         if _status(desk, session, type_id, number) not in _RUNNING:
             return desk.problem(_CONFLICT, "PASS_NOT_RUNNING")
-    made = printed(desk, type_id, number)
-    return desk.reader.file(made, "application/pdf", f"{number}.pdf")
+    return print_answer(desk, type_id, number)
 
 
 def _take(desk: Desk, session: Session, type_id: str, number: str, step: str, said: str) -> None:

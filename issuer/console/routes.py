@@ -43,6 +43,7 @@ from issuer.console import (
     start,
     statements,
     streets,
+    wallet_checks,
     wishes,
     zones,
 )
@@ -140,6 +141,7 @@ HANDLERS: list[ControllerRouterHandler] = [
             *pass_wallet.HANDLERS,
             *residence.HANDLERS,
             *residence_one.HANDLERS,
+            *wallet_checks.HANDLERS,
             *search.HANDLERS,
             *waiting.HANDLERS,
             *new_card.HANDLERS,

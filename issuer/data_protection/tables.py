@@ -27,6 +27,7 @@ class Activity(StrEnum):
     APPLE = "apple"
     GOOGLE = "google"
     EUDI = "eudi"
+    PRESENTATIONS = "presentations"
     CHECKS = "checks"
     INTERFACES = "interfaces"
     STAFF = "staff"
@@ -93,6 +94,7 @@ PERSONAL: Final[Mapping[str, Stored]] = {
     "eudi_replays": Stored(Activity.EUDI, EXPIRES),
     "eudi_transaction_codes": Stored(Activity.EUDI, EXPIRES),
     "eudi_credentials": Stored(Activity.EUDI, LISTS),
+    "eudi_presentations": Stored(Activity.PRESENTATIONS, EXPIRES),
     "published_lists": Stored(Activity.CHECKS, LISTS),
     "verifier_devices": Stored(Activity.CHECKS, DEVICE),
     "device_nonces": Stored(Activity.CHECKS, EXPIRES),

@@ -96,7 +96,7 @@ def _prove_all(
             if text not in attested:
                 attested[text] = _attested(application, text, proven, needs_end=True)
             keys = attested[text]
-        elif application.config.eudi.haip:
+        elif application.config.eudi.needs_key_attestations:
             raise _invalid("ATTESTATION_NEEDED")
         key = _check(application, proof, proven, issuer, client_id, keys)
         if keys is None:

@@ -27,7 +27,7 @@ from issuer.importing.seal_check import SealCheck
 from issuer.library.card_numbers import in_use, spent
 from issuer.library.fees import membership_fees
 from issuer.library.member_facts import MemberFacts, block_reason_of
-from issuer.library.membership import is_of_age, keeps_birth_date
+from issuer.library.membership import is_surely_adult, keeps_birth_date
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_library import MemberRow
 from issuer.rules.kinds import kind_table
@@ -289,7 +289,7 @@ class _Judge:
         if rules is None:
             return None
         born, today = row.day("birth_date"), self._around.today
-        minor = is_of_age(rules, row.text("category"), born, today) is not True
+        minor = not is_surely_adult(rules, row.text("category"), born, today)
         return MemberFacts(
             birth_date=born if born is not None and keeps_birth_date(rules, born, today) else None,
             guardian_number=(row.text("guardian_member_id") or None) if minor else None,

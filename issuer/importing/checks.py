@@ -11,7 +11,7 @@ from datetime import date
 from typing import Final
 
 from issuer.importing.row_under_check import RowUnderCheck, Surroundings
-from issuer.library.membership import age_on, consent_needed, fee_due, is_of_age
+from issuer.library.membership import age_on, consent_needed, fee_due, has_fitted, is_of_age, is_surely_adult
 from issuer.rules.sources.protocols import NOT_CONNECTED, Person, SourceAway
 from issuer.tariffs import known_codes
 from keys.errors import Refusal
@@ -197,7 +197,10 @@ def birth_date(row: RowUnderCheck, around: Surroundings) -> None:
 
 
 def guardian(row: RowUnderCheck, around: Surroundings) -> None:
-    """A child has a parent's consent, and a guardian is known and of age, as the membership's rules say."""
+    """A child has a parent's consent, and a guardian is known and of age, as the membership's rules say.
+
+    Of an adult neither is taken in.
+    """
     rules = around.pass_type.spec.membership
     if rules is None or not row.fit("birth_date", "category", "guardian_member_id", "guardian_consent"):
         return
@@ -213,7 +216,11 @@ def guardian(row: RowUnderCheck, around: Surroundings) -> None:
         row.error("guardian_consent", "CONSENT_MISSING", age=rules.consent_under)
         return
     ref = row.text("guardian_member_id")
-    if not ref:
+    is_adult = is_surely_adult(rules, row.text("category"), born, around.today)
+    if is_adult and (ref or row.yes("guardian_consent")):
+        # Old registers keep them; the register does not take them in.
+        row.warn("guardian_member_id" if ref else "guardian_consent", "FAMILY_TIES_OF_ADULT")
+    if is_adult or not ref:
         return
     found = around.members.get(ref)
     if found is None or ref == row.number:
@@ -236,9 +243,7 @@ def category_age(row: RowUnderCheck, around: Surroundings) -> None:
     if born is None or category is None or not row.fit("birth_date", "category", "valid_from"):
         return
     start, today = min(row.day("valid_from") or around.today, around.today), around.today
-    too_young = category.from_age is not None and age_on(born, today) < category.from_age
-    too_old = category.below_age is not None and age_on(born, start) >= category.below_age
-    if too_young or too_old:
+    if not has_fitted(category, born, start, today):
         row.error("category", "CATEGORY_AGE_MISMATCH", category=category.name, age=age_on(born, today))
 
 

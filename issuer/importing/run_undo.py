@@ -102,7 +102,9 @@ def undo_some(session: Session, application: Application, row: ImportRunRow) -> 
     touched = set(session.scalars(_touched_rows(row, places)))
     keys: dict[int, Key] = {one.row: (one.type_id, one.number) for one in some}
     log = RevocationLog(application.workspace.folder)
-    seals = _remove(session, application, row, [key for place, key in keys.items() if place not in touched])
+    to_remove = [key for place, key in keys.items() if place not in touched]
+    freed = _freed(session, tenant, to_remove)
+    seals = _remove(session, application, row, to_remove)
     revoked: list[RevokedPass] = []
     outcomes = dict.fromkeys(keys.keys() - touched, REMOVED) | dict.fromkeys(touched, KEPT)
     if row.undo_revokes:
@@ -123,6 +125,7 @@ def undo_some(session: Session, application: Application, row: ImportRunRow) -> 
     session.flush()
     log.seals(tenant, seals, application.now())
     log.passes(tenant, revoked, application.now())
+    log.freed(tenant, freed, application.now())
     return len(some)
 
 
@@ -219,8 +222,6 @@ def _remove(
     ]
     outgoing.tell(session, tenant, told, now)
     following.forget(session, tenant, keys, now)
-    # Nobody was given these cards: a number that the file called replaced by mistake comes free again.
-    session.execute(delete(ReplacedCardRow).where(of(ReplacedCardRow)))
     let_go(session, tenant, keys)
     for table in (PassTermRow, MemberRow, WalletPassRow, RevisionRow, PassRow):
         session.execute(delete(table).where(of(table)))
@@ -236,6 +237,19 @@ def _remove(
     ]
     audit.append(session, tenant, events, now, row.undo_by or "")
     return seals
+
+
+def _freed(session: Session, tenant: str, keys: Sequence[Key]) -> list[Key]:
+    """Free the card numbers that the file called replaced, by mistake: nobody was given the cards. Says which."""
+    if not keys:
+        return []
+    of_passes = tuple_(ReplacedCardRow.type_id, ReplacedCardRow.number).in_(keys)
+    gone = session.execute(
+        delete(ReplacedCardRow)
+        .where(ReplacedCardRow.tenant == tenant, of_passes)
+        .returning(ReplacedCardRow.type_id, ReplacedCardRow.card_key)
+    )
+    return [(type_id, card) for type_id, card in gone]
 
 
 def _withdraw(session: Session, application: Application, seals: Sequence[RevokedPass]) -> None:

@@ -291,7 +291,7 @@ def _entered(
         sealer,
         at=at,
         actor=row.confirmed_by or "",
-        revoked=RevocationLog(application.workspace.folder).passes,
+        log=RevocationLog(application.workspace.folder),
     )
     numbers = {one.number for one in accepted}
     if len(serials) < len(accepted):

@@ -52,6 +52,11 @@ def in_use(session: Session, tenant: str, type_id: str, texts: Iterable[str]) ->
     return found
 
 
+def has_spent_number(session: Session, row: PassRow) -> bool:
+    """Whether the number that this very card has was replaced: that is so only after a restore."""
+    return row.card_key is not None and bool(spent(session, row.tenant, row.type_id, [row.card_key]))
+
+
 def check_unspent(session: Session, tenant: str, type_id: str, texts: Collection[str]) -> None:
     """That none of the numbers given out in this transaction was replaced, by it or another.
 

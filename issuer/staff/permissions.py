@@ -114,6 +114,12 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /office/counter/{case_id}/evidence": _roles(*_DESK),
     "POST /office/counter/{case_id}/evidence": _roles(*_DESK),
     "GET /office/counter/{case_id}/finish": _roles(*_DESK),
+    # What somebody at the counter shows from their wallet. The way back shows nothing.
+    "GET /office/wallet": _roles(*_DESK),
+    "POST /office/wallet": _roles(*_DESK),
+    "GET /office/wallet/{asked_id}": _roles(*_DESK),
+    "POST /office/wallet/{asked_id}": _roles(*_DESK),
+    "GET /office/wallet/{asked_id}/back": _PUBLIC,
     # Passes.
     "GET /office/passes": _roles(*_DESK, menu="OFFICE_MENU_PASSES"),
     "GET /office/passes/{type_id}/{number}": _roles(*_DESK),
@@ -133,6 +139,11 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     # The library's cards, for librarians alone.
     "GET /office/library": _roles(Role.LIBRARIAN, menu="OFFICE_MENU_LIBRARY"),
     "GET /office/library/waiting": _roles(Role.LIBRARIAN),
+    "GET /office/library/wallet": _roles(Role.LIBRARIAN),
+    "POST /office/library/wallet": _roles(Role.LIBRARIAN),
+    "GET /office/library/wallet/{asked_id}": _roles(Role.LIBRARIAN),
+    "POST /office/library/wallet/{asked_id}": _roles(Role.LIBRARIAN),
+    "GET /office/library/wallet/{asked_id}/back": _PUBLIC,
     "GET /office/library/new": _roles(Role.LIBRARIAN),
     "POST /office/library/new/card": _roles(Role.LIBRARIAN),
     "POST /office/library/new/person": _roles(Role.LIBRARIAN),

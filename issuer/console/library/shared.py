@@ -94,7 +94,7 @@ class Shown:
         facts: list[object] = [row.status, row.card_key, row.period_first, row.period_last]
         if member is not None:
             facts += [member.block_reason, member.blocked_at, member.open_fees_cents]
-            facts += [member.guardian_number, member.consent_at]
+            facts += [member.guardian_number, member.consent_at, member.birth_date]
         return hashlib.sha256(repr([str(one) for one in facts]).encode()).hexdigest()[:16]
 
     @property
@@ -111,6 +111,11 @@ class Shown:
     def category(self) -> str:
         """The category, a choice of the type."""
         return str(self.content.attributes.get("category", ""))
+
+    @property
+    def has_replaced_number(self) -> bool:
+        """Whether the card's own number was replaced: it has another, which the restored register does not know."""
+        return any(one.card_key == self.row.card_key for one in self.replaced)
 
     @property
     def crumbs(self) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -54,6 +54,7 @@ def _path(template: str, number: str) -> str:
         "run_id": "x" * 22,
         "zone": "MÜ",
         "device_id": "0" * 32,
+        "asked_id": "0" * 32,
     }
     return re.sub(r"{(\w+)}", lambda one: values[one[1]], template)
 
