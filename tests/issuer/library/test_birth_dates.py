@@ -36,8 +36,10 @@ def undated(library: Library, category: str, card: str = "0815") -> str:
     return given["member_id"]
 
 
-def enter(library: Library, number: str, day: date, **more: str) -> BirthDateNoted:
-    return set_birth_date(*library.place, number, day, seal_for=library.sealer, actor=BY, **more)
+def enter(library: Library, number: str, day: date, consent_name: str = "") -> BirthDateNoted:
+    return set_birth_date(
+        *library.place, number, day, seal_for=library.sealer, actor=BY, consent_name=consent_name
+    )
 
 
 def content(library: Library, number: str) -> PassContent:
