@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from issuer import attributes as stored_attributes
@@ -22,11 +21,12 @@ from issuer.audit import AuditEvent, Fact
 from issuer.debts import check_no_debt
 from issuer.doors import close_doors
 from issuer.errors import RegisterRefusal
-from issuer.importing.record import attribute_columns, digest, status_word
-from issuer.library.card_numbers import check_unspent, in_use, spend
+from issuer.importing.record import digest, status_word
+from issuer.library.card_numbers import has_spent_number, take_card
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_library import MemberRow
 from issuer.outgoing import EventName, PassEvent
+from issuer.pass_changes import changed_attributes, known_columns
 from issuer.register import (
     STATUS_VALUES,
     NewRevision,
@@ -35,10 +35,10 @@ from issuer.register import (
     content_of,
     subject,
 )
+from issuer.revocation_log import ReplacedCard, RevocationLog
 from issuer.search_terms import replace_terms
 from issuer.settings import record_key
 from issuer.status_allocation import allocate
-from issuer.tariffs import find_zone
 from passes.card_numbers import CardNumber
 from passes.model import Attribute, PassContent, PassStatus, RegisteredPlate
 from passes.pass_types import PassType
@@ -55,8 +55,6 @@ _STATE_CODES: Final = {
     PassStatus.EXPIRED: "PASS_ENDED",
     PassStatus.PENDING_PAYMENT: "PASS_UNPAID",
 }
-# The kinds that a change of plates moves between; how many each has is in the city's table of kinds.
-_KIND_OF_PLATES: Final = {1: "standard", 2: "two_plates"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,24 +117,27 @@ def change(
     *,
     seal_for: SealFor,
     actor: Actor,
+    log: RevocationLog | None = None,
 ) -> PassContent:
     """Give the pass other plates, another zone or another card number: a new revision with a new seal.
 
+    A card number that is replaced is noted in ``log``: then this is to be called last in the writing transaction, and
+    OSError where the disk does not take the entry says that nothing must be committed.
+
     Raises RegisterRefusal NUMBER_UNKNOWN, the code of the state that forbids it (PASS_REVOKED, PASS_ENDED ...),
-    NOTHING_CHANGES, ATTRIBUTE_NOT_OF_TYPE, PLATES_NOT_OF_KIND, PLATE_COUNT, CARD_TAKEN,
-    CARD_SPENT, CARD_JUST_TAKEN; IssuerRefusal
-    ZONE_UNKNOWN, or ZONE_ENDED for a zone that does not hold today (or when the pass begins, if later).
+    NOTHING_CHANGES, ATTRIBUTE_NOT_OF_TYPE, PLATES_NOT_OF_KIND, PLATE_COUNT, CARD_TAKEN, CARD_SPENT, CARD_JUST_TAKEN;
+    IssuerRefusal ZONE_UNKNOWN, or ZONE_ENDED for a zone that does not hold today (or when the pass begins, if later).
     """
     row, current = running(session, (tenant, pass_type.id, number), actor.at)
     before = stored_attributes.decode(pass_type, current.attributes)
     day = max(row.period_first, berlin_day(actor.at))
-    after = _changed(session, tenant, pass_type, before, changes, day)
+    after = changed_attributes(session, tenant, pass_type, before, changes, day)
     if after == before:
         raise RegisterRefusal("NOTHING_CHANGES", number=number)
-    card = after.get("card_number")
+    card, old_card = after.get("card_number"), row.card_key
     if isinstance(card, CardNumber) and card.text != row.card_key:
-        _take_card(session, row, card.text, actor.at)
-    row.record = {**row.record, **_known_columns(row, pass_type, after)}
+        take_card(session, row, card.text, actor.at)
+    row.record = {**row.record, **known_columns(row, pass_type, after)}
     facts_before, facts_after = stored_attributes.facts(before), stored_attributes.facts(after)
     different = [name for name in facts_after if facts_before.get(name) != facts_after[name]]
     event = AuditEvent(
@@ -147,7 +148,10 @@ def change(
         actor.reason,
     )
     following = NextRevision(after, event, WalletIdentity(current.serial, current.apple_token))
-    return supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
+    content = supersede(session, pass_type, row, current, following, seal_for=seal_for, actor=actor)
+    if log is not None and old_card is not None and old_card != row.card_key:
+        log.cards(tenant, [ReplacedCard(pass_type.id, old_card, place_of(current))], actor.at)
+    return content
 
 
 def reissue(
@@ -256,6 +260,13 @@ def running(session: Session, key: tuple[str, str, str], at: datetime) -> tuple[
     return row, current
 
 
+def place_of(revision: RevisionRow) -> tuple[int, int] | None:
+    """The list number and index of the revision's seal; None if it has none."""
+    if revision.list_number is None or revision.list_index is None:
+        return None
+    return revision.list_number, revision.list_index
+
+
 def _standing(session: Session, row: PassRow) -> Sequence[RevisionRow]:
     """The revisions whose seals still say what the pass says: the current one, and the one before a renewal.
 
@@ -331,7 +342,12 @@ def supersede(
     seal_for: SealFor,
     actor: Actor,
 ) -> PassContent:
-    """Supersede the current revision by one in a new place of the status list; the pass keeps its status."""
+    """Supersede the current revision by one in a new place of the status list; the pass keeps its status.
+
+    Raises RegisterRefusal CARD_REPLACED for a card whose number was replaced after the backup it was restored from.
+    """
+    if has_spent_number(session, row):
+        raise RegisterRefusal("CARD_REPLACED", card=row.card_key, number=row.number)
     period = Period(row.period_first, row.period_last)
     if not following.older_stand:
         for older in _standing(session, row):
@@ -355,7 +371,8 @@ def supersede(
     session.execute(insert(RevisionRow), [new.row()])
     audit.append(session, row.tenant, [following.event], actor.at, actor.name)
     replace_terms(session, row.tenant, row.type_id, row.number, following.attributes)
-    notes = [PassEvent(following.name, new.type_id, new.number, new.wallet.serial)]
+    says_else = stored_attributes.encode(following.attributes) != current.attributes
+    notes = [PassEvent(following.name, new.type_id, new.number, new.wallet.serial, says_else)]
     outgoing.note(session, row.tenant, notes, actor.at)
     # A reissue changes two passes as wallets see it: the new one, and the old one, which is void from now on.
     if new.wallet.serial != current.serial:
@@ -365,66 +382,3 @@ def supersede(
         raise LookupError("the revision just stored is gone")
     holder = session.get(HolderRow, (row.tenant, row.holder_ref))
     return content_of(pass_type, row, revision, holder)
-
-
-def _changed(
-    session: Session,
-    tenant: str,
-    pass_type: PassType,
-    before: dict[str, Attribute],
-    changes: Changes,
-    day: date,
-) -> dict[str, Attribute]:
-    after = dict(before)
-    kinds = {spec.kind: spec.name for spec in pass_type.spec.attributes}
-    wanted: dict[str, Any] = {
-        "plates": changes.plates,
-        "zone": changes.zone_code,
-        "card_number": changes.card_number,
-    }
-    for kind, value in wanted.items():
-        if value is not None and kind not in kinds:
-            raise RegisterRefusal("ATTRIBUTE_NOT_OF_TYPE", attribute=kind, type=pass_type.id)
-    if changes.plates is not None:
-        _change_plates(after, changes.plates)
-    if changes.zone_code is not None:
-        after[kinds["zone"]] = find_zone(session, tenant, changes.zone_code, day).zone
-    if changes.card_number is not None:
-        after[kinds["card_number"]] = changes.card_number
-    return after
-
-
-def _change_plates(after: dict[str, Attribute], plates: tuple[RegisteredPlate, ...]) -> None:
-    kind = after.get("permit_kind")
-    if kind is not None and kind not in _KIND_OF_PLATES.values():
-        raise RegisterRefusal("PLATES_NOT_OF_KIND", kind=kind)
-    if len(plates) not in _KIND_OF_PLATES or len({one.plate for one in plates}) != len(plates):
-        raise RegisterRefusal("PLATE_COUNT", limit=max(_KIND_OF_PLATES))
-    after["plates"] = plates
-    if kind is not None:
-        after["permit_kind"] = _KIND_OF_PLATES[len(plates)]
-
-
-def _take_card(session: Session, row: PassRow, text: str, at: datetime) -> None:
-    """Give the pass another card number; the one that it had is spent for good.
-
-    Both are unique keys of the database: a process that wants the same number waits for this one, and then fails.
-    """
-    owner = in_use(session, row.tenant, row.type_id, [text]).get(text)
-    if owner is not None:
-        raise RegisterRefusal("CARD_TAKEN", owner=owner)
-    check_unspent(session, row.tenant, row.type_id, [text])
-    old = row.card_key
-    row.card_key = text
-    try:
-        session.flush()
-    except IntegrityError as fault:
-        raise RegisterRefusal("CARD_JUST_TAKEN", card=text) from fault
-    if old is not None:
-        spend(session, row.tenant, row.type_id, {old: row.number}, at)
-
-
-def _known_columns(row: PassRow, pass_type: PassType, attributes: dict[str, Attribute]) -> dict[str, Any]:
-    """What an import compares with from now on; columns that the register never saw stay unknown."""
-    columns = attribute_columns(pass_type.spec.register.columns, attributes)
-    return {name: value for name, value in columns.items() if name in row.record}

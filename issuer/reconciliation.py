@@ -20,6 +20,7 @@ from issuer import audit, keyring, lifecycle, outgoing
 from issuer.audit import AuditEvent
 from issuer.errors import IssuerRefusal
 from issuer.eudi import status_lists
+from issuer.library import restored_cards
 from issuer.lifecycle import Actor
 from issuer.models import PassRow, RevisionRow, SequenceRow, StatusListRow, WithdrawnPlaceRow
 from issuer.models_access import ApiClientRow, JobRow, VerifierDeviceRow
@@ -27,7 +28,7 @@ from issuer.models_delivery import WalletPassRow, WebhookEndpointRow
 from issuer.models_eudi import IssuanceSessionRow
 from issuer.models_imports import ImportRunRow
 from issuer.models_staff import StaffAccountRow
-from issuer.restored_log import LoggedRevocation
+from issuer.restored_log import LoggedRevocation, RevocationLogs
 from issuer.sequences import next_sequence
 from issuer.staff.accounts import State
 from issuer.status_allocation import CAPACITY, NUMBERS, half_year
@@ -58,6 +59,7 @@ class Reconciled:
     """What was taken back: passes and keys revoked, passes suspended, places of passes that nobody knows.
 
     ``reissue`` are passes (type, number) whose seal was replaced after the backup: they need another one.
+    ``cards`` counts card numbers replaced since, ``renumber`` are the passes that still have one of them.
     ``clients``, ``devices`` and ``webhooks`` count what was locked, since nobody knows what was since the backup.
     """
 
@@ -68,7 +70,9 @@ class Reconciled:
     clients: int = 0
     devices: int = 0
     webhooks: int = 0
+    cards: int = 0
     reissue: dict[tuple[str, str], None] = field(default_factory=dict)
+    renumber: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -89,22 +93,28 @@ def reconcile(
     tenant: str,
     at: datetime,
     actor: str,
-    revoked: Sequence[LoggedRevocation],
+    log: RevocationLogs,
     published: Path | None,
     *,
     keep_credentials: bool,
 ) -> Reconciled:
-    """Apply the logged revocations and the lists in ``published`` to the register restored in ``session``.
+    """Apply what the log says and the lists in ``published`` to the register restored in ``session``.
 
     API clients, verifier devices and webhooks are locked unless ``keep_credentials``; who was not let in yet is
     forgotten in any case. Raises IssuerRefusal
     RESTORE_REVOCATION for a revocation that cannot be applied, RESTORE_LISTS for a list that is not this city's.
     """
     run = _Run(session, tenant, at, actor)
-    _replay(run, revoked)
+    _replay(run, log.entries)
+    for card in log.cards:
+        if card.place is not None:
+            _withdraw(run, card.place, Status.SUPERSEDED, card.type_id)
     if published is not None:
         for number, found in _published_lists(run, published):
             _take_over(run, number, found)
+    run.done.cards, run.done.renumber = restored_cards.spend_again(session, tenant, log.cards)
+    for one in run.done.renumber:
+        run.done.reissue.pop(one, None)
     _close_lists(run)
     _let_wallets_fetch(run)
     _end_jobs(run)
@@ -116,6 +126,7 @@ def reconcile(
         "keys_revoked": run.done.keys,
         "suspended": run.done.suspended,
         "places": run.done.places,
+        "cards_replaced": run.done.cards,
         "clients_revoked": run.done.clients,
         "devices_locked": run.done.devices,
         "webhooks_disabled": run.done.webhooks,
@@ -147,6 +158,7 @@ def _revoke_key(run: _Run, kid: str) -> None:
         if record.kid.hex() == kid and record.state is not KeyState.REVOKED:
             after = key_lifecycle.revoke(record, run.at)
             keyring.transition(run.session, record, after, run.at, run.actor, _REASON)
+            status_lists.distrust(run.session, run.tenant, kid, run.at)
             run.done.keys += 1
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 import msgspec
-from sqlalchemy import Text, cast, insert, select, update
+from sqlalchemy import Text, cast, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -17,13 +17,14 @@ from issuer import attributes as stored_attributes
 from issuer import audit, outgoing
 from issuer.audit import AuditEvent
 from issuer.errors import RegisterRefusal
-from issuer.holders import Holder, holder_of
+from issuer.holder_changes import RESIDENCE, Certified, put_holders, supersede_older
+from issuer.holders import holder_of
 from issuer.importing.check_file import AcceptedRow
 from issuer.library.card_numbers import check_unspent, spend
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_library import MemberRow
 from issuer.outgoing import EventName, PassEvent
-from issuer.revocation_log import RevokedPass
+from issuer.revocation_log import ReplacedCard, RevocationLog, RevokedPass
 from issuer.search_terms import add_terms
 from issuer.status_allocation import allocate, chunks, half_year
 from passes.model import Attribute, PassContent, PassStatus
@@ -34,8 +35,6 @@ from passes.status_list import Status
 
 # (number, period, attributes, (list number, index)) -> (hex kid, SP1 text)
 SealFor = Callable[[str, Period, Mapping[str, Attribute], tuple[int, int]], tuple[str, str]]
-# (tenant, the passes, when): `RevocationLog.passes`
-NoteRevoked = Callable[[str, Sequence[RevokedPass], datetime], None]
 
 _CHUNK: Final = 500
 _SERIAL_BYTES: Final = 16
@@ -105,7 +104,7 @@ class NewRevision:
 
 def subject(type_id: str, number: str) -> str:
     """How the audit trail names a pass."""
-    return f"{type_id}/{number}"
+    return audit.pass_subject(type_id, number)
 
 
 def insert_passes(
@@ -116,14 +115,14 @@ def insert_passes(
     *,
     at: datetime,
     actor: str,
-    revoked: NoteRevoked | None = None,
+    log: RevocationLog | None = None,
     action: str = "import",
 ) -> list[str]:
     """Enter ``rows`` with holders, first revisions, seals and audit entries, in the caller's transaction.
 
-    A row that another process has entered meanwhile is left out if it is the same. ``revoked`` is called once
-    with the rows that come in revoked, if there are any, as the last step before the caller commits. ``action``
-    is what the audit trail calls it. Returns the serials of the new revisions. Raises RegisterRefusal
+    A row that another process has entered meanwhile is left out if it is the same. The rows that come in revoked, and
+    the card numbers that rows replace, are noted in ``log`` as the last step before the caller commits. ``action`` is
+    what the audit trail calls it. Returns the serials of the new revisions. Raises RegisterRefusal
     REGISTER_CHANGED if another process has entered something else under a number or card number, or replaced one of
     the card numbers; the caller rolls back and checks the file again.
     """
@@ -139,7 +138,7 @@ def insert_passes(
         revisions.append(
             NewRevision(tenant, row.type_id, row.number, 1, row.attributes, place, value, seal, at).row()
         )
-    _put_holders(session, tenant, {row.holder.ref: row.holder for row in new}, at)
+    put_holders(session, tenant, {row.holder.ref: row.holder for row in new}, at, actor)
     try:
         session.execute(insert(PassRow), [_pass_row(tenant, row, at) for row in new])
         session.execute(insert(RevisionRow), revisions)
@@ -151,6 +150,14 @@ def insert_passes(
     _check_cards(session, tenant, new)
     entered = {one["serial"]: (one["type_id"], one["number"]) for one in revisions}
     outgoing.moved(session, tenant, entered, at)
+    said = {one["number"]: one["attributes"] for one in revisions}
+    certified = [
+        Certified(row.number, row.holder.ref, row.period.first, said[row.number])
+        for row in new
+        if row.type_id == RESIDENCE and row.status is PassStatus.ACTIVE
+    ]
+    if certified:
+        supersede_older(session, tenant, certified, at, actor)
     outgoing.tell(
         session,
         tenant,
@@ -166,8 +173,14 @@ def insert_passes(
         for row in new
         if row.status is PassStatus.REVOKED
     ]
-    if withdrawn and revoked is not None:
-        revoked(tenant, withdrawn, at)
+    if log is not None:
+        log.passes(tenant, withdrawn, at)
+        replaced = [
+            ReplacedCard(row.type_id, row.replaces, None)
+            for row in new
+            if row.member is not None and row.replaces
+        ]
+        log.cards(tenant, replaced, at)
     return [revision["serial"] for revision in revisions]
 
 
@@ -303,24 +316,6 @@ def _places(session: Session, tenant: str, rows: Sequence[AcceptedRow]) -> dict[
     return places
 
 
-def _put_holders(session: Session, tenant: str, holders: Mapping[str, Holder], at: datetime) -> None:
-    """Store holders; of one that is there, the newest values count."""
-    there: dict[str, Holder] = {}
-    for chunk in chunks(sorted(holders), _CHUNK):
-        found = session.scalars(select(HolderRow).where(HolderRow.tenant == tenant, HolderRow.ref.in_(chunk)))
-        there.update({row.ref: holder_of(row) for row in found})
-    fresh = [holder.row(tenant, at) for ref, holder in holders.items() if ref not in there]
-    if fresh:
-        session.execute(insert(HolderRow), fresh)
-    for ref, holder in holders.items():
-        if ref in there and there[ref] != holder:
-            session.execute(
-                update(HolderRow)
-                .where(HolderRow.tenant == tenant, HolderRow.ref == ref)
-                .values(**holder.row(tenant, at))
-            )
-
-
 def _check_cards(session: Session, tenant: str, rows: Sequence[AcceptedRow]) -> None:
     """That no card has a replaced number. Behind the audit trail's lock, whoever was quicker is seen."""
     try:
@@ -369,6 +364,6 @@ def _entered(row: AcceptedRow, place: tuple[int, int] | None, action: str) -> Au
         "valid_from": row.period.first.isoformat(),
         "valid_to": row.period.last.isoformat(),
         "status_list": list(place) if place else None,
-        **stored_attributes.facts(row.attributes),
+        **({} if row.names_person else stored_attributes.facts(row.attributes)),
     }
     return AuditEvent(action, subject(row.type_id, row.number), after=after)

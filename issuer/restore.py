@@ -7,6 +7,8 @@ What happened after the backup is unknown to the register, but prints and phones
 
 - Passes and keys in the revocation log are revoked again; of a pass that the register does not know, the place in the
   status list stays invalid.
+- Card numbers that were replaced are replaced again; a card of the backup that still has one is void until it gets
+  another.
 - What the status lists published last call invalid, suspended or superseded is taken over (``published``).
 - No place of a status list is given out again: all lists are closed, and new ones get higher numbers.
 - API clients, verifier devices and webhooks come back locked: any of them may have been locked since.
@@ -55,7 +57,7 @@ from issuer.files import write_atomically
 from issuer.migrations import HEAD
 from issuer.models import TenantRow
 from issuer.reconciliation import Reconciled
-from issuer.restored_log import RevocationLogs, entries_of, lacks_lines_of, read_logs
+from issuer.restored_log import RevocationLogs, lacks_lines_of, logs_of, read_logs
 from issuer.revocation_log import FILE_NAME as REVOCATIONS
 from issuer.service_secret import FILE_NAME as SERVICE_KEY
 from issuer.trust_bundle import BUNDLE_FILE
@@ -176,7 +178,7 @@ def _restore(
                 config.tenant,
                 request.at,
                 request.actor,
-                log.entries,
+                log,
                 request.published,
                 keep_credentials=request.keep_credentials,
             )
@@ -360,7 +362,7 @@ def _logs_at_hand(request: RestoreRequest) -> tuple[Path, ...]:
 def _log_to_replay(files: tuple[Path, ...], contents: _Contents) -> RevocationLogs:
     tenant, of_backup = contents.manifest["tenant"], contents.files.get(REVOCATIONS, b"")
     if not files:
-        return RevocationLogs(of_backup, tuple(entries_of(Path(REVOCATIONS), of_backup, tenant)))
+        return logs_of(Path(REVOCATIONS), of_backup, tenant)
     found = read_logs(files, tenant)
     if lacks_lines_of(found.data, of_backup):
         raise IssuerRefusal("RESTORE_LOG_OLDER")

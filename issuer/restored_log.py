@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -33,11 +34,32 @@ class LoggedRevocation:
 
 
 @dataclass(frozen=True, slots=True)
+class LoggedCard:
+    """Line ``line`` of ``file``: the card number ``card`` of a pass type was replaced ``at`` (aware).
+
+    ``place`` is the list number and index of the last seal with it, None if it is not known. ``is_free``: it was
+    called replaced by mistake, and is not.
+    """
+
+    file: Path
+    line: int
+    type_id: str
+    card: str
+    place: tuple[int, int] | None
+    at: datetime
+    is_free: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RevocationLogs:
-    """What the logs say: ``data`` is all of them as one file, ``entries`` are this city's."""
+    """What the logs say: ``data`` is all of them as one file, the rest is this city's.
+
+    ``cards`` are the card numbers that are replaced, as each was said last.
+    """
 
     data: bytes
     entries: tuple[LoggedRevocation, ...]
+    cards: tuple[LoggedCard, ...]
 
 
 def read_logs(files: Sequence[Path], tenant: str) -> RevocationLogs:
@@ -46,19 +68,33 @@ def read_logs(files: Sequence[Path], tenant: str) -> RevocationLogs:
     Raises IssuerRefusal RESTORE_LOG_UNREADABLE for a line that is none of a revocation log; OSError.
     """
     merged = b""
-    entries: list[LoggedRevocation] = []
+    entries: list[LoggedRevocation | LoggedCard] = []
     for file in files:
         with file.open("rb") as stream:
             data = stream.read(_LARGEST + 1)
         if len(data) > _LARGEST:
             raise IssuerRefusal("RESTORE_LOG_UNREADABLE", file=file, line=0)
-        entries += list(entries_of(file, data, tenant))
+        entries += _entries(file, data, tenant)
         merged = _merged(merged, data)
-    return RevocationLogs(merged, tuple(entries))
+    return _sorted(merged, entries)
 
 
-def entries_of(file: Path, data: bytes, tenant: str) -> Iterator[LoggedRevocation]:
+def logs_of(file: Path, data: bytes, tenant: str) -> RevocationLogs:
     """What ``data``, the content of ``file``, says of the tenant. Raises as `read_logs`."""
+    return _sorted(data, list(_entries(file, data, tenant)))
+
+
+def _sorted(data: bytes, entries: Sequence[LoggedRevocation | LoggedCard]) -> RevocationLogs:
+    said = sorted((one for one in entries if isinstance(one, LoggedCard)), key=lambda one: one.at)
+    last = {(one.type_id, one.card): one for one in said}
+    return RevocationLogs(
+        data,
+        tuple(one for one in entries if isinstance(one, LoggedRevocation)),
+        tuple(one for one in last.values() if not one.is_free),
+    )
+
+
+def _entries(file: Path, data: bytes, tenant: str) -> Iterator[LoggedRevocation | LoggedCard]:
     for n, line in enumerate(data.split(b"\n"), start=1):
         # A line that was cut off was never acknowledged; the log goes on behind it on a line of its own.
         if not line.strip() or (line.startswith(_BEGIN) and not line.endswith(b"}")):
@@ -68,12 +104,18 @@ def entries_of(file: Path, data: bytes, tenant: str) -> Iterator[LoggedRevocatio
             if entry["tenant"] != tenant:
                 continue
             kid, place = entry.get("key"), entry.get("place")
-            name = entry.get("pass") or entry.get("seal")
+            name = entry.get("pass") or entry.get("seal") or entry.get("card")
             type_id, _, number = (name or "").partition("/")
             if place is not None:
                 place = int(place[0]), int(place[1])
             if kid is None and not (type_id and number):
                 raise ValueError
+            if "card" in entry:
+                at = datetime.fromisoformat(entry["at"])
+                if at.tzinfo is None:
+                    raise ValueError
+                yield LoggedCard(file, n, type_id, number, place, at, entry.get("freed") is True)
+                continue
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             raise IssuerRefusal("RESTORE_LOG_UNREADABLE", file=file, line=n) from None
         seal_only = "seal" in entry

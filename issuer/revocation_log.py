@@ -1,8 +1,8 @@
 """The log of revocations outside the database: what was withdrawn must survive the restore of an old backup.
 
 Each line is one JSON object. It is on disk before the command says that anything was revoked; `restore`
-replays it, so that no backup brings a withdrawn pass or key back to life. A line that is cut off was never
-acknowledged; the next entry starts on a line of its own.
+replays it, so that no backup brings a withdrawn pass or key, or a replaced card number, back to life. A line that is
+cut off was never acknowledged; the next entry starts on a line of its own.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +27,18 @@ class RevokedPass:
 
     type_id: str
     number: str
+    place: tuple[int, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacedCard:
+    """A card number that never holds again; ``place`` is that of the last seal with it, None if it is not known.
+
+    Whose it was is not said: the register knows, and forgets it with the pass.
+    """
+
+    type_id: str
+    card: str
     place: tuple[int, int] | None
 
 
@@ -54,6 +66,19 @@ class RevocationLog:
                 for one in withdrawn
             ],
             at,
+        )
+
+    def cards(self, tenant: str, replaced: Sequence[ReplacedCard], at: datetime) -> None:
+        """Note that these card numbers are replaced."""
+        self._append(
+            [{"tenant": tenant, "card": f"{one.type_id}/{one.card}", "place": one.place} for one in replaced],
+            at,
+        )
+
+    def freed(self, tenant: str, cards: Iterable[tuple[str, str]], at: datetime) -> None:
+        """Note that card numbers (type id, number) were called replaced by mistake, and are free again."""
+        self._append(
+            [{"tenant": tenant, "card": f"{type_id}/{card}", "freed": True} for type_id, card in cards], at
         )
 
     def key(self, record: KeyRecord, at: datetime, reason: str) -> None:

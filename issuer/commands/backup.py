@@ -112,6 +112,10 @@ def _tell_report(arguments: argparse.Namespace, report: RestoreReport) -> None:
             places=done.places,
         )
     )
+    if done.cards:
+        tell(say(arguments, "RESTORED_CARDS", count=done.cards))
+    for type_id, number in done.renumber:
+        warn(say(arguments, "RESTORED_RENUMBER", number=number, type=type_id))
     for type_id, number in done.reissue:
         warn(say(arguments, "RESTORED_REISSUE", number=number, type=type_id))
     if arguments.keep_credentials:

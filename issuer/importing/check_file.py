@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,6 +19,7 @@ from issuer.errors import IssuerRefusal
 from issuer.holders import Holder
 from issuer.importing.checks import CHECKS, Check, status_of
 from issuer.importing.columns import Normaliser
+from issuer.importing.earlier_rows import NO_EARLIER_ROWS, EarlierRows
 from issuer.importing.findings import Finding
 from issuer.importing.record import Record, RecordValue, differing, record_of
 from issuer.importing.row_under_check import Member, RowUnderCheck, Surroundings, attributes_of, normalised
@@ -27,10 +28,11 @@ from issuer.importing.seal_check import SealCheck
 from issuer.library.card_numbers import in_use, spent
 from issuer.library.fees import membership_fees
 from issuer.library.member_facts import MemberFacts, block_reason_of
-from issuer.library.membership import is_of_age, keeps_birth_date
+from issuer.library.membership import is_surely_adult, keeps_birth_date
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_library import MemberRow
 from issuer.rules.kinds import kind_table
+from issuer.rules.sources.protocols import ResidentsRegister
 from issuer.settings import record_key
 from issuer.status_allocation import chunks
 from issuer.tariffs import fees, zones
@@ -46,9 +48,19 @@ _LEGACY_IDENTITY: Final = (
 )  # fmt: skip
 
 
+# What certificates call it: they have several addresses, and the main one is that of the holder.
+_OF_CERTIFICATES: Final = {
+    "given_name": "given_names",
+    **{name: f"main_{name}" for name in ("street", "house_number", "postal_code", "city")},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class AcceptedRow:
-    """A row that may enter the register, with everything that is stored of it."""
+    """A row that may enter the register, with everything that is stored of it.
+
+    ``names_person``: the pass says who its holder is, so what it says must not stand in the audit trail.
+    """
 
     row: int
     line: int
@@ -62,6 +74,7 @@ class AcceptedRow:
     card_key: str | None
     replaces: str | None
     member: MemberFacts | None = None
+    names_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,50 +91,6 @@ class CheckedFile:
     fees_checked: bool
 
 
-class EarlierRows(Protocol):
-    """What rows say to each other across the pieces of a file. Names stand here as keyed digests."""
-
-    def first_rows(self, numbers: Sequence[str]) -> dict[str, int]:
-        """In which row each of ``numbers`` stood first, as far as it did."""
-
-    def cards(self, texts: Sequence[str]) -> dict[str, str]:
-        """The number of the row that was the first to claim each of the card numbers ``texts``."""
-
-    def spent(self, texts: Sequence[str]) -> dict[str, str]:
-        """The number of the row that says it has replaced each of the card numbers ``texts``."""
-
-    def names(self, refs: Sequence[str]) -> dict[str, str]:
-        """The digest of the name that each of the holders ``refs`` had first."""
-
-    def members(self, numbers: Sequence[str]) -> dict[str, Member]:
-        """Those of ``numbers`` that are members in any row of the file, also in later ones."""
-
-    def keep(self, first_rows: Mapping[str, int], around: Surroundings, names: Mapping[str, str], /) -> None:
-        """Remember these and the card numbers of ``around`` for the pieces that follow; the first of each stays."""
-
-
-class _None:
-    """A file in one piece has no earlier rows."""
-
-    def first_rows(self, _numbers: Sequence[str]) -> dict[str, int]:
-        return {}
-
-    def cards(self, _texts: Sequence[str]) -> dict[str, str]:
-        return {}
-
-    def spent(self, _texts: Sequence[str]) -> dict[str, str]:
-        return {}
-
-    def names(self, _refs: Sequence[str]) -> dict[str, str]:
-        return {}
-
-    def members(self, _numbers: Sequence[str]) -> dict[str, Member]:
-        return {}
-
-    def keep(self, *_remembered: object) -> None:
-        return
-
-
 def check_rows(
     session: Session,
     tenant: str,
@@ -129,18 +98,22 @@ def check_rows(
     file: RowFile,
     at: datetime,
     earlier: EarlierRows | None = None,
+    *,
+    residents: ResidentsRegister | None = None,
 ) -> CheckedFile:
     """Check all rows of ``file`` as of the aware time ``at``; nothing is written.
 
-    Where ``file`` is a piece of a larger one, ``earlier`` knows the pieces before. Raises IssuerRefusal
+    Where ``file`` is a piece of a larger one, ``earlier`` knows the pieces before. ``residents`` is asked whether
+    disclosure is blocked for somebody; None where a clerk has looked. Raises IssuerRefusal
     TENANT_UNKNOWN, CHECK_UNKNOWN for a check that the type names and nobody has.
     """
     checks = _checks_of(pass_type)
-    before: EarlierRows = earlier if earlier is not None else _None()
+    before: EarlierRows = earlier if earlier is not None else NO_EARLIER_ROWS
     normaliser = Normaliser()
     rows = [normalised(source, file, pass_type, normaliser) for source in file.rows]
     numbers = [row.number for row in rows if row.number]
     around = _surroundings(session, tenant, pass_type, rows, at, before)
+    around.residents = residents
     stored = _stored(session, tenant, pass_type.id, numbers)
     key, first_rows = record_key(session, tenant), before.first_rows(numbers)
     judge = _Judge(around, checks, stored, key, SealCheck(pass_type, at), first_rows)
@@ -265,6 +238,7 @@ class _Judge:
             card_key=row.card.text if row.card is not None else None,
             replaces=next(filter(None, map(row.text, self._replaces)), None),
             member=self._member(row),
+            names_person=self._type.spec.person is not None,
         )
 
     def _member(self, row: RowUnderCheck) -> MemberFacts | None:
@@ -272,7 +246,7 @@ class _Judge:
         if rules is None:
             return None
         born, today = row.day("birth_date"), self._around.today
-        minor = is_of_age(rules, row.text("category"), born, today) is not True
+        minor = not is_surely_adult(rules, row.text("category"), born, today)
         return MemberFacts(
             birth_date=born if born is not None and keeps_birth_date(rules, born, today) else None,
             guardian_number=(row.text("guardian_member_id") or None) if minor else None,
@@ -285,13 +259,7 @@ class _Judge:
 def _holder(row: RowUnderCheck, type_id: str, key: bytes) -> Holder:
     return Holder(
         ref=_holder_ref(row, type_id, key),
-        family_name=row.text("family_name"),
-        given_name=row.text("given_name"),
-        doctoral_degree=row.text("doctoral_degree"),
-        street=row.text("street"),
-        house_number=row.text("house_number"),
-        postal_code=row.text("postal_code"),
-        city=row.text("city"),
+        **{name: row.text(name) or row.text(_OF_CERTIFICATES.get(name, name)) for name in _LEGACY_IDENTITY},
         email=row.text("email"),
         language=row.text("language") or "de",
     )

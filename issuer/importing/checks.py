@@ -11,7 +11,8 @@ from datetime import date
 from typing import Final
 
 from issuer.importing.row_under_check import RowUnderCheck, Surroundings
-from issuer.library.membership import age_on, consent_needed, fee_due, is_of_age
+from issuer.library.membership import age_on, consent_needed, fee_due, has_fitted, is_of_age, is_surely_adult
+from issuer.rules.sources.protocols import NOT_CONNECTED, Person, SourceAway
 from issuer.tariffs import known_codes
 from keys.errors import Refusal
 from passes.model import PassStatus
@@ -196,7 +197,10 @@ def birth_date(row: RowUnderCheck, around: Surroundings) -> None:
 
 
 def guardian(row: RowUnderCheck, around: Surroundings) -> None:
-    """A child has a parent's consent, and a guardian is known and of age, as the membership's rules say."""
+    """A child has a parent's consent, and a guardian is known and of age, as the membership's rules say.
+
+    Of an adult neither is taken in.
+    """
     rules = around.pass_type.spec.membership
     if rules is None or not row.fit("birth_date", "category", "guardian_member_id", "guardian_consent"):
         return
@@ -212,7 +216,11 @@ def guardian(row: RowUnderCheck, around: Surroundings) -> None:
         row.error("guardian_consent", "CONSENT_MISSING", age=rules.consent_under)
         return
     ref = row.text("guardian_member_id")
-    if not ref:
+    is_adult = is_surely_adult(rules, row.text("category"), born, around.today)
+    if is_adult and (ref or row.yes("guardian_consent")):
+        # Old registers keep them; the register does not take them in.
+        row.warn("guardian_member_id" if ref else "guardian_consent", "FAMILY_TIES_OF_ADULT")
+    if is_adult or not ref:
         return
     found = around.members.get(ref)
     if found is None or ref == row.number:
@@ -235,9 +243,7 @@ def category_age(row: RowUnderCheck, around: Surroundings) -> None:
     if born is None or category is None or not row.fit("birth_date", "category", "valid_from"):
         return
     start, today = min(row.day("valid_from") or around.today, around.today), around.today
-    too_young = category.from_age is not None and age_on(born, today) < category.from_age
-    too_old = category.below_age is not None and age_on(born, start) >= category.below_age
-    if too_young or too_old:
+    if not has_fitted(category, born, start, today):
         row.error("category", "CATEGORY_AGE_MISMATCH", category=category.name, age=age_on(born, today))
 
 
@@ -280,6 +286,23 @@ def status_of(row: RowUnderCheck, today: date) -> PassStatus:
             return PassStatus(word)
 
 
+def not_blocked(row: RowUnderCheck, around: Surroundings) -> None:
+    """Nobody gets a certificate by machine for whom the register of residents blocks disclosure (§§ 51, 52 BMG).
+
+    A register that is connected and gives no answer is no permission; what has ended confirms nothing any more.
+    """
+    in_force = status_of(row, around.today) in (PassStatus.ACTIVE, PassStatus.SUSPENDED)
+    if around.residents is None or not in_force or not row.fit("family_name", "given_names", "birth_date"):
+        return
+    person = Person(row.text("family_name"), row.text("given_names"), row.day("birth_date"))
+    answer = around.residents.is_blocked(person, around.today)
+    if isinstance(answer, SourceAway):
+        if answer.reason != NOT_CONNECTED:
+            row.error("family_name", "RESIDENTS_AWAY")
+    elif answer:
+        row.error("family_name", "CERTIFICATE_AT_OFFICE", text="CERTIFICATE_AT_OFFICE_ROW")
+
+
 CHECKS: Final[Mapping[str, Check]] = {
     "permit_kind": permit_kind,
     "plates_differ": plates_differ,
@@ -292,4 +315,5 @@ CHECKS: Final[Mapping[str, Check]] = {
     "guardian": guardian,
     "category_age": category_age,
     "membership_fee": membership_fee,
+    "not_blocked": not_blocked,
 }

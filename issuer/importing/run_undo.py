@@ -19,6 +19,7 @@ from issuer import audit, lifecycle, outgoing
 from issuer.audit import AuditEvent
 from issuer.errors import RegisterRefusal
 from issuer.eudi import following
+from issuer.holder_changes import HOLDER_CHANGED, put_holders
 from issuer.holders import Holder
 from issuer.library.members_gone import let_go
 from issuer.lifecycle import Actor
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 100
 REMOVED, REVOKED, KEPT = "removed", "revoked", "kept"
 # What time does alone, and what earlier imports have left behind, is nobody's touch.
-_NOT_TOUCHING: Final = ("import", "import-undone", "expire", "delete")
+_NOT_TOUCHING: Final = ("import", "import-undone", "expire", "delete", HOLDER_CHANGED)
 _OF_PASS: Final = (PickupLinkRow, LetterCodeRow, VisitRow, LetterRow, MailRow, ReminderRow)
 
 Key = tuple[str, str]
@@ -101,7 +102,9 @@ def undo_some(session: Session, application: Application, row: ImportRunRow) -> 
     touched = set(session.scalars(_touched_rows(row, places)))
     keys: dict[int, Key] = {one.row: (one.type_id, one.number) for one in some}
     log = RevocationLog(application.workspace.folder)
-    seals = _remove(session, application, row, [key for place, key in keys.items() if place not in touched])
+    to_remove = [key for place, key in keys.items() if place not in touched]
+    freed = _freed(session, tenant, to_remove)
+    seals = _remove(session, application, row, to_remove)
     revoked: list[RevokedPass] = []
     outcomes = dict.fromkeys(keys.keys() - touched, REMOVED) | dict.fromkeys(touched, KEPT)
     if row.undo_revokes:
@@ -122,6 +125,7 @@ def undo_some(session: Session, application: Application, row: ImportRunRow) -> 
     session.flush()
     log.seals(tenant, seals, application.now())
     log.passes(tenant, revoked, application.now())
+    log.freed(tenant, freed, application.now())
     return len(some)
 
 
@@ -218,8 +222,6 @@ def _remove(
     ]
     outgoing.tell(session, tenant, told, now)
     following.forget(session, tenant, keys, now)
-    # Nobody was given these cards: a number that the file called replaced by mistake comes free again.
-    session.execute(delete(ReplacedCardRow).where(of(ReplacedCardRow)))
     let_go(session, tenant, keys)
     for table in (PassTermRow, MemberRow, WalletPassRow, RevisionRow, PassRow):
         session.execute(delete(table).where(of(table)))
@@ -235,6 +237,19 @@ def _remove(
     ]
     audit.append(session, tenant, events, now, row.undo_by or "")
     return seals
+
+
+def _freed(session: Session, tenant: str, keys: Sequence[Key]) -> list[Key]:
+    """Free the card numbers that the file called replaced, by mistake: nobody was given the cards. Says which."""
+    if not keys:
+        return []
+    of_passes = tuple_(ReplacedCardRow.type_id, ReplacedCardRow.number).in_(keys)
+    gone = session.execute(
+        delete(ReplacedCardRow)
+        .where(ReplacedCardRow.tenant == tenant, of_passes)
+        .returning(ReplacedCardRow.type_id, ReplacedCardRow.card_key)
+    )
+    return [(type_id, card) for type_id, card in gone]
 
 
 def _withdraw(session: Session, application: Application, seals: Sequence[RevokedPass]) -> None:
@@ -287,13 +302,14 @@ def _let_holders_go(
             ImportHolderRow.ref.in_(refs),
         )
     ).all()
+    back: dict[str, Holder] = {}
     for kept, holder in written_over:
         # Whoever has written something since knows better.
         if holder.updated_at == kept.at:
-            for name, value in Holder(**kept.before).row(tenant, application.now()).items():
-                setattr(holder, name, value)
+            back[kept.ref] = Holder(**kept.before)
         session.delete(kept)
     session.flush()
+    put_holders(session, tenant, back, application.now(), row.undo_by or "")
 
 
 def _revoke(session: Session, application: Application, row: ImportRunRow, key: Key) -> bool:

@@ -125,8 +125,11 @@ def look_up(
     read = _numbers(delivered)
     with application.reading() as session:
         schemes = application.settings(session).library_card_schemes
+        replaced = _replaced(session, application.tenant, read) if read else []
         known = _in_register(session, application.tenant, read, day) if read else []
-        known += _replaced(session, application.tenant, read) if read else []
+    # A card of a restored register may still have a number that was replaced since: then that counts.
+    gone = {(one.type_id, one.card_number) for one in replaced}
+    known = [one for one in known if (one.type_id, one.card_number) not in gone] + replaced
     rules = known_schemes(application)
     # A check digit says nothing of a number that a card has.
     numbers = _numbers([one.of_schemes(schemes, rules) for one in delivered])

@@ -8,31 +8,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import ColumnElement, and_, false, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, exists, false, func, or_, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from issuer.library.membership import born_by, decisive_age
+from issuer.library.membership import born_by, decisive_age, is_surely_adult
+from issuer.models import PassRow, RevisionRow
 from issuer.models_library import MemberRow
-from passes.periods import berlin_day
+from passes.periods import BERLIN, berlin_day
 from passes.type_file import MembershipSpec
 
 if TYPE_CHECKING:
     from issuer.application import Application
 
 CHUNK: Final = 500
+_ONE_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Clearing:
-    """What is cleared in members of the age that ``age`` takes from the rules, under a name for reports."""
+    """What is cleared in members of the age that ``age`` takes from the rules, under a name for reports.
+
+    ``also_undated``: also in those without a birth date who are that old all the same.
+    """
 
     name: str
     age: Callable[[MembershipSpec], int]
     something: Callable[[], ColumnElement[bool]]
     values: Mapping[str, None]
+    also_undated: bool = False
 
     def count(self, session: Session, application: Application) -> int:
         """How many members the rule would clear now."""
@@ -55,15 +61,44 @@ class Clearing:
 
     def _where(self, application: Application) -> Sequence[ColumnElement[bool]]:
         today = berlin_day(application.now())
-        old_enough = [
-            and_(
-                MemberRow.type_id == one.id,
-                MemberRow.birth_date <= born_by(self.age(one.spec.membership), today),
-            )
-            for one in application.pass_types
-            if one.spec.membership is not None
-        ]
+        old_enough = []
+        for one in application.pass_types:
+            rules = one.spec.membership
+            if rules is None:
+                continue
+            day = born_by(self.age(rules), today)
+            is_old = MemberRow.birth_date <= day
+            if self.also_undated:
+                is_old = or_(is_old, and_(MemberRow.birth_date.is_(None), _undated(rules, day, today)))
+            old_enough.append(and_(MemberRow.type_id == one.id, is_old))
         return (MemberRow.tenant == application.tenant, self.something(), or_(false(), *old_enough))
+
+
+def _undated(rules: MembershipSpec, day: date, today: date) -> ColumnElement[bool]:
+    """Members without birth date who are that old all the same: born on ``day`` or before.
+
+    One of whom it was cleared, one with a category of adults or institutions alone, one who had a card on that day.
+    """
+    adults = [one.name for one in rules.categories if is_surely_adult(rules, one.name, None, today)]
+    of_pass = (PassRow.tenant == MemberRow.tenant) & (PassRow.type_id == MemberRow.type_id)
+    of_revision = (RevisionRow.tenant == MemberRow.tenant) & (RevisionRow.type_id == MemberRow.type_id)
+    return or_(
+        exists().where(
+            of_pass,
+            PassRow.number == MemberRow.number,
+            or_(
+                PassRow.record["birth_date"].as_string().is_not(None),
+                PassRow.period_first <= day,
+                PassRow.created_at < datetime.combine(day + _ONE_DAY, time(), BERLIN),
+            ),
+        ),
+        exists().where(
+            of_revision,
+            RevisionRow.number == MemberRow.number,
+            RevisionRow.superseded_at.is_(None),
+            RevisionRow.attributes["category"].as_string().in_(adults),
+        ),
+    )
 
 
 CLEARED: Final[tuple[Clearing, ...]] = (
@@ -77,6 +112,7 @@ CLEARED: Final[tuple[Clearing, ...]] = (
             MemberRow.consent_name.is_not(None),
         ),
         dict.fromkeys(("guardian_number", "consent_name", "consent_at", "consent_by")),
+        also_undated=True,
     ),
     Clearing("birth_dates", decisive_age, lambda: MemberRow.birth_date.is_not(None), {"birth_date": None}),
 )

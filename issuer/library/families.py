@@ -14,8 +14,8 @@ from issuer import attributes as stored_attributes
 from issuer.errors import IssuerRefusal
 from issuer.holders import holder_of
 from issuer.importing.record import digest
-from issuer.library.member_rows import member_of, note_record, note_step
-from issuer.library.membership import is_of_age, rules_of
+from issuer.library.member_rows import member_of, note_record, note_step, was_cleared
+from issuer.library.membership import is_of_age, is_surely_adult, rules_of
 from issuer.lifecycle import Actor
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_library import BlockReason, MemberRow
@@ -101,12 +101,13 @@ def set_guardian(
 ) -> None:
     """Say who answers for a child, or with None that nobody does any more.
 
-    Raises IssuerRefusal NUMBER_UNKNOWN, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT, GUARDIAN_AGE_UNKNOWN,
+    Raises IssuerRefusal NUMBER_UNKNOWN, MEMBER_OF_AGE, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT, GUARDIAN_AGE_UNKNOWN,
     GUARDIAN_ENDED.
     """
     rules, today = rules_of(pass_type), berlin_day(actor.at)
     member = member_of(session, tenant, pass_type.id, number)
     if guardian_number:
+        refuse_adult(session, (tenant, pass_type.id, number), rules, today)
         check_guardian(session, (tenant, pass_type.id, guardian_number), rules, number, today)
     member.guardian_number = guardian_number or None
     key = record_key(session, tenant)
@@ -122,13 +123,32 @@ def check_guardian(
 
     Raises IssuerRefusal GUARDIAN_UNKNOWN, GUARDIAN_ENDED, GUARDIAN_AGE_UNKNOWN, GUARDIAN_NOT_ADULT.
     """
-    tenant, type_id, number = key
+    number = key[2]
     row = session.get(PassRow, key)
     if row is None or number == of:
         raise IssuerRefusal("GUARDIAN_UNKNOWN", guardian=number)
     if row.status in GONE:
         raise IssuerRefusal("GUARDIAN_ENDED", guardian=number)
-    category = session.scalar(
+    category, born, cleared = _age_facts(session, key)
+    of_age = cleared or is_of_age(rules, category, born, day)
+    if of_age is None:
+        raise IssuerRefusal("GUARDIAN_AGE_UNKNOWN", guardian=number)
+    if not of_age:
+        raise IssuerRefusal("GUARDIAN_NOT_ADULT", guardian=number)
+
+
+def refuse_adult(session: Session, key: tuple[str, str, str], rules: MembershipSpec, day: date) -> None:
+    """See that the member with the pass ``key`` can have consent and guardian: raises IssuerRefusal MEMBER_OF_AGE."""
+    category, born, cleared = _age_facts(session, key)
+    if cleared or is_surely_adult(rules, category, born, day):
+        raise IssuerRefusal("MEMBER_OF_AGE", number=key[2])
+
+
+def _age_facts(session: Session, key: tuple[str, str, str]) -> tuple[str, date | None, bool]:
+    """Category and birth date of a member, and whether there was one that decides nothing any more."""
+    tenant, type_id, number = key
+    row, member = session.get(PassRow, key), session.get(MemberRow, key)
+    attributes = session.scalar(
         select(RevisionRow.attributes).where(
             RevisionRow.tenant == tenant,
             RevisionRow.type_id == type_id,
@@ -136,13 +156,8 @@ def check_guardian(
             RevisionRow.superseded_at.is_(None),
         )
     )
-    member = session.get(MemberRow, key)
     born = member.birth_date if member is not None else None
-    of_age = is_of_age(rules, (category or {}).get("category") or "", born, day)
-    if of_age is None:
-        raise IssuerRefusal("GUARDIAN_AGE_UNKNOWN", guardian=number)
-    if not of_age:
-        raise IssuerRefusal("GUARDIAN_NOT_ADULT", guardian=number)
+    return (attributes or {}).get("category") or "", born, row is not None and was_cleared(row, member)
 
 
 def _card(session: Session, pass_type: PassType, tenant: str, number: str) -> FamilyCard | None:

@@ -28,6 +28,11 @@ def member_of(session: Session, tenant: str, type_id: str, number: str) -> Membe
     return member
 
 
+def was_cleared(row: PassRow, member: MemberRow | None) -> bool:
+    """Whether a birth date was given that is stored no more: the member is old enough for everything."""
+    return member is not None and member.birth_date is None and bool(row.record.get("birth_date"))
+
+
 def note_record(session: Session, member: MemberRow, known: Mapping[str, RecordValue]) -> None:
     """Have later files be compared with ``known``, as far as the register ever saw those columns."""
     row = session.get_one(PassRow, (member.tenant, member.type_id, member.number))

@@ -19,16 +19,17 @@ from issuer.importing.check_file import check_rows
 from issuer.importing.findings import Finding, Severity
 from issuer.importing.record import RecordValue, digest
 from issuer.importing.rows import RowFile, SourceRow
-from issuer.library.families import check_guardian
+from issuer.library.families import check_guardian, refuse_adult
 from issuer.library.fees import membership_fees
 from issuer.library.holds import forget_noted
 from issuer.library.member_rows import member_of, note_record, note_step
-from issuer.library.membership import check_category, consent_needed, fee_due, rules_of
+from issuer.library.membership import check_category, consent_needed, fee_due, is_surely_adult, rules_of
 from issuer.lifecycle import Actor, Changes
 from issuer.models import PassRow
 from issuer.models_library import BlockReason, MemberRow
 from issuer.numbering import next_number
 from issuer.register import SealFor, insert_passes, load_contents, subject
+from issuer.revocation_log import RevocationLog
 from issuer.settings import record_key
 from keys.texts import texts
 from passes.card_numbers import CardNumber
@@ -92,15 +93,18 @@ def enrol(
 ) -> PassContent:
     """Give a new member a card.
 
-    Raises IssuerRefusal as `membership.check_category` does, CONSENT_MISSING, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT,
-    GUARDIAN_AGE_UNKNOWN, MEMBERSHIP_FEE_MISSING; MemberRefused for what the register's checks find (DUPLICATE_CARD,
-    DUPLICATE_ID, CARD_FORMAT, FIELD_TOO_LONG ...); RegisterRefusal CARD_JUST_TAKEN if somebody was quicker.
+    Raises IssuerRefusal as `membership.check_category` does, CONSENT_MISSING, MEMBER_OF_AGE for a consent or guardian
+    of an adult, GUARDIAN_UNKNOWN, GUARDIAN_NOT_ADULT, GUARDIAN_AGE_UNKNOWN, MEMBERSHIP_FEE_MISSING; MemberRefused for
+    what the register's checks find (DUPLICATE_CARD, DUPLICATE_ID, CARD_FORMAT, FIELD_TOO_LONG ...); RegisterRefusal
+    CARD_JUST_TAKEN if somebody was quicker.
     """
     rules, today = rules_of(pass_type), berlin_day(actor.at)
     check_category(rules, new.category, new.birth_date, today)
     name = _parent(new.consent_name) if new.consent_name else ""
     if consent_needed(rules, new.category, new.birth_date, today) and not name:
         raise IssuerRefusal("CONSENT_MISSING", age=rules.consent_under)
+    if (name or new.guardian_number) and is_surely_adult(rules, new.category, new.birth_date, today):
+        raise IssuerRefusal("MEMBER_OF_AGE", number=new.number or new.card.text)
     if new.guardian_number:
         check_guardian(session, (tenant, pass_type.id, new.guardian_number), rules, new.number, today)
     number = new.number or next_number(session, tenant, pass_type.id, actor.at)
@@ -188,8 +192,11 @@ def replace_card(
     *,
     seal_for: SealFor,
     actor: Actor,
+    log: RevocationLog,
 ) -> PassContent:
     """Another card number on the same pass; the old one never holds again and is never given out again.
+
+    To be called last in the writing transaction; OSError where ``log`` cannot be written.
 
     A card that is blocked because it was lost holds again with it; one that is for another reason stays blocked since
     it was. Raises RegisterRefusal as `lifecycle.change` does, NOTHING_CHANGES for the number of a card that was lost,
@@ -205,7 +212,9 @@ def replace_card(
         unblock(session, tenant, pass_type, number, actor=actor)
     forget_noted(session, tenant, pass_type.id, number)
     changes = Changes(card_number=new)
-    content = lifecycle.change(session, tenant, pass_type, number, changes, seal_for=seal_for, actor=actor)
+    content = lifecycle.change(
+        session, tenant, pass_type, number, changes, seal_for=seal_for, actor=actor, log=log
+    )
     if reason is None or reason == BlockReason.LOST:
         return content
     block(session, tenant, pass_type, number, BlockReason(reason), actor=actor)
@@ -217,9 +226,13 @@ def replace_card(
 def give_consent(
     session: Session, tenant: str, pass_type: PassType, number: str, name: str, *, actor: Actor
 ) -> None:
-    """Note that the parent ``name`` has consented. Raises IssuerRefusal CONSENT_NAME, NUMBER_UNKNOWN."""
-    rules_of(pass_type)
+    """Note that the parent ``name`` has consented.
+
+    Raises IssuerRefusal CONSENT_NAME, MEMBER_OF_AGE for an adult; RegisterRefusal NUMBER_UNKNOWN.
+    """
+    rules = rules_of(pass_type)
     member = member_of(session, tenant, pass_type.id, number)
+    refuse_adult(session, (tenant, pass_type.id, number), rules, berlin_day(actor.at))
     member.consent_name, member.consent_at, member.consent_by = _parent(name), actor.at, actor.name
     note_record(session, member, {"guardian_consent": True})
     note_step(session, member, "consent", {"consent": True}, actor)

@@ -81,6 +81,13 @@ def check_category(rules: MembershipSpec, category: str, birth_date: date | None
         raise IssuerRefusal("CATEGORY_AGE_MISMATCH", category=category, age=age)
 
 
+def has_fitted(category: CategorySpec, born: date, start: date, today: date) -> bool:
+    """Whether the category fits the age on some day from ``start`` to ``today``: it is kept through a birthday."""
+    too_young = category.from_age is not None and age_on(born, today) < category.from_age
+    too_old = category.below_age is not None and age_on(born, start) >= category.below_age
+    return not (too_young or too_old)
+
+
 def consent_needed(rules: MembershipSpec, category: str, birth_date: date | None, day: date) -> bool:
     """Whether a parent must have consented on ``day``; without a birth date the category alone says so."""
     wanted = rules.category(category)
@@ -115,6 +122,17 @@ def is_of_age(rules: MembershipSpec, category: str, birth_date: date | None, day
     if found.below_age is not None and (found.from_age or 0) < rules.full_age:
         return None
     return True
+
+
+def is_surely_adult(rules: MembershipSpec, category: str, birth_date: date | None, day: date) -> bool:
+    """Whether a member can have neither consent nor guardian on ``day``: of full age, or an institution.
+
+    Without a birth date a category without ages says nothing.
+    """
+    if birth_date is not None:
+        return age_on(birth_date, day) >= rules.full_age
+    found = rules.category(category)
+    return found is not None and (found.birth_date == "none" or (found.from_age or 0) >= rules.full_age)
 
 
 def fee_due(

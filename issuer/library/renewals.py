@@ -18,6 +18,7 @@ from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.importing.record import attribute_columns
 from issuer.library.fees import membership_fees
 from issuer.library.holds import forget_noted
+from issuer.library.member_rows import was_cleared
 from issuer.library.membership import category_for, consent_needed, fee_due, rules_of
 from issuer.lifecycle import Actor, NextRevision, current_revision, reason_of, supersede, wrong_state
 from issuer.models import PassRow, RevisionRow
@@ -142,9 +143,7 @@ def _offer(session: Session, pass_type: PassType, row: PassRow, current: Revisio
     born = member.birth_date if member is not None else None
     category = str(stored_attributes.decode(pass_type, current.attributes).get("category", ""))
     rules = rules_of(pass_type)
-    # A birth date that was given and is stored no more was cleared at the age from which it decides nothing.
-    was_cleared = member is not None and bool(row.record.get("birth_date"))
-    category = _category(rules, category, born, term.first, was_cleared=was_cleared)
+    category = _category(rules, category, born, term.first, is_cleared=was_cleared(row, member))
     consented = member is not None and member.consent_at is not None
     if not consented and consent_needed(rules, category, born, term.first):
         raise IssuerRefusal("CONSENT_MISSING", age=rules.consent_under)
@@ -152,12 +151,10 @@ def _offer(session: Session, pass_type: PassType, row: PassRow, current: Revisio
     return Offer(term.first, term.last, category, fee, has_gap)
 
 
-def _category(
-    rules: MembershipSpec, category: str, born: date | None, day: date, *, was_cleared: bool
-) -> str:
+def _category(rules: MembershipSpec, category: str, born: date | None, day: date, *, is_cleared: bool) -> str:
     """The category on ``day``: one of an age that somebody has outgrown gives way to the next.
 
-    Without a birth date a child stays a child. Whose date ``was_cleared`` is old enough for all ages
+    Without a birth date a child stays a child. Whose date is cleared (``is_cleared``) is old enough for all ages
     (`keeps_birth_date`). Raises IssuerRefusal BIRTH_DATE_MISSING where nothing says how old somebody is.
     """
     now = rules.category(category)
@@ -167,7 +164,7 @@ def _category(
         return category_for(rules, born, day) or category
     if now.below_age is None or now.below_age <= rules.consent_under:
         return category
-    if not was_cleared:
+    if not is_cleared:
         raise IssuerRefusal("BIRTH_DATE_MISSING", category=category)
     oldest = [one.name for one in rules.categories if one.from_age is not None and one.below_age is None]
     return oldest[0] if oldest else category

@@ -31,6 +31,7 @@ from issuer.console.library.steps import told_of
 from issuer.console.moments import moment
 from issuer.console.passes import pass_history
 from issuer.library.families import family_of
+from issuer.library.member_rows import was_cleared
 from issuer.library.membership import consent_missing, is_of_age
 from issuer.library.sources import Patron, PatronUnknown, SourceMisbehaves, SourceUnavailable, ask, source_of
 from issuer.models import HolderRow, PassRow
@@ -46,7 +47,10 @@ from passes.periods import berlin_day
 
 _SENTENCES: Final = ("display_hint", "rules", "contact", "privacy", "reminder")
 # What a step before has done, and the sentence that says so.
-_DONE: Final = ("blocked", "unblocked", "replaced", "renewed", "consent", "guardian")
+_DONE: Final = (
+    "blocked", "unblocked", "replaced", "renewed", "renewed-paid", "consent", "guardian", "birth", "birth-unstored",
+    "reissued", "revoked", "reinstated",
+)  # fmt: skip
 _MOST_CENTS: Final = 9
 
 
@@ -87,16 +91,18 @@ def show_member(request: AnyRequest, type_id: FromPath[str], number: FromPath[st
         ),
         fields=[(field.label, field.text) for key, field in fields.items() if key not in _SENTENCES],
         about=_person(desk, one),
+        number_gone=one.has_replaced_number,
         replaced=[(old.card_key, moment(old.replaced_at, language)) for old in one.replaced],
         family=family,
         may_have_children=not _is_minor(desk, one) and not _is_institution(one),
         is_institution=_is_institution(one),
         has_children=any(not line["is_guardian"] for line in family),
+        birth_label=_birth_label(say, one),
         has_system=source_of(application) is not None,
         checked=_checked(one, language),
         steps=[(name, say(f"OFFICE_LIB_{name.upper()}")) for name in offered(one, today)],
         renew_from=say("OFFICE_LIB_RENEW_FROM", day=day_text(opens, language)) if opens else "",
-        is_running=one.content.status is PassStatus.ACTIVE,
+        is_running=one.content.status is PassStatus.ACTIVE and not one.has_replaced_number,
         history=pass_history(history, say, one.pass_type, names),
     )
 
@@ -221,6 +227,15 @@ def _person(desk: Desk, one: Shown) -> list[tuple[str, str]]:
     return [(label, text) for label, text in facts if text]
 
 
+def _birth_label(say: Texts, one: Shown) -> str:
+    """What leads to the page of the birth date; empty for an institution, which has none."""
+    if _is_institution(one):
+        return ""
+    member = one.member
+    is_known = (member is not None and member.birth_date is not None) or was_cleared(one.row, member)
+    return say("OFFICE_LIB_BIRTH_CORRECT" if is_known else "OFFICE_LIB_BIRTH_ENTER")
+
+
 def _is_minor(desk: Desk, one: Shown) -> bool:
     """Whether the member is too young to look after another."""
     born = one.member.birth_date if one.member is not None else None
@@ -252,7 +267,7 @@ def _done(request: AnyRequest, cents: str, say: Texts, language: str) -> str:
         and int(cents)
     ):
         return say("OFFICE_LIB_DONE_RENEWED_FEE", fee=shown(int(cents), language))
-    return say(f"OFFICE_LIB_DONE_{done.upper()}")
+    return say(f"OFFICE_LIB_DONE_{done.upper().replace('-', '_')}")
 
 
 def _undo(request: AnyRequest, was: str, one: Shown) -> dict[str, str] | None:
@@ -265,6 +280,8 @@ def _undo(request: AnyRequest, was: str, one: Shown) -> dict[str, str] | None:
         return {"action": one.path + "/steps/unblock", "reason": "mistake"}
     if done == "unblocked" and one.content.status is PassStatus.ACTIVE and was in set(BlockReason):
         return {"action": one.path + "/steps/block", "reason": was}
+    if done == "revoked" and one.content.status is PassStatus.REVOKED:
+        return {"action": one.path + "/steps/reinstate", "reason": "mistake"}
     return None
 
 

@@ -16,11 +16,13 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.console.desk import Desk
 from issuer.errors import IssuerRefusal
+from issuer.holder_changes import RESIDENCE
 from issuer.library.schemes import known_schemes
 from issuer.models import HolderRow, PassRow
 from issuer.models_library import MemberRow, ReplacedCardRow
 from issuer.pickup.standing import Standing, standing_of
 from issuer.register import load_contents, subject
+from issuer.residence.certificates import certificate_ids
 from issuer.staff.permissions import Role
 from keys.errors import Refusal
 from keys.texts import Texts
@@ -56,9 +58,13 @@ def member_path(type_id: str, number: str) -> str:
 def page_of(desk: Desk, type_id: str, number: str) -> str:
     """The page on which the person may look at the pass; empty where they may not.
 
-    Library cards are the librarians' own, and all others those of clerks and leads.
+    Library cards are the librarians' own, certificates of residence the registrars', and all others those of clerks
+    and leads.
     """
     roles = desk.staff.roles
+    if type_id in certificate_ids(desk.application.pass_types):
+        is_ours = type_id == RESIDENCE and Role.REGISTRAR in roles
+        return f"/office/residence/{number}" if is_ours else ""
     if library_type(desk.application, type_id) is not None:
         return member_path(type_id, number) if Role.LIBRARIAN in roles else ""
     return "" if roles.isdisjoint({Role.CLERK, Role.SUPERVISOR}) else f"/office/passes/{type_id}/{number}"
@@ -88,7 +94,7 @@ class Shown:
         facts: list[object] = [row.status, row.card_key, row.period_first, row.period_last]
         if member is not None:
             facts += [member.block_reason, member.blocked_at, member.open_fees_cents]
-            facts += [member.guardian_number, member.consent_at]
+            facts += [member.guardian_number, member.consent_at, member.birth_date]
         return hashlib.sha256(repr([str(one) for one in facts]).encode()).hexdigest()[:16]
 
     @property
@@ -105,6 +111,11 @@ class Shown:
     def category(self) -> str:
         """The category, a choice of the type."""
         return str(self.content.attributes.get("category", ""))
+
+    @property
+    def has_replaced_number(self) -> bool:
+        """Whether the card's own number was replaced: it has another, which the restored register does not know."""
+        return any(one.card_key == self.row.card_key for one in self.replaced)
 
     @property
     def crumbs(self) -> tuple[tuple[str, str], tuple[str, str]]:

@@ -12,7 +12,9 @@ from issuer.console.euros import shown
 from issuer.console.fields import options
 from issuer.console.library.shared import Shown, category_label, full_name, symbology_labels
 from issuer.library import renewals
+from issuer.library.membership import decisive_age
 from issuer.models_library import BlockReason
+from issuer.reinstatement import LONGEST
 from issuer.web.forms import Form
 from keys.errors import Refusal
 from passes.display import day_text
@@ -21,6 +23,12 @@ from passes.periods import berlin_day
 
 _BLOCK: Final = tuple(one.value for one in BlockReason if one is not BlockReason.OTHER)
 UNBLOCK: Final = ("found", "paid", "other", "mistake")
+# Why a card is taken back, issued anew, or no longer taken back, as the trail says it.
+REASONS: Final = {
+    "revoke": ("left", "requested", "wrongly_issued", "misuse"),
+    "reissue": ("lost_phone", "lost_print", "copied", "requested"),
+    "reinstate": ("mistake", "settled"),
+}
 # The steps that a page asks about, by the states of a card in which they are offered.
 STEPS: Final = {
     # One that is held back already can have been lost since.
@@ -31,11 +39,20 @@ STEPS: Final = {
     "renew": (PassStatus.ACTIVE, PassStatus.EXPIRED),
     "consent": tuple(PassStatus),
     "guardian": tuple(PassStatus),
+    "birth": tuple(PassStatus),
+    "reissue": (PassStatus.ACTIVE,),
+    "revoke": (PassStatus.ACTIVE, PassStatus.SUSPENDED, PassStatus.EXPIRED),
+    "reinstate": (PassStatus.REVOKED,),
 }
+_BUTTONS: Final = ("number", "renew", "consent", "guardian", "birth", "revoke", "reissue", "reinstate")
+_TITLES: Final = ("renew", "consent", "guardian", "birth")
+RECEIPT_FAULTS: Final = ("RECEIPT_FORMAT", "RECEIPT_USED", "PAYMENT_DONE", "OFFICE_LIB_RECEIPT_SURPLUS")
+_BY_REASON: Final = "library_reason.html"
 # The member's page offers these where they are needed, not among the others.
-_ELSEWHERE: Final = ("consent", "guardian")
+_ELSEWHERE: Final = ("consent", "guardian", "birth")
 FIELDS: Final = (
     "reason", "fees", "card_number", "symbology", "consent", "consent_name", "guardian", "version",
+    "birth_day", "birth_month", "birth_year", "receipt",
 )  # fmt: skip
 
 
@@ -68,8 +85,9 @@ def step_page(
     desk: Desk, one: Shown, step: str, form: Form, *, status: int = 200, is_stale: bool = False
 ) -> Response[Any]:
     """The page of ``step``; ``is_stale`` if the card has changed since its reader saw it."""
-    say = desk.reader.say
+    say, rules = desk.reader.say, one.pass_type.spec.membership
     values: dict[str, Any] = {}
+    template = f"library_{step}.html"
     match step:
         case "block":
             was = one.member.block_reason if one.member is not None else None
@@ -80,10 +98,20 @@ def step_page(
                 "reasons": options(reasons, form.values["reason"]),
             }
         case "unblock":
-            reasons = {name: say(f"OFFICE_LIBUNBLOCK_{name.upper()}") for name in UNBLOCK}
+            reasons = {name: say(f"OFFICE_LIB_UNBLOCK_{name.upper()}") for name in UNBLOCK}
+            template = _BY_REASON
             values = {
-                "effects": [say(f"OFFICE_LIBUNBLOCK_EFFECT_{n}") for n in (1, 2)],
+                "effects": [say(f"OFFICE_LIB_UNBLOCK_EFFECT_{n}") for n in (1, 2)],
                 "reasons": options(reasons, form.values["reason"]),
+            }
+        case "revoke" | "reissue" | "reinstate":
+            name = step.upper()
+            reasons = {why: say(f"OFFICE_LIB_{name}_{why.upper()}") for why in REASONS[step]}
+            template = _BY_REASON
+            values = {
+                "effects": [say(f"OFFICE_LIB_{name}_EFFECT_{n}", days=LONGEST.days) for n in (1, 2, 3)],
+                "reasons": options(reasons, form.values["reason"]),
+                "is_final": step != "reinstate",
             }
         case "number":
             values = {
@@ -92,12 +120,21 @@ def step_page(
             }
         case "renew":
             values = _offer(desk, one)
-        case "consent":
-            rules = one.pass_type.spec.membership
-            values = {"age": rules.consent_under if rules is not None else 0}
+        case "birth" if rules is not None:
+            values = {
+                "effects": [
+                    say("OFFICE_LIB_BIRTH_EFFECT_1"),
+                    say("OFFICE_LIB_BIRTH_EFFECT_2", age=rules.full_age),
+                ],
+                "kept_until": decisive_age(rules),
+                "consent_under": rules.consent_under,
+                "asks_consent": one.member is None or one.member.consent_at is None,
+            }
     return desk.under(*one.crumbs).page(
-        f"library_{step}.html",
+        template,
         status=status,
+        title=say(f"OFFICE_LIB_{step.upper()}_TITLE" if step in _TITLES else f"OFFICE_LIB_{step.upper()}"),
+        button=say(f"OFFICE_LIB_{step.upper()}_BUTTON" if step in _BUTTONS else f"OFFICE_LIB_{step.upper()}"),
         one=one,
         path=one.path,
         action=f"{one.path}/steps/{step}",
@@ -107,7 +144,7 @@ def step_page(
         # With a fault the page keeps the version that its reader has seen.
         version=form.values["version"] or one.version,
         stale=say("OFFICE_LIB_STEP_STALE") if is_stale else "",
-        **values,
+        **({"refused": "", "is_final": False} | values),
     )
 
 
@@ -155,6 +192,7 @@ def _offer(desk: Desk, one: Shown) -> dict[str, Any]:
         "until": day_text(one.row.period_last, language),
         "then": day_text(offer.last, language),
         "fee": fee_text(desk, offer.fee_cents),
+        "asks_receipt": bool(offer.fee_cents),
         "changed": changed,
     }
 

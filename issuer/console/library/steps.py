@@ -1,18 +1,25 @@
-"""What the desk does with a card: block, unblock, new number, a further year, consent, guardian."""
+"""What the desk does with a card: block, unblock, new number, a further year, consent, guardian, birth date, the end.
+
+A card that was taken back by mistake holds again within the days of `issuer.reinstatement`, with a new seal.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from litestar import Response, get, post
 from litestar.params import FromPath
 from sqlalchemy.orm import Session
 
+from issuer import lifecycle
 from issuer.console.desk import Desk, acting_desk_of, desk_of
 from issuer.console.euros import cents_of
 from issuer.console.fields import note_refusal
+from issuer.console.library.new_card_pages import birth_date
 from issuer.console.library.search import by_any_number
 from issuer.console.library.shared import (
     CONFLICT,
@@ -22,11 +29,24 @@ from issuer.console.library.shared import (
     find_member,
     read_card,
 )
-from issuer.console.library.step_pages import FIELDS, STEPS, UNBLOCK, step_page, symbology_of
+from issuer.console.library.step_pages import (
+    FIELDS,
+    REASONS,
+    RECEIPT_FAULTS,
+    STEPS,
+    UNBLOCK,
+    step_page,
+    symbology_of,
+)
+from issuer.delivery import mail
 from issuer.errors import IssuerRefusal
-from issuer.library import families, members, renewals
+from issuer.library import birth_dates, families, members, renewals
+from issuer.library.receipts import book_fee
 from issuer.lifecycle import Actor
 from issuer.models_library import BlockReason
+from issuer.reinstatement import reinstate
+from issuer.revocation import revoke_logged
+from issuer.revocation_log import RevocationLog
 from issuer.web.forms import Form, FormData
 from issuer.web.reader import AnyRequest
 from keys.errors import Refusal
@@ -79,7 +99,8 @@ def take_step(
                 one = now
                 form.values["version"] = ""
     except Refusal as refusal:
-        note_refusal(desk, form, _FIELD_OF.get(step, "reason"), refusal)
+        field = _FIELD_OF_CODE.get((step, refusal.code)) or _FIELD_OF.get(step, "reason")
+        note_refusal(desk, form, field, refusal)
         desk.note_access(one.subject)
         return step_page(desk, one, step, form, status=CONFLICT)
     if form.errors:
@@ -177,11 +198,12 @@ def _number(desk: Desk, session: Session, one: Shown, new: CardNumber | None) ->
         new,
         seal_for=application.sealer(session, one.pass_type),
         actor=_actor(desk),
+        log=RevocationLog(application.workspace.folder),
     )
     return Done("replaced")
 
 
-def _renew(desk: Desk, session: Session, one: Shown, _: Form) -> Done | None:
+def _renew(desk: Desk, session: Session, one: Shown, form: Form) -> Done | None:
     application = desk.application
     said = texts("issuer", "de")("OFFICE_LIB_RENEW_REASON")
     renewed = renewals.renew_membership(
@@ -192,7 +214,17 @@ def _renew(desk: Desk, session: Session, one: Shown, _: Form) -> Done | None:
         seal_for=application.sealer(session, one.pass_type),
         actor=_actor(desk, said),
     )
-    return Done("renewed", str(renewed.fee_cents or ""))
+    cents, receipt = renewed.fee_cents or 0, form.values["receipt"]
+    if not receipt:
+        return Done("renewed", str(cents or ""))
+    if not cents:
+        raise IssuerRefusal("OFFICE_LIB_RECEIPT_SURPLUS")
+    # Not booked, not renewed: both are one transaction.
+    book_fee(
+        session, application, one.row.type_id, one.row.number, renewed.last, cents, receipt,
+        actor=desk.staff.actor,
+    )  # fmt: skip
+    return Done("renewed-paid", str(cents))
 
 
 def _consent(desk: Desk, session: Session, one: Shown, form: Form) -> Done | None:
@@ -225,12 +257,63 @@ def _guardian(desk: Desk, session: Session, one: Shown, form: Form) -> Done | No
     return Done("guardian")
 
 
-_TAKE: Final = {
+def _birth(desk: Desk, session: Session, one: Shown, form: Form) -> Done | None:
+    say, application = desk.reader.say, desk.application
+    born = birth_date(desk, form)
+    if born is None and "birth_day" not in form.errors:
+        form.errors["birth_day"] = say("DESK_FIELD_MISSING")
+    if form.values["consent"] and not form.values["consent_name"]:
+        form.errors["consent_name"] = say("OFFICE_LIB_CONSENT_NAME_MISSING")
+    if form.values["consent_name"] and not form.values["consent"]:
+        rules = one.pass_type.spec.membership
+        age = rules.consent_under if rules is not None else 0
+        form.errors["consent"] = say("OFFICE_LIB_CONSENT_MISSING", age=age)
+    if born is None or form.errors:
+        return None
+    noted = birth_dates.set_birth_date(
+        session,
+        application.tenant,
+        one.pass_type,
+        one.row.number,
+        born,
+        seal_for=application.sealer(session, one.pass_type),
+        actor=_actor(desk),
+        consent_name=form.values["consent_name"],
+    )
+    return Done("birth" if noted.is_stored else "birth-unstored")
+
+
+def _end_or_reissue(desk: Desk, session: Session, one: Shown, form: Form, step: str) -> Done | None:
+    application, reason = desk.application, form.values["reason"]
+    if reason not in REASONS[step]:
+        form.errors["reason"] = desk.reader.say("DESK_REASON_MISSING")
+        return None
+    # In German whoever clicks: the trail is the city's, and its holder reads it too.
+    by = _actor(desk, texts("issuer", "de")(f"OFFICE_LIB_{step.upper()}_{reason.upper()}"))
+    tenant, pass_type, number = application.tenant, one.pass_type, one.row.number
+    if step == "revoke":
+        log = RevocationLog(application.workspace.folder)
+        revoke_logged(session, tenant, log, pass_type.id, number, actor=by)
+        return Done("revoked")
+    seal_for = application.sealer(session, pass_type)
+    if step == "reissue":
+        lifecycle.reissue(session, tenant, pass_type, number, seal_for=seal_for, actor=by)
+        mail.tell_holder(session, application, mail.PICKUP, pass_type.id, number, {})
+        return Done("reissued")
+    reinstate(session, tenant, pass_type, number, seal_for=seal_for, actor=by)
+    # A print of before does not hold any more: only the holder can print it again.
+    mail.tell_holder(session, application, mail.RESEALED, pass_type.id, number, {})
+    return Done("reinstated")
+
+
+_TAKE: Final[Mapping[str, Callable[[Desk, Session, Shown, Form], Done | None]]] = {
     "block": _block,
     "unblock": _unblock,
     "renew": _renew,
     "consent": _consent,
     "guardian": _guardian,
+    "birth": _birth,
+    **{step: partial(_end_or_reissue, step=step) for step in REASONS},
 }
 # Where the page says why the register does not take a step.
 _FIELD_OF: Final = {
@@ -238,6 +321,12 @@ _FIELD_OF: Final = {
     "renew": "renew",
     "consent": "consent_name",
     "guardian": "guardian",
+    "birth": "birth_day",
+}
+_FIELD_OF_CODE: Final = {
+    ("birth", "CONSENT_MISSING"): "consent",
+    ("birth", "CONSENT_NAME"): "consent_name",
+    **{("renew", code): "receipt" for code in RECEIPT_FAULTS},
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from dataclasses import replace as replaced
@@ -20,9 +21,10 @@ from issuer.console.library import member, new_card
 from issuer.errors import IssuerRefusal
 from issuer.library.sources import Patron, PatronStanding, PatronUnknown, SourceUnavailable
 from issuer.lifecycle import Actor
-from issuer.models import PassRow, RevisionRow
+from issuer.models import AuditEntryRow, PassRow, RevisionRow
 from issuer.models_access import PickupLinkRow
 from issuer.models_library import MemberRow, MembershipFeeRow
+from issuer.models_payments import PaymentRow
 from issuer.pickup.standing import held_pass
 from issuer.register import load_contents, subject
 from issuer.settings import load_settings, save_settings
@@ -555,6 +557,108 @@ def test_a_consent_that_is_missing_waits_and_is_noted(library: Library) -> None:
     assert library.send(step, consent="yes", consent_name="Jürgen Müller").status_code == 303
     assert "Einwilligung fehlt" not in library.get(library.path(number)).text
     assert library.send(library.path(number) + "/link").status_code == 200
+
+
+def test_a_birth_date_is_entered_later(library: Library) -> None:
+    grown = library.issued(FIRST, "adult", **GROWN_UP)
+    page = library.get(library.path(grown)).text
+    # There was one, which decides nothing and is not stored.
+    assert "Geburtsdatum berichtigen" in page
+    path = library.path(grown) + "/steps/birth"
+    assert "Ab 21 Jahren wird es nicht gespeichert" in library.get(path).text
+    assert library.send(path).status_code == 422
+    wrong = library.send(path, birth_day="31", birth_month="2", birth_year="2010")
+    assert (wrong.status_code, "Geben Sie das Geburtsdatum als Tag" in wrong.text) == (422, True)
+    child = {"birth_day": "3", "birth_month": "5", "birth_year": "2015"}
+    refused = library.send(path, **child)
+    assert refused.status_code == 409
+    assert "Unter 16 Jahren" in refused.text
+    assert 'value="2015"' in refused.text
+    done = library.send(path, **child, consent="yes", consent_name="Erika Müller")
+    assert done.status_code == 303
+    assert library.member(grown).birth_date == date(2015, 5, 3)
+    page = library.get(done.headers["location"]).text
+    for said in ("Das Geburtsdatum ist eingetragen.", "Kind", "Erika Müller", "Geburtsdatum berichtigen"):
+        assert said in page
+    # Two people at once: what the second saw is not so any more.
+    assert library.send(path, **child, version="old").status_code == 409
+    old = {"birth_day": "3", "birth_month": "5", "birth_year": "1990"}
+    done = library.send(path, **old)
+    assert "entscheidet nichts mehr" in library.get(done.headers["location"]).text
+    assert library.member(grown).birth_date is None
+    assert library.member(grown).consent_at is None
+    house = library.issued(SECOND, "institution", family_name="Kita Muster", kind="institution")
+    assert "steps/birth" not in library.get(library.path(house)).text
+
+
+def test_revoked_and_taken_back_within_the_days(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP)
+    path = library.path(number)
+    page = library.get(path + "/steps/revoke").text
+    assert "binnen 14 Tagen" in page
+    assert library.send(path + "/steps/revoke", reason="nonsense").status_code == 422
+    done = library.send(path + "/steps/revoke", reason="left")
+    assert library.row(FIRST).status == "revoked"
+    assert (library.application.workspace.folder / "revocations.log").read_text().count(number) == 1
+    page = library.get(done.headers["location"]).text
+    assert "Der Ausweis ist widerrufen." in page
+    assert "steps/revoke" not in page
+    assert "Rückgängig machen" in page
+    done = library.send(path + "/steps/reinstate", reason="mistake")
+    assert (library.row(FIRST).status, library.seals(number)) == ("active", [Status.INVALID, Status.VALID])
+    assert [one.reason for one in library.trail(number)[-2:]] == ["Mitgliedschaft beendet", "Versehen"]
+    library.send(path + "/steps/revoke", reason="misuse")
+    library.city.clock.forward(days=15)
+    library.who = settle(library.application, library.city.clock, "lou", Role.LIBRARIAN, app=library.app)
+    late = library.send(path + "/steps/reinstate", reason="settled")
+    assert late.status_code == 409
+    assert library.row(FIRST).status == "revoked"
+
+
+def test_issued_anew_with_the_same_number(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP)
+    path = library.path(number) + "/steps/reissue"
+    assert "Neu ausstellen, gleiche Nummer" in library.get(path).text
+    done = library.send(path, reason="lost_phone")
+    assert library.seals(number) == [Status.SUPERSEDED, Status.VALID]
+    assert library.row(FIRST).card_key == FIRST
+    assert "ist neu ausgestellt" in library.get(done.headers["location"]).text
+    with library.application.reading() as session:
+        links = session.scalars(select(PickupLinkRow).where(PickupLinkRow.number == number)).all()
+    assert [one.used_at is not None for one in links] == [True]
+
+
+def booked(library: Library) -> list[tuple[str, str, int, str | None]]:
+    with library.application.reading() as session:
+        rows = session.scalars(select(PaymentRow).where(PaymentRow.kind == "membership")).all()
+    return sorted((one.ref, one.state, one.received_cents, one.provider_id) for one in rows)
+
+
+def test_a_fee_taken_at_the_desk_is_booked_with_its_receipt(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP, receipt=" B 17 ")
+    last = library.row(FIRST).period_last
+    ref = f"{CARD}/{number}"
+    assert booked(library) == [(f"{ref}/{last}", "paid", 2000, "B 17")]
+    with library.application.reading() as session:
+        entries = session.scalars(
+            select(AuditEntryRow).where(AuditEntryRow.action == "payment-counter")
+        ).all()
+    assert [json.loads(one.after or "")["amount_cents"] for one in entries] == [2000]
+    # The same receipt twice is a mistake, and then nothing is issued either.
+    again = library.send(NEW, **library.answers(SECOND, **GROWN_UP), category="adult", receipt="B 17")
+    assert (again.status_code, "schon gebucht" in again.text) == (409, True)
+    free = library.send(NEW, **library.answers(SECOND, **GROWN_UP), category="duesselpass", receipt="B 18")
+    assert (free.status_code, "keine Gebühr" in free.text) == (409, True)
+    with library.application.writing() as session:
+        row = session.get_one(PassRow, (library.application.tenant, CARD, number))
+        row.period_last = date(2026, 12, 24)
+    path = library.path(number) + "/steps/renew"
+    assert "Belegnummer der Kasse" in library.get(path).text
+    assert library.send(path, receipt="B 17").status_code == 409
+    assert library.row(FIRST).period_last == date(2026, 12, 24)
+    done = library.send(path, receipt="B 19")
+    assert "die Gebühr ist gebucht" in library.get(done.headers["location"]).text
+    assert (f"{ref}/2027-12-24", "paid", 2000, "B 19") in booked(library)
 
 
 def test_clerks_see_no_members_and_librarians_no_permits(library: Library) -> None:

@@ -27,6 +27,7 @@ from issuer.library.sources import (
 from issuer.lifecycle import Actor
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_library import BlockReason
+from issuer.revocation_log import RevocationLog
 from issuer.settings import load_settings, save_settings
 from issuer.verifier_devices import Role, lock_device
 from issuer.workspace import CONFIG
@@ -173,7 +174,8 @@ def replace_card(application: Application, number: str, new: str) -> None:
     with application.writing() as session:
         place = (session, application.tenant, pass_type)
         sealer, by = application.sealer(session, pass_type), Actor("test", application.now())
-        members.replace_card(*place, number, CardNumber(new), seal_for=sealer, actor=by)
+        log = RevocationLog(application.workspace.folder)
+        members.replace_card(*place, number, CardNumber(new), seal_for=sealer, actor=by, log=log)
 
 
 def test_a_replaced_number_never_holds_again(

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 
 from issuer.application import Application
 from issuer.library.membership import age_on, born_by
 from issuer.lifecycle import Actor, revoke
-from issuer.models import PassRow
+from issuer.models import PassRow, RevisionRow
 from issuer.models_library import MemberRow, ReplacedCardRow
 from issuer.nightly import retention
 from issuer.nightly.removals import delete_some
@@ -70,6 +71,37 @@ def test_other_cities_members_are_not_touched(application: Application, neighbou
     night(application)
     assert member(neighbour).birth_date == date(1980, 1, 1)
     assert previewed(neighbour) == {"birth_dates": 1}
+
+
+@pytest.mark.parametrize(
+    ("category", "known", "first", "cleared"),
+    [
+        ("adult", {}, date(2026, 1, 1), True),
+        ("institution", {}, date(2026, 1, 1), True),
+        ("youth", {}, date(2026, 1, 1), False),
+        ("duesselpass", {}, date(2026, 1, 1), False),
+        # There was a date, which decides nothing any more.
+        ("duesselpass", {"birth_date": "a digest"}, date(2026, 1, 1), True),
+        # Whoever had a card that day is 18 today, however old they were.
+        ("child", {}, date(2008, 11, 21), False),
+        ("child", {}, date(2008, 11, 20), True),
+    ],
+)
+def test_family_ties_go_without_a_birth_date_too(
+    application: Application, category: str, known: dict[str, str], first: date, cleared: bool
+) -> None:
+    put(application, birth_date=None, guardian_number="M500001", consent_at=TODAY)
+    with application.writing() as session:
+        row = session.get_one(PassRow, (application.tenant, CARD, MEMBER))
+        row.period_first, row.record = first, {**row.record, "birth_date": None} | known
+        mine = (RevisionRow.tenant == application.tenant, RevisionRow.number == MEMBER)
+        revision = session.scalars(select(RevisionRow).where(*mine)).one()
+        revision.attributes = revision.attributes | {"category": category}
+    assert previewed(application) == ({"family_ties": 1} if cleared else {})
+    night(application)
+    assert (member(application).guardian_number, member(application).consent_at is None) == (
+        (None, True) if cleared else ("M500001", False)
+    )
 
 
 def test_a_deleted_guardian_stands_nowhere_and_spent_numbers_stay_spent(

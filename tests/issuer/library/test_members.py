@@ -24,6 +24,7 @@ from issuer.models import PassRow
 from issuer.models_library import BlockReason, MemberRow, ReplacedCardRow
 from issuer.pass_view import show
 from issuer.register import insert_passes, load_contents, subject
+from issuer.revocation_log import RevocationLog
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
 from passes.model import PassContent, PassStatus
@@ -51,6 +52,7 @@ class Library:
         self.type: PassType = application.pass_types[CARD]
         self.sealer = application.sealer(session, self.type)
         self.place = (session, self.tenant, self.type)
+        self.log = RevocationLog(application.workspace.folder)
 
     def enrol(self, **given: Any) -> PassContent:
         values = {
@@ -71,7 +73,7 @@ class Library:
 
     def replace(self, number: str, card: str) -> PassContent:
         new = CardNumber.parse(card)
-        return members.replace_card(*self.place, number, new, seal_for=self.sealer, actor=BY)
+        return members.replace_card(*self.place, number, new, seal_for=self.sealer, actor=BY, log=self.log)
 
     def load(self, **given: str) -> CheckedFile:
         """What an import finds in a row that says ``given``; what it takes is in the register then."""
@@ -139,7 +141,11 @@ def test_a_child_needs_a_parent_who_consents(library: Library) -> None:
         ({"birth_date": date(2026, 11, 21)}, "DATE_IN_FUTURE"),
         ({"birth_date": date(2005, 11, 21)}, "CATEGORY_AGE_MISMATCH"),
         ({"category": "senior"}, "CATEGORY_UNKNOWN"),
-        ({"guardian_number": "M1"}, "GUARDIAN_UNKNOWN"),
+        ({"guardian_number": "M1"}, "MEMBER_OF_AGE"),
+        (
+            {"birth_date": date(2009, 1, 1), "category": "youth", "guardian_number": "M1"},
+            "GUARDIAN_UNKNOWN",
+        ),
         ({"consent_name": " "}, "CONSENT_NAME"),
         ({"consent_name": "Erika <b>"}, "NAME_FORBIDDEN_CHAR"),
         ({"family_name": "x" * 201}, "FIELD_TOO_LONG"),

@@ -20,6 +20,7 @@ from issuer.lifecycle import Actor
 from issuer.models import PassRow
 from issuer.models_library import ReplacedCardRow
 from issuer.register import insert_passes
+from issuer.revocation_log import RevocationLog
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
 from passes.periods import Period
@@ -46,8 +47,9 @@ def replace(number: str, card: str) -> Step:
         pass_type = application.pass_types[CARD]
         sealer, new = application.sealer(session, pass_type), CardNumber.parse(card)
         return members.replace_card(
-            session, application.tenant, pass_type, number, new, seal_for=sealer, actor=BY
-        )
+            session, application.tenant, pass_type, number, new,
+            seal_for=sealer, actor=BY, log=RevocationLog(application.workspace.folder),
+        )  # fmt: skip
 
     return step
 

@@ -36,6 +36,7 @@ from issuer.models_library_checks import LibraryHoldRow
 from issuer.nightly.reports import Report
 from issuer.nightly.run import preview, run_night
 from issuer.register import subject
+from issuer.revocation_log import RevocationLog
 from issuer.web.health import notes_about
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
@@ -530,6 +531,7 @@ def replace_card(register: Register, number: str) -> None:
         members.replace_card(
             session, application.tenant, pass_type, number, CardNumber("77889911"),
             seal_for=application.sealer(session, pass_type), actor=Actor("librarian", application.now()),
+            log=RevocationLog(application.workspace.folder),
         )  # fmt: skip
 
 

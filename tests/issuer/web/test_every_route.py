@@ -96,7 +96,7 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             "payment_id": "0" * 22, "transaction_id": "0" * 32,
             **dict.fromkeys(("job_id", "webhook_id", "delivery_id", "device_id"), "0" * 32),
             "account_id": "0" * 22, "case_id": case.id, "document_id": "0" * 22, "letter": "acknowledgement",
-            "step": "revoke", "run_id": "0" * 22, "zone": "MÜ",
+            "step": "revoke", "run_id": "0" * 22, "zone": "MÜ", "asked_id": "0" * 32,
         }  # fmt: skip
         routes = _routes(app, values)
         # A status list has a number of its own.

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from issuer.bounded_http import Answer
-from issuer.configuration import LibraryConfig, _check_library
+from issuer.configuration import LibraryConfig
+from issuer.configuration_checks import _check_library
 from issuer.errors import IssuerRefusal
 from issuer.library.sources import paia_answers, sip2_answers
 from issuer.library.sources.patron import PatronUnknown, SourceMisbehaves, SourceUnavailable, may_be_asked
