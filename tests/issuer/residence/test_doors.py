@@ -146,6 +146,14 @@ def test_sent_whole(city: City, reader: Office) -> None:
     assert codes(reader.post(PASSES, json=sent())) == {"#/attributes/family_name": "RESIDENTS_AWAY"}
 
 
+def test_not_renewed(city: City, reader: Office, application: Application) -> None:
+    number = issued(application)
+    city.clock.forward(days=60)
+    version = {"If-Match": reader.get(f"{PASSES}/{RESIDENCE}/{number}").headers["etag"]}
+    answer = reader.post(f"{PASSES}/{RESIDENCE}/{number}/renew", json={"term_months": 3}, headers=version)
+    assert (answer.status_code, answer.json()["code"]) == (409, "CERTIFICATE_NOT_RENEWED")
+
+
 def test_from_a_file(city: City, application: Application) -> None:
     head = (
         "certificate_id;family_name;given_names;birth_date;main_street;main_house_number;main_postal_code;main_city;"
