@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from keys.texts import texts
+from keys.texts import day_as_read, texts
 
 
 class Refusal(Exception):
     """Something that was asked for and is refused, with a code that never changes its meaning.
 
     ``params`` fill the sentence of the catalogue of ``package``; they must not hold secrets, because
-    sentences are shown and logged. Internal faults are ordinary exceptions, never this one.
+    sentences are shown and logged. A day among them (ISO 8601, as text) stands in the sentence as its language writes
+    days, but for ``example``, which says what to type. Internal faults are ordinary exceptions, never this one.
     """
 
     package: ClassVar[str] = "keys"
@@ -25,7 +26,11 @@ class Refusal(Exception):
 
     def sentence(self, language: str = "de") -> str:
         """The refusal as one sentence with its remedy, in ``de`` or ``en`` (any other: ``de``)."""
-        return texts(self.package, language)(self.text or self.code, **self.params)
+        facts = {
+            name: value if name == "example" else day_as_read(value, language)
+            for name, value in self.params.items()
+        }
+        return texts(self.package, language)(self.text or self.code, **facts)
 
     def __str__(self) -> str:
         return f"{self.code}: {self.sentence('en')}"

@@ -5,12 +5,16 @@ A package keeps them in ``locales/<language>/<topic>.toml``, flat: ``CODE = "Sen
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
+from datetime import date
 from functools import lru_cache
 from importlib.resources import files
+from typing import Final
 
 LANGUAGES = ("de", "en")
+_DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +33,17 @@ class Texts:
 
     def __contains__(self, code: str) -> bool:
         return code in self.sentences
+
+
+def day_as_read(value: object, language: str) -> object:
+    """``value`` as people write days in ``language`` if it is the text of a day (ISO 8601), else as it is."""
+    if not isinstance(value, str) or _DAY.fullmatch(value) is None:
+        return value
+    try:
+        day = date.fromisoformat(value)
+    except ValueError:
+        return value
+    return texts("keys", language)("DAY", day=day)
 
 
 @lru_cache(maxsize=32)

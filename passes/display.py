@@ -41,9 +41,7 @@ def shown_fields(pass_type: PassType, content: PassContent, city: City, language
 
 def day_text(day: date, language: str) -> str:
     """A day as people write it: ``30.09.2027`` in German, ``30 September 2027`` in English."""
-    if language == "en":
-        return f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
-    return day.strftime("%d.%m.%Y")
+    return texts("keys", language)("DAY", day=day)
 
 
 def display_hint(pass_type: PassType, content: PassContent, city: City, language: str) -> str:
@@ -145,9 +143,3 @@ def _attribute_text(
             return choices.get(value, value), None
         case int():
             return str(value), None
-
-
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip

@@ -55,6 +55,7 @@ def begin(request: AnyRequest, data: PageForm) -> Response[Any]:
     with guest.application.writing() as session:
         guest.check(session)
         guest.limit(session, rates.WALLETS_OF_CASE)
+        asking.withdraw_if_there(session, guest.application, _token(line_of(data, "instead")), _asker(guest))
         asked = asking.ask(
             session,
             guest.application,
@@ -79,6 +80,7 @@ def show(request: AnyRequest, asked_id: FromPath[str]) -> Response[Any]:
     return guest.page(
         "wallet_part.html" if guest.reader.is_partial else "wallet.html",
         path=f"{PATH}/{asked_id}",
+        asked_id=asked_id,
         state=found.state.value,
         waits=found.state in ASKED,
         holds=found.state is State.HOLDS,

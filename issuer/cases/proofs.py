@@ -127,12 +127,17 @@ def _is_address(person: Holder, values: Mapping[str, str]) -> bool:
     if behind is not None:
         written.append((behind["street"], behind["number"]))
     try:
-        asked = _place(person.street, person.house_number)
-        return bool(asked[0]) and any(_place(*one) == asked for one in written)
+        streets, numbers = _place(person.street, person.house_number)
+        shown = [_place(*one) for one in written]
     except IssuerRefusal:
         return False
+    return any(streets & others and numbers == other for others, other in shown)
 
 
-def _place(street: str, number: str) -> tuple[str, tuple[HouseNumber, ...]]:
-    """Raises IssuerRefusal for what is no street or no house number."""
-    return street_keys(street).plain, parse_house_number(number) if number.strip() else ()
+def _place(street: str, number: str) -> tuple[set[str], tuple[HouseNumber, ...]]:
+    """The keys of a street, of which one has to be the other's, and the numbers.
+
+    Raises IssuerRefusal for what is no street or no house number.
+    """
+    keys = street_keys(street)
+    return {keys.full, keys.plain} - {""}, parse_house_number(number) if number.strip() else ()

@@ -21,6 +21,7 @@ from issuer.delivery import mail
 from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.files import write_atomically
 from issuer.issue import usable_carriers
+from issuer.library import members
 from issuer.lifecycle import Actor, Changes
 from issuer.pass_view import PassView
 from issuer.production import carrier_maker
@@ -117,12 +118,15 @@ def run_change(arguments: argparse.Namespace) -> ExitCode:
         if arguments.card_number is not None:
             view = pass_view.show(session, sealing.tenant, sealing.pass_type, arguments.number)
             card = _card_number(arguments.card_number, view, sealing.pass_type)
-        changes = Changes(plates, arguments.zone, card)
-        content = lifecycle.change(
-            session, sealing.tenant, sealing.pass_type, arguments.number, changes,
-            seal_for=sealing.seal_for, actor=Actor(actor(), sealing.at),
-            log=RevocationLog(sealing.application.workspace.folder),
-        )  # fmt: skip
+        by, log = Actor(actor(), sealing.at), RevocationLog(sealing.application.workspace.folder)
+        place = (session, sealing.tenant, sealing.pass_type, arguments.number)
+        alone = plates is None and arguments.zone is None
+        if card is not None and alone and sealing.pass_type.spec.membership is not None:
+            # As at the library's desk: a card that was lost holds again with its new number.
+            content = members.replace_card(*place, card, seal_for=sealing.seal_for, actor=by, log=log)
+        else:
+            changes = Changes(plates, arguments.zone, card)
+            content = lifecycle.change(*place, changes, seal_for=sealing.seal_for, actor=by, log=log)
         if plates is not None:
             # The print in the car is void from now on. Without an address the office posts the PDF made here.
             mail.queue_mail(session, sealing.application, mail.CHANGED, content.type_id, content.number, {})

@@ -1,17 +1,25 @@
-"""Print runs: choosing what is printed, following a run, fetching its PDF, printing again what was spoiled."""
+"""Print runs: choosing what is printed, following a run, fetching its PDF, printing again what was spoiled.
+
+The same pages stand twice: for clerks, whose runs have no library card, and for librarians, whose runs have nothing
+else. A run of the other's is unknown.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
+from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.console.desk import Desk, acting_desk_of, desk_of
-from issuer.console.library.shared import page_of
+from issuer.console.library.shared import CRUMB, page_of
+from issuer.console.library.shared import PATH as LIBRARY_PATH
 from issuer.console.moments import moment
 from issuer.console.rule_pages import CONFLICT, WRONG, Faults
 from issuer.errors import IssuerRefusal
@@ -26,29 +34,59 @@ from issuer.web.reader import AnyRequest
 from passes.display import day_text
 from passes.periods import berlin_day
 
-_LIST: Final = ("OFFICE_MENU_PRINT", "/office/print")
+_OFFICE: Final = "/office/print"
+_LIBRARY: Final = LIBRARY_PATH + "/print"
+_RUN: Final = "/{run_id:str}"
 _DONE: Final = ("spoiled", "posted", "begun")
 _FIELDS: Final = ("kind", "zone", "days")
 _ID: Final = re.compile(r"[0-9a-f]{32}")
 _BADGES: Final = {"queued": "info", "running": "info", "done": "success", "failed": "danger"}
 
 
-@get("/office/print", sync_to_thread=True)
+@dataclass(frozen=True, slots=True)
+class _Area:
+    """Whose runs a page is about: where they are, and the way there."""
+
+    path: str
+    library: bool
+
+    @classmethod
+    def of(cls, request: AnyRequest) -> Self:
+        """That of the page that was asked for."""
+        library = str(request.scope["path_template"]).startswith(_LIBRARY)
+        return cls(_LIBRARY if library else _OFFICE, library)
+
+    @property
+    def crumbs(self) -> tuple[tuple[str, str], ...]:
+        """The way to a page below the list."""
+        return (
+            (CRUMB, ("OFFICE_LIB_PRINT_RUNS", self.path))
+            if self.library
+            else (("OFFICE_MENU_PRINT", self.path),)
+        )
+
+    def check(self, session: Session, desk: Desk, run_id: str) -> str:
+        """``run_id`` if the run is one of the area's. Raises IssuerRefusal PRINT_UNKNOWN."""
+        runs.check_area(session, desk.application, _checked(run_id), library=self.library)
+        return run_id
+
+
 def show_runs(request: AnyRequest) -> Response[Any]:
     """The form for a run with, once it was sent, how many sheets it would have; and the runs of late."""
-    desk = desk_of(request)
+    desk, area = desk_of(request), _Area.of(request)
     application, today = desk.application, berlin_day(desk.application.now())
     values = {name: request.query_params.get(name, "")[:20].strip() for name in _FIELDS}
     asked, faults = bool(values["kind"]), Faults()
-    selection = _selection(desk, values, faults) if asked else None
+    selection = _selection(desk, area, values, faults) if asked else None
     count = 0
     with application.reading() as session:
         known = zones(session, application.tenant)
-        rows = runs.runs(session, application)
+        rows = runs.runs(session, application, library=area.library)
         if selection is not None:
             count, _ = chosen(session, application, selection)
-    return desk.page(
+    return desk.under(*area.crumbs[:-1]).page(
         "print.html",
+        area=area,
         status=WRONG if faults else 200,
         values=values if asked else {"kind": Kind.PERMITS.value, "zone": "", "days": "30"},
         faults=faults,
@@ -66,90 +104,88 @@ def show_runs(request: AnyRequest) -> Response[Any]:
     )
 
 
-@post("/office/print", status_code=303, sync_to_thread=True)
 def begin(request: AnyRequest, data: FormData) -> Response[Any]:
     """Begin the run."""
-    desk = acting_desk_of(request, data)
+    desk, area = acting_desk_of(request, data), _Area.of(request)
     values, faults = {name: text_of(data, name) for name in _FIELDS}, Faults()
-    selection = _selection(desk, values, faults)
+    selection = _selection(desk, area, values, faults)
     if selection is None:
-        return _refused(desk, IssuerRefusal("PRINT_SELECTION"))
+        return _refused(desk, area, IssuerRefusal("PRINT_SELECTION"))
     try:
         with desk.application.writing() as session:
             run_id = runs.begin(session, desk.application, selection, actor=desk.staff.actor)
     except IssuerRefusal as refusal:
-        return _refused(desk, refusal)
-    return desk.go(f"/office/print/{run_id}", done="begun")
+        return _refused(desk, area, refusal)
+    return desk.go(f"{area.path}/{run_id}", done="begun")
 
 
-@get("/office/print/{run_id:str}", sync_to_thread=True)
 def show_run(request: AnyRequest, run_id: FromPath[str]) -> Response[Any]:
     """How far a run has come, and its list. A script asks for the progress alone."""
-    return _run_page(desk_of(request), run_id, done=request.query_params.get("done", ""))
+    return _run_page(desk_of(request), _Area.of(request), run_id, done=request.query_params.get("done", ""))
 
 
-@get("/office/print/{run_id:str}/file", sync_to_thread=True)
 def fetch(request: AnyRequest, run_id: FromPath[str]) -> Response[Any]:
     """The PDF for the printer. Whoever fetches it sees names and addresses, and that is noted."""
-    desk = desk_of(request)
+    desk, area = desk_of(request), _Area.of(request)
     application = desk.application
-    with application.reading() as session:
-        run = runs.run_of(session, application, _checked(run_id))
-        items = runs.items_of(session, application, run.id)
-    if run.state != runs.DONE:
-        return _refused(desk, IssuerRefusal("PRINT_UNFINISHED"), f"/office/print/{run_id}")
+    try:
+        with application.reading() as session:
+            run = runs.run_of(session, application, area.check(session, desk, run_id))
+            items = runs.items_of(session, application, run.id)
+        if run.state != runs.DONE:
+            raise IssuerRefusal("PRINT_UNFINISHED")
+    except IssuerRefusal as refusal:
+        return _refused(desk, area, refusal, run_id)
     desk.note_access(*(subject(one.type_id, one.number) for one in items if one.state != runs.FAULTY))
     try:
         with application.reading() as session:
             data = file_of(session, application, run_id)
     except IssuerRefusal as refusal:
-        return _refused(desk, refusal, f"/office/print/{run_id}")
+        return _refused(desk, area, refusal, run_id)
     day = berlin_day(run.created_at).isoformat()
     return desk.reader.file(data, "application/pdf", f"druck-{day}-{run_id[:6]}.pdf")
 
 
-@post("/office/print/{run_id:str}/spoil", status_code=303, sync_to_thread=True)
 def spoil(request: AnyRequest, run_id: FromPath[str], data: FormData) -> Response[Any]:
     """Note sheets as spoiled."""
-    desk = acting_desk_of(request, data)
+    desk, area = acting_desk_of(request, data), _Area.of(request)
     values = {name: text_of(data, name) for name in ("first", "last")}
     first, last = (_number(values[name]) for name in ("first", "last"))
     try:
         with desk.application.writing() as session:
-            runs.spoil(
-                session, desk.application, _checked(run_id), first, last or first, actor=desk.staff.actor
-            )
+            area.check(session, desk, run_id)
+            runs.spoil(session, desk.application, run_id, first, last or first, actor=desk.staff.actor)
     except IssuerRefusal as refusal:
         if refusal.code != "PRINT_POSITIONS":
-            return _refused(desk, refusal, f"/office/print/{run_id}")
+            return _refused(desk, area, refusal, run_id)
         faults = Faults()
         faults.take(refusal, "first", desk.reader.language)
-        return _run_page(desk, run_id, faults=faults, values=values)
-    return desk.go(f"/office/print/{run_id}", done="spoiled")
+        return _run_page(desk, area, run_id, faults=faults, values=values)
+    return desk.go(f"{area.path}/{run_id}", done="spoiled")
 
 
-@post("/office/print/{run_id:str}/again", status_code=303, sync_to_thread=True)
 def again(request: AnyRequest, run_id: FromPath[str], data: FormData) -> Response[Any]:
     """Print once more what was spoiled, or everything, in a run of its own."""
-    desk = acting_desk_of(request, data)
+    desk, area = acting_desk_of(request, data), _Area.of(request)
     try:
         with desk.application.writing() as session:
-            made = runs.again(session, desk.application, _checked(run_id), actor=desk.staff.actor)
+            made = runs.again(
+                session, desk.application, area.check(session, desk, run_id), actor=desk.staff.actor
+            )
     except IssuerRefusal as refusal:
-        return _refused(desk, refusal, f"/office/print/{run_id}")
-    return desk.go(f"/office/print/{made}", done="begun")
+        return _refused(desk, area, refusal, run_id)
+    return desk.go(f"{area.path}/{made}", done="begun")
 
 
-@post("/office/print/{run_id:str}/posted", status_code=303, sync_to_thread=True)
 def mark_posted(request: AnyRequest, run_id: FromPath[str], data: FormData) -> Response[Any]:
     """Take the letters of the run off the list of those waiting."""
-    desk = acting_desk_of(request, data)
+    desk, area = acting_desk_of(request, data), _Area.of(request)
     try:
         with desk.application.writing() as session:
-            runs.posted(session, desk.application, _checked(run_id), actor=desk.staff.actor)
+            runs.posted(session, desk.application, area.check(session, desk, run_id), actor=desk.staff.actor)
     except IssuerRefusal as refusal:
-        return _refused(desk, refusal, f"/office/print/{run_id}")
-    return desk.go(f"/office/print/{run_id}", done="posted")
+        return _refused(desk, area, refusal, run_id)
+    return desk.go(f"{area.path}/{run_id}", done="posted")
 
 
 def _checked(run_id: str) -> str:
@@ -162,7 +198,7 @@ def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 5 else 0
 
 
-def _selection(desk: Desk, values: dict[str, str], faults: Faults) -> Selection | None:
+def _selection(desk: Desk, area: _Area, values: dict[str, str], faults: Faults) -> Selection | None:
     days = _number(values["days"])
     kind = next((one for one in Kind if one.value == values["kind"]), None)
     if kind is Kind.ENDING and not 1 <= days <= MOST_DAYS:
@@ -171,12 +207,13 @@ def _selection(desk: Desk, values: dict[str, str], faults: Faults) -> Selection 
         faults.take(IssuerRefusal("PRINT_SELECTION"), "kind", desk.reader.language)
     if kind is None or faults:
         return None
-    return Selection(kind, values["zone"][:12], days)
+    return Selection(kind, "" if area.library else values["zone"][:12], days, area.library)
 
 
-def _refused(desk: Desk, refusal: IssuerRefusal, back: str = "/office/print") -> Response[Any]:
+def _refused(desk: Desk, area: _Area, refusal: IssuerRefusal, run_id: str = "") -> Response[Any]:
     if refusal.code == "PRINT_UNKNOWN":
         return desk.problem(404, "NOT_FOUND")
+    back = f"{area.path}/{run_id}" if run_id else area.path
     return desk.page(
         "rule_refused.html", status=CONFLICT, text=refusal.sentence(desk.reader.language), back=back
     )
@@ -184,6 +221,7 @@ def _refused(desk: Desk, refusal: IssuerRefusal, back: str = "/office/print") ->
 
 def _run_page(
     desk: Desk,
+    area: _Area,
     run_id: str,
     *,
     done: str = "",
@@ -193,14 +231,15 @@ def _run_page(
     application = desk.application
     try:
         with application.reading() as session:
-            run = runs.run_of(session, application, _checked(run_id))
+            run = runs.run_of(session, application, area.check(session, desk, run_id))
             items = runs.items_of(session, application, run.id)
             has_file = runs.has_file(session, application, run.id)
     except IssuerRefusal as refusal:
-        return _refused(desk, refusal)
+        return _refused(desk, area, refusal)
     is_letters = run.kind == Kind.LETTERS.value
-    made = desk.under(_LIST).page(
+    made = desk.under(*area.crumbs).page(
         "print_progress.html" if desk.reader.is_partial else "print_run.html",
+        area=area,
         status=WRONG if faults else 200,
         run=_described(desk, run),
         items=[_item(desk, application, one) for one in items],
@@ -263,4 +302,18 @@ def _described(desk: Desk, run: PrintRunRow) -> dict[str, Any]:
     }
 
 
-HANDLERS: Final = [show_runs, begin, show_run, fetch, spoil, again, mark_posted]
+def _routes(area: str) -> list[HTTPRouteHandler]:
+    run = area + _RUN
+    return [
+        get(area, sync_to_thread=True)(show_runs),
+        post(area, status_code=303, sync_to_thread=True)(begin),
+        get(run, sync_to_thread=True)(show_run),
+        get(run + "/file", sync_to_thread=True)(fetch),
+        post(run + "/spoil", status_code=303, sync_to_thread=True)(spoil),
+        post(run + "/again", status_code=303, sync_to_thread=True)(again),
+        post(run + "/posted", status_code=303, sync_to_thread=True)(mark_posted),
+    ]
+
+
+# A handler of its own for each address: one with two would be wrapped for its thread twice.
+HANDLERS: Final = [*_routes(_OFFICE), *_routes(_LIBRARY)]

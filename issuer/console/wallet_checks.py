@@ -77,6 +77,9 @@ def begin(request: AnyRequest, data: FormData) -> Response[Any]:
     desk, place = acting_desk_of(request, data), _place(request)
     try:
         with desk.application.writing() as session:
+            asking.withdraw_if_there(
+                session, desk.application, _token(text_of(data, "instead")), _asker(desk)
+            )
             asked = asking.ask(
                 session,
                 desk.application,
@@ -106,6 +109,7 @@ def show(request: AnyRequest, asked_id: FromPath[str]) -> Response[Any]:
         "wallet_state_part.html" if desk.reader.is_partial else "wallet_state.html",
         place=place,
         path=f"{place.path}/{asked_id}",
+        asked_id=asked_id,
         state=found.state.value,
         waits=found.state in OPEN,
         holds=found.state is State.HOLDS,

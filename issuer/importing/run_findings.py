@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from issuer.importing.findings import Finding, Severity
 from issuer.importing.suggestions import suggestion
-from issuer.models_imports import ImportFindingRow
+from issuer.models_imports import ImportFindingRow, ImportRunRow
 from issuer.status_allocation import chunks
 from keys.texts import texts
 
@@ -73,6 +73,22 @@ def noted(
         )
     )
     return {(row, code) for row, code in rows}
+
+
+def add_new_errors(
+    session: Session, run: ImportRunRow, findings: Sequence[Finding], done: int, last_row: int
+) -> None:
+    """Note what is wrong now and was not when the file was checked: the register has gone on in between."""
+    known = noted(session, run.tenant, run.id, done + 1, last_row)
+    new = [
+        one
+        for one in findings
+        if one.severity is Severity.ERROR
+        and one.row is not None
+        and done < one.row <= last_row
+        and (one.row, one.code) not in known
+    ]
+    add(session, run.tenant, run.id, new)
 
 
 def remove_some(session: Session, tenant: str, run_id: str) -> int:

@@ -27,6 +27,7 @@ from issuer.importing import run_findings
 from issuer.importing.check_file import AcceptedRow, CheckedFile
 from issuer.importing.file_check import FileCheck, RowIndex
 from issuer.importing.findings import FileRefused, Finding, Severity
+from issuer.importing.run_guardians import leave_out
 from issuer.importing.run_undo import undo_some
 from issuer.importing.runs import (
     AT_WORK,
@@ -240,6 +241,7 @@ def _enter(work: Work, check: FileCheck, pass_type: PassType, done: int) -> None
         row = work.row(session)
         if row is None:
             return
+        run_findings.add(session, application.tenant, row.id, leave_out(session, row))
         row.state, row.ended_at = State.IMPORTED.value, application.now()
         note(
             session,
@@ -269,7 +271,7 @@ def _enter_piece(work: Work, checked: CheckedFile, sealer: RegisterSealer, last_
         row = work.row(session)
         if row is None:
             return False
-        _note_new_errors(session, row, checked.findings, done, last_row)
+        run_findings.add_new_errors(session, row, checked.findings, done, last_row)
         row.done = last_row
     return True
 
@@ -348,22 +350,6 @@ def _keep_holders(session: Session, row: ImportRunRow, accepted: Sequence[Accept
                 ImportHolderRow(tenant=row.tenant, run_id=row.id, ref=one.ref, before=asdict(holder), at=at)
             )
     session.flush()
-
-
-def _note_new_errors(
-    session: Session, row: ImportRunRow, findings: Sequence[Finding], done: int, last_row: int
-) -> None:
-    """Note what is wrong now and was not when the file was checked: the register has gone on in between."""
-    known = run_findings.noted(session, row.tenant, row.id, done + 1, last_row)
-    new = [
-        one
-        for one in findings
-        if one.severity is Severity.ERROR
-        and one.row is not None
-        and done < one.row <= last_row
-        and (one.row, one.code) not in known
-    ]
-    run_findings.add(session, row.tenant, row.id, new)
 
 
 def _undo(work: Work) -> None:

@@ -80,8 +80,14 @@ def take_answer(application: Application, token: str, fields: Mapping[str, str])
         taken = _store(session, application, row.id, shown, refusal, code)
     if not taken:
         raise Refused("invalid_request", "QUESTION", status=404)
-    counters.PRESENTATIONS.labels("refused" if refusal is not None else "holds").inc()
+    counters.PRESENTATIONS.labels(_result(refusal)).inc()
     return Reply(refusal is None, None if code is None else _back(settings, row.back, code))
+
+
+def _result(refusal: Refusal | None) -> str:
+    if refusal is None:
+        return "holds"
+    return "declined" if refusal.code == "PRESENTATION_DECLINED" else "refused"
 
 
 def _members(question: Question, fields: Mapping[str, str]) -> Mapping[str, Any]:

@@ -11,7 +11,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import logging
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -30,7 +32,7 @@ from issuer.presentations import store
 from issuer.presentations.errors import AnswerRefused
 from issuer.presentations.handles import Handles, Way, new_seed, token_hash
 from issuer.presentations.store import LIFETIME, OPEN, Shown, State
-from issuer.presentations.trust import trusted_kinds
+from issuer.presentations.trust import anchors_of, trusted_kinds
 from issuer.presentations.wishes import Wish, queries
 from keys.errors import KeyRefusal, Refusal
 from keys.eudi_certificates import EudiSigningIdentity
@@ -42,6 +44,8 @@ ASKED_ID: Final = "{id}"
 _ASKER: Final = "eudi-presentation-asker"
 _RESPONSE: Final = "eudi-presentation-response"
 _ID_BYTES: Final = 16
+_NOT_WANTED: Final = frozenset({"EUDI_OFF", "PRESENTATION_NOT_SET_UP"})
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,9 @@ def can_ask(session: Session, application: Application, wish: Wish) -> bool:
     """Whether `ask` would ask: for pages that then do not offer it."""
     try:
         _check(session, application, wish)
-    except Refusal:
+    except Refusal as refusal:
+        if refusal.code not in _NOT_WANTED:
+            _log.warning("questions to wallets cannot be asked", extra={"code": refusal.code})
         return False
     return True
 
@@ -95,7 +101,7 @@ def ask(
 
     ``back`` is the path of the page of ours that a wallet on the same device goes back to; it gets the parameter
     ``response_code``, and the question's id where `ASKED_ID` stands. Raises IssuerRefusal EUDI_OFF,
-    PRESENTATION_NOT_SET_UP.
+    PRESENTATION_NOT_SET_UP, FILE_FAULT as `anchors_of`.
     """
     if not back.startswith("/") or back.startswith("//") or "#" in back:
         raise ValueError("back is a path of ours")
@@ -193,6 +199,12 @@ def withdraw(session: Session, application: Application, asked_id: str, asker: A
     )
 
 
+def withdraw_if_there(session: Session, application: Application, asked_id: str, asker: Asker) -> None:
+    """As `withdraw`, for whoever asks anew; without a fault where there is nothing of ``asker``'s to end."""
+    with suppress(IssuerRefusal):
+        withdraw(session, application, asked_id, asker)
+
+
 def client_id_of(signer: EudiSigningIdentity) -> str:
     """As whom ``signer`` asks: the hash of its certificate (OpenID4VP 1.0, 5.9.3, x509_hash)."""
     digest = hashlib.sha256(signer.certificate.public_bytes(Encoding.DER)).digest()
@@ -213,8 +225,11 @@ def _check(session: Session, application: Application, wish: Wish) -> EudiSignin
     if not application.config.eudi.enabled:
         raise IssuerRefusal("EUDI_OFF")
     base_url = application.settings(session).base_url
-    if not queries(application.pass_types, base_url, wish, trusted_kinds(application)):
+    asked = queries(application.pass_types, base_url, wish, trusted_kinds(application))
+    if not asked:
         raise IssuerRefusal("PRESENTATION_NOT_SET_UP")
+    for credential in {one.credential for one in asked}:
+        anchors_of(application, credential)
     try:
         return identity.access_signer(session, application)
     except (IssuerRefusal, KeyRefusal) as fault:

@@ -85,6 +85,9 @@ def told(outcome: Outcome, audience: Audience, say: Texts) -> Told:
             say(f"WALLET_{audience.upper()}_DO_{group.name}"),
         )
     state = outcome.state.name
+    if outcome.state is State.HOLDS and audience == "apply":
+        # What holds may still be somebody else's address: it must not look as if all was done.
+        return Told("info", say("WALLET_STATE_ANSWERED"), say("WALLET_APPLY_HOLDS"))
     look = {State.HOLDS: "success", State.ENDED: "warning"}.get(outcome.state, "info")
     advice = say(f"WALLET_{audience.upper()}_DO_ENDED") if outcome.state is State.ENDED else ""
     return Told(look, say(f"WALLET_STATE_{state}"), say(f"WALLET_{audience.upper()}_{state}"), advice)

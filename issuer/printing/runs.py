@@ -6,17 +6,17 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import ColumnElement, exists, insert, select, update
 from sqlalchemy.orm import Session
 
 from issuer import audit
 from issuer.application import Application
 from issuer.audit import AuditEvent, Facts
 from issuer.errors import IssuerRefusal
-from issuer.letters import mark_posted_in
 from issuer.models_print import PrintFileRow, PrintItemRow, PrintRunRow
 from issuer.printing import making
-from issuer.printing.selection import Chosen, Kind, Selection, chosen
+from issuer.printing.selection import Chosen, Kind, Selection, chosen, printable_types
+from issuer.waiting_letters import mark_posted_in
 
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 WAITING, MADE, FAULTY, SPOILED = "waiting", "made", "faulty", "spoiled"
@@ -82,14 +82,37 @@ def posted(session: Session, application: Application, run_id: str, *, actor: st
     return count
 
 
-def runs(session: Session, application: Application) -> Sequence[PrintRunRow]:
-    """The newest runs."""
+def runs(session: Session, application: Application, *, library: bool) -> Sequence[PrintRunRow]:
+    """The newest runs of library cards (``library``), or of everything else; one of both is nobody's."""
     return session.scalars(
         select(PrintRunRow)
-        .where(PrintRunRow.tenant == application.tenant)
+        .where(PrintRunRow.tenant == application.tenant, *_only(application, library=library))
         .order_by(PrintRunRow.created_at.desc(), PrintRunRow.id)
         .limit(_LISTED)
     ).all()
+
+
+def check_area(session: Session, application: Application, run_id: str, *, library: bool) -> None:
+    """See that the run is one of those that `runs` lists. Raises IssuerRefusal PRINT_UNKNOWN."""
+    found = session.scalar(
+        select(PrintRunRow.id).where(
+            PrintRunRow.tenant == application.tenant,
+            PrintRunRow.id == run_id[:32],
+            *_only(application, library=library),
+        )
+    )
+    if found is None:
+        raise IssuerRefusal("PRINT_UNKNOWN")
+
+
+def _only(application: Application, *, library: bool) -> list[ColumnElement[bool]]:
+    """Runs with nothing but library cards, or with none: what is printed says it, so of old runs too."""
+    cards = printable_types(application, library=True)
+    item = exists().where(PrintItemRow.tenant == PrintRunRow.tenant, PrintItemRow.run_id == PrintRunRow.id)
+    is_card = PrintItemRow.type_id.in_(cards)
+    if library:
+        return [item.where(is_card), ~item.where(~is_card)]
+    return [~item.where(is_card)]
 
 
 def run_of(session: Session, application: Application, run_id: str) -> PrintRunRow:

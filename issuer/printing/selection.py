@@ -11,12 +11,12 @@ from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
-from issuer.letters import waiting
 from issuer.models import HolderRow, PassRow, PassTermRow, RevisionRow
 from issuer.models_delivery import AppleRegistrationRow, WalletPassRow
 from issuer.models_print import PrintItemRow
 from issuer.residence.certificates import names_person
 from issuer.search_terms import ZONE
+from issuer.waiting_letters import waiting
 from passes.model import PassStatus
 from passes.periods import berlin_day
 
@@ -34,11 +34,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What somebody asks to print. ``zone`` is a code or empty for all; ``days`` counts for `Kind.ENDING` only."""
+    """What somebody asks to print: of the library's cards (``library``), or of all others.
+
+    ``zone`` is a code or empty for all; ``days`` counts for `Kind.ENDING` only.
+    """
 
     kind: Kind
     zone: str = ""
     days: int = 30
+    library: bool = False
 
     def stored(self) -> dict[str, Any]:
         """As it stands in the run."""
@@ -56,17 +60,17 @@ class Chosen:
 
 
 def chosen(session: Session, application: Application, selection: Selection) -> tuple[int, list[Chosen]]:
-    """How many there are, and the first `MOST` of them: what one run takes. Library cards are not among them.
+    """How many there are, and the first `MOST` of them: what one run takes.
 
-    Permits are those whose present revision was not printed yet, or only spoiled; so a run takes what is new since
-    the last one, and no pass is lost between two runs.
+    No run has library cards and others. Of passes those are printed whose present revision was not printed yet, or
+    only spoiled; so a run takes what is new since the last one, and no pass is lost between two runs.
     """
     if selection.kind is Kind.LETTERS:
         return _letters(session, application, selection)
     tenant, today = application.tenant, berlin_day(application.now())
     conditions: list[ColumnElement[bool]] = [
         PassRow.tenant == tenant,
-        PassRow.type_id.in_(printable_types(application)),
+        PassRow.type_id.in_(printable_types(application, library=selection.library)),
         PassRow.status == PassStatus.ACTIVE.value,
         PassRow.period_last >= today,
         RevisionRow.tenant == tenant,
@@ -76,9 +80,11 @@ def chosen(session: Session, application: Application, selection: Selection) -> 
         HolderRow.tenant == tenant,
         HolderRow.ref == PassRow.holder_ref,
         HolderRow.email == "",
-        HolderRow.street != "",
         *_without_wallet(tenant),
     ]
+    if not selection.library or selection.kind is Kind.ENDING:
+        # Of library members the register has no address as a rule: their cards are handed over at the desk.
+        conditions.append(HolderRow.street != "")
     if selection.zone:
         conditions.append(_in_zone(tenant, selection.zone))
     if selection.kind is Kind.ENDING:
@@ -99,13 +105,20 @@ def chosen(session: Session, application: Application, selection: Selection) -> 
     return count, [Chosen(type_id, number, n) for type_id, number, n in rows]
 
 
-def printable_types(application: Application) -> list[str]:
-    """The ids of the pass types that runs print: not those that others than the permit office may see."""
-    return [one.id for one in application.pass_types if one.spec.membership is None and not names_person(one)]
+def printable_types(application: Application, *, library: bool) -> list[str]:
+    """The ids of the pass types that runs print: memberships for librarians, all others for clerks.
+
+    What names a person goes with registrars alone, in no run.
+    """
+    return [
+        one.id
+        for one in application.pass_types
+        if (one.spec.membership is not None) == library and not names_person(one)
+    ]
 
 
 def _letters(session: Session, application: Application, selection: Selection) -> tuple[int, list[Chosen]]:
-    types = printable_types(application)
+    types = printable_types(application, library=selection.library)
     rows = [one for one in waiting(session, application) if one.can_be_posted and one.type_id in types]
     if selection.zone:
         there = {

@@ -155,6 +155,14 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /office/library/members/{type_id}/{number}/steps/{step}": _roles(Role.LIBRARIAN),
     "POST /office/library/members/{type_id}/{number}/link": _roles(Role.LIBRARIAN),
     "POST /office/library/members/{type_id}/{number}/family": _roles(Role.LIBRARIAN),
+    # Their print runs, with nothing but library cards.
+    "GET /office/library/print": _roles(Role.LIBRARIAN),
+    "POST /office/library/print": _roles(Role.LIBRARIAN),
+    "GET /office/library/print/{run_id}": _roles(Role.LIBRARIAN),
+    "GET /office/library/print/{run_id}/file": _roles(Role.LIBRARIAN),
+    "POST /office/library/print/{run_id}/spoil": _roles(Role.LIBRARIAN),
+    "POST /office/library/print/{run_id}/again": _roles(Role.LIBRARIAN),
+    "POST /office/library/print/{run_id}/posted": _roles(Role.LIBRARIAN),
     # Certificates of residence, with addresses that nobody else needs (§ 51 BMG): for registrars alone.
     "GET /office/residence": _roles(Role.REGISTRAR, menu="OFFICE_MENU_RESIDENCE"),
     "POST /office/residence/look-up": _roles(Role.REGISTRAR),

@@ -21,7 +21,6 @@ from issuer.cases.store import CaseActor
 from issuer.staff.permissions import PERMISSIONS, Role
 from issuer.web.app import routed
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     SQLITE,
@@ -38,10 +37,11 @@ from tests.issuer.console.test_browser import first_visit, link_for
 from tests.issuer.residence.registry import ERIKA as ERIKA_OF_THE_REGISTER
 from tests.issuer.residence.registry import HOME, issued, write_register
 from tests.service import CARD, PERMIT, City, running_numbers
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 # No pages: files, and answers that lead on.
 FILE = re.compile(r"\.(csv|json|jsonld|pdf|pkpass|pkpasses|html)$|/file$|/dpia$|/evidence/|/letters/|/oidc/")

@@ -11,6 +11,7 @@ import pytest
 import keys
 from keys.errors import Refusal
 from keys.texts import LANGUAGES, texts
+from passes.errors import PassRefusal
 
 PROJECT = Path(keys.__file__).parents[1]
 PACKAGES = [
@@ -85,3 +86,14 @@ def test_every_refusal_brings_the_facts_of_its_sentence() -> None:
         and not (needed := placeholders(texts(kind.package).sentences[code])) <= params
     ]
     assert lacking == []
+
+
+def test_days_stand_in_sentences_as_their_language_writes_them() -> None:
+    refusal = Refusal("KEY_NAME", name="2026-03-05", example="2026-03-05")
+    assert "05.03.2026" in refusal.sentence("de")
+    assert "5 March 2026" in refusal.sentence("en")
+    assert refusal.params["name"] == "2026-03-05"
+    assert "2026-02-30" in Refusal("KEY_NAME", name="2026-02-30").sentence("de")
+    assert "x2026-03-05" in Refusal("KEY_NAME", name="x2026-03-05").sentence("de")
+    # What is to be typed stays as it is to be typed.
+    assert "2026-11-20" in PassRefusal("DATE_FORMAT", example="2026-11-20").sentence("de")

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
 from pypdf import PdfReader
 
+from keys.errors import KeyRefusal
 from passes.pdf import PdfFactory
 from passes.signed_pdf import PdfSeal, sealed_pdf
 from tests.passes.carrier_samples import PERMIT, city, permit
@@ -139,6 +140,18 @@ def test_the_field_keeps_the_file_readable_for_everybody_and_for_long() -> None:
     hidden, printed = 0b10, 0b100
     assert field["/F"] & printed and not field["/F"] & hidden
     assert after.pages[0]["/Tabs"] == "/S"
+
+
+class SilentKey:
+    """A key in a device that has stopped answering."""
+
+    def sign(self, data: bytes) -> bytes:
+        raise KeyRefusal("PKCS11_FAILED", reason="DeviceError")
+
+
+def test_a_key_that_does_not_answer_gives_no_file() -> None:
+    with pytest.raises(KeyRefusal, match="PKCS11_FAILED"):
+        sealed_pdf(PDF, PdfSeal(LEAF, [MIDDLE], SilentKey(), "r", "p"), AT)
 
 
 def test_a_time_has_a_zone() -> None:

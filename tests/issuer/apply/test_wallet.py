@@ -195,6 +195,20 @@ def test_a_question_goes_on_after_a_pause(
 
 
 @SQLITE
+def test_asking_anew_ends_the_question_before(stranger: Applicant, application: Application) -> None:
+    path = ask(stranger)
+    identity = path.rpartition("/")[2]
+    assert f'name="instead" value="{identity}"' in stranger.get(path).text
+    shows(application, Credential.PID, SHOWN)
+    answer = stranger.send("/apply/wallet", DOCUMENTS, instead=identity)
+    assert answer.headers["location"] != path
+    assert "gibt es nicht mehr" in told(use(stranger, path))
+    # Whatever else stands there ends nothing, and is no fault.
+    for nothing in ("x", "0" * 32, "ü", "x" * 300):
+        assert stranger.send("/apply/wallet", DOCUMENTS, instead=nothing).status_code == 303
+
+
+@SQLITE
 def test_a_script_hears_of_changes_alone(stranger: Applicant, application: Application) -> None:
     path = ask(stranger)
     script = {"hx-request": "true"}
@@ -225,6 +239,7 @@ def test_what_the_office_asks_for_later(stranger: Applicant, application: Applic
     # While the office looks at it nothing can be added.
     assert stranger.get(DOCUMENTS).headers["location"] == "/apply/case"
     other.do(steps.ask_documents, case, ["residence"])
+    assert BUTTON in stranger.page()
     path = ask(stranger)
     shows(application, Credential.RESIDENCE_CERTIFICATE, SHOWN)
     page = told(use(stranger, path))

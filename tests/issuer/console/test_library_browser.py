@@ -16,7 +16,6 @@ from playwright.sync_api import Browser, Page, expect
 from issuer.models_library import MembershipFeeRow
 from issuer.staff.permissions import Role
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     SQLITE,
@@ -29,10 +28,11 @@ from tests.browsers import (
 )
 from tests.issuer.console.test_browser import first_visit, link_for, picture
 from tests.service import CARD, City
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 FIRST, SECOND, THIRD = "24711300099995", "24711300099987", "24711300099979"
 
@@ -115,7 +115,7 @@ def test_a_day_at_the_desk(
         look("member-family")
         page.locator("form[action$='/family'] button").click()
         look("code-family")
-        for step in ("number", "block", "renew", "consent", "guardian"):
+        for step in ("number", "block", "renew", "consent", "guardian", "birth", "reissue", "revoke"):
             page.goto(f"{parent}/steps/{step}")
             look(f"step-{step}")
         page.goto(f"{parent}/steps/block")
@@ -145,6 +145,20 @@ def test_a_day_at_the_desk(
         scan(page, FIRST)
         page.wait_for_url(re.compile("/members/.*old=1"))
         look("member-old")
+        page.goto(f"{parent}/steps/birth")
+        for name_of, value in (("day", "7"), ("month", "8"), ("year", "2014")):
+            page.fill(f"#birth_{name_of}", value)
+        go_on(page)
+        look("step-birth-fault")
+        page.goto(f"{parent}/steps/revoke")
+        page.check("#reason-requested")
+        go_on(page)
+        page.wait_for_url(re.compile("done=revoked"))
+        look("member-revoked")
+        page.goto(f"{parent}/steps/reinstate")
+        look("step-reinstate")
+        page.goto(f"{site.url}/office/library/print?kind=permits")
+        look("print")
         page.goto(f"{site.url}/office/library?q=Mueller-Luedenscheidt")
         expect(page.locator(".rows li")).to_have_count(2)
         look("found")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pypdfium2
 import pytest
 from sqlalchemy import select, update
 
-from issuer import letters, lifecycle
+from issuer import lifecycle, waiting_letters
 from issuer.application import Application
 from issuer.background.tasks import RetryLater
 from issuer.delivery import mail
@@ -26,6 +27,7 @@ from passes.periods import berlin_day
 from passes.plates import Plate
 from tests.issuer.console.people import Colleague, settle
 from tests.issuer.pickup.test_wallets import register, serial_of
+from tests.issuer.publication.test_app_devices import ON_ONE_DATABASE
 from tests.service import CARD, PERMIT, City, running_numbers
 
 
@@ -176,10 +178,10 @@ def test_letters_are_printed_with_codes_and_posted(
     with application.writing() as session:
         assert redeem_code(session, application, read_code(codes.pop()), last) is not None
     with application.reading() as session:
-        assert len(letters.waiting(session, application)) == 2
+        assert len(waiting_letters.waiting(session, application)) == 2
     assert clerk.send(f"{path}/posted").status_code == 303
     with application.reading() as session:
-        assert letters.waiting(session, application) == []
+        assert waiting_letters.waiting(session, application) == []
     assert "Verschickt, vermerkt" in clerk.client.get(path).text
     # Once more is once more, also of what is out; a run that was just begun skips what somebody posts meanwhile.
     second = clerk.send(f"{path}/again").headers["location"].partition("?")[0]
@@ -189,8 +191,8 @@ def test_letters_are_printed_with_codes_and_posted(
         mail.tell_holder(session, application, mail.CHANGED, PERMIT, number, {})
     third = begin(clerk, kind="letters")
     with application.reading() as session:
-        ids = [one.id for one in letters.waiting(session, application)]
-    letters.mark_posted(application, ids)
+        ids = [one.id for one in waiting_letters.waiting(session, application)]
+    waiting_letters.mark_posted(application, ids)
     make(application, third)
     assert "der Brief ist verschickt oder nicht mehr nötig" in clerk.client.get(f"/office/print/{third}").text
 
@@ -280,7 +282,7 @@ def _order(application: Application, run_id: str) -> list[str]:
         return [one.number for one in runs.items_of(session, application, run_id)]
 
 
-def test_library_cards_are_in_no_run(application: Application) -> None:
+def test_library_cards_and_permits_are_in_no_common_run(application: Application) -> None:
     with application.writing() as session:
         session.execute(
             update(HolderRow)
@@ -291,4 +293,48 @@ def test_library_cards_are_in_no_run(application: Application) -> None:
         for selection in (Selection(Kind.PERMITS), Selection(Kind.ENDING, days=183)):
             _, found = chosen(session, application, selection)
             assert CARD not in {one.type_id for one in found}
-    assert CARD in [one.id for one in application.pass_types]
+            _, found = chosen(session, application, replace(selection, library=True))
+            assert {one.type_id for one in found} == {CARD}
+
+
+@ON_ONE_DATABASE
+def test_librarians_print_library_cards_and_nobody_elses(
+    city: City, application: Application, clerk: Colleague, offline: list[str]
+) -> None:
+    librarian = settle(application, city.clock, "lea", Role.LIBRARIAN)
+    members = running_numbers(application, CARD)[:2]
+    with application.writing() as session:
+        refs = select(PassRow.holder_ref).where(PassRow.type_id == CARD, PassRow.number.in_(members))
+        session.execute(update(HolderRow).where(HolderRow.ref.in_(refs)).values(email=""))
+    base = "/office/library/print"
+    page = librarian.client.get(base, params={"kind": "permits"}).text
+    assert "Zu drucken: 2" in page
+    assert "Gebiet" not in page
+    answer = librarian.send(base, kind="permits", zone="BÖ", days="30")
+    run_id = answer.headers["location"].removeprefix(f"{base}/").partition("?")[0]
+    make(application, run_id)
+    file = librarian.client.get(f"{base}/{run_id}/file")
+    told = " ".join(pages(file.content))
+    assert all(number in told for number in members)
+    # The other's runs are in no list, and unknown under either address.
+    permits = begin(clerk)
+    make(application, permits)
+    for who, at, own, other in (
+        (clerk, "/office/print", permits, run_id),
+        (librarian, base, run_id, permits),
+    ):
+        listed = who.client.get(at).text
+        assert (own in listed, other in listed) == (True, False)
+        for step in ("", "/file"):
+            assert who.client.get(f"{at}/{other}{step}").status_code == 404
+        for step in ("spoil", "again", "posted"):
+            assert who.send(f"{at}/{other}/{step}", page=at, first="1").status_code == 404, step
+    assert clerk.client.get(f"{base}/{run_id}/file").status_code == 403
+    assert librarian.client.get(f"/office/print/{permits}/file").status_code == 403
+    # A run of before with both is nobody's.
+    with application.writing() as session:
+        item = session.get_one(PrintItemRow, (application.tenant, permits, 1))
+        item.type_id, item.number = CARD, members[0]
+    for who, at in ((clerk, "/office/print"), (librarian, base)):
+        assert who.client.get(f"{at}/{permits}").status_code == 404
+        assert permits not in who.client.get(at).text

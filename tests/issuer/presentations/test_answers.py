@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from joserfc.jwk import ECKey
 from sqlalchemy import select
 
+from issuer import counters
 from issuer.eudi import status_lists
 from issuer.eudi.identity import document_signer
 from issuer.models import AuditEntryRow
@@ -417,7 +418,10 @@ def test_wallet_has_nothing_that_would_do(service: Service) -> None:
 def test_errors_of_wallets(service: Service, encrypt: bool, error: str, code: str, fault: str | None) -> None:
     made = asked(service.application)
     wallet = service.wallet()
+    result = {"result": "declined" if code == "PRESENTATION_DECLINED" else "refused"}
+    before = counters.REGISTRY.get_sample_value("stadtpass_presentations_total", result) or 0
     answer = wallet.decline(wallet.read(made.link), error, encrypt=encrypt)
+    assert counters.REGISTRY.get_sample_value("stadtpass_presentations_total", result) == before + 1
     assert error_of(answer) == (400, "invalid_request")
     found = become(service.application, made)
     assert found.refusal is not None

@@ -220,16 +220,16 @@ def test_where_it_is_not_set_up(city: City) -> None:
 
 
 @SQLITE
-def test_a_trust_file_that_cannot_be_read(city: City) -> None:
-    """The operator's to solve: the wallet is told to come again, and the question stays."""
+def test_a_trust_file_that_cannot_be_read(city: City, caplog: pytest.LogCaptureFixture) -> None:
+    """The operator's to solve, and seen before anybody shows anything."""
+    (city.folder / DEMO_PID_ROOT).write_text("no certificate")
     application = set_up(city)
-    wallet = wallet_of(application)
-    wallet.held = [own(application, CARD, SD_JWT)]
-    made = asked(application)
-    question = wallet.read(made.link)
-    (city.folder / DEMO_EUDI_ROOT).unlink()
-    assert error_of(wallet.answer(question)) == (503, "temporarily_unavailable")
-    assert become(application, made).state is State.OPENED
+    with application.reading() as session:
+        assert can_ask(session, application, Wish.LIBRARY_CARD)
+        assert not can_ask(session, application, Wish.PROOF_OF_RESIDENCE)
+    assert [vars(one)["code"] for one in caplog.records] == ["FILE_FAULT"]
+    with pytest.raises(IssuerRefusal, match="FILE_FAULT"):
+        asked(application, Wish.PROOF_OF_RESIDENCE)
 
 
 @SQLITE
