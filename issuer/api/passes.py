@@ -39,11 +39,13 @@ from issuer.numbering import next_number
 from issuer.register import insert_passes, subject
 from issuer.residence.certificates import names_person
 from issuer.revocation_log import RevocationLog
+from issuer.rules.sources.protocols import Person
 from issuer.web.problems import Fault, ProblemRefusal, language_of, misplaced, problem
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
 from passes.model import RegisteredPlate
 from passes.pass_types import PassType
+from passes.periods import berlin_day
 from passes.plates import check_season_length, parse_with_season
 from passes.seasons import Season
 
@@ -95,6 +97,8 @@ def create_pass(
         raise misplaced(refusal, pointer="#/type") from None
     if names_person(pass_type):
         demand(request.user, Scope.RESIDENCE_WRITE)
+        # Read before the transaction if it has changed: nobody waits to write for a large file.
+        application.sources.residents.is_blocked(Person("-"), berlin_day(application.now()))
 
     def effect(session: Session) -> Answer:
         number = data.number or next_number(session, application.tenant, pass_type.id, application.now())
