@@ -26,7 +26,7 @@ $(STAMP): pyproject.toml scripts/setup.py
 	@$(PYTHON) scripts/setup.py $(VENV) $@
 
 system-packages:
-	@$(PYTHON) scripts/system_packages.py softhsm2 poppler-utils chromium firefox-esr
+	@$(PYTHON) scripts/system_packages.py softhsm2 poppler-utils chromium chromium-headless-shell firefox-esr
 
 run: setup
 	@$(BIN)/python scripts/demo.py $(DEMO) $(PORT)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from bench.eudi_endpoint import measured, signatures
 from bench.seal import openssl, rate
 from passes.credential_frame import StatusReference
 from passes.credential_status import StatusListFrame, pack, sign_cwt, sign_jwt
@@ -51,6 +52,11 @@ def run() -> None:
             for form in _FORMS:
                 made = _batches(factory, form, content, bound)
                 _line(f"{form} {type_id}", made, made / signs)
+        print("  through the credential endpoint, for a second of processor time:")
+        limit = signatures(issuer.identity.signer)
+        _line("  ES256 by the key store (the limit)", limit)
+        for name, made in measured():
+            _line(f"  {name}", made, made / limit)
         entries = [(place, Status.INVALID) for place in range(0, 1 << 20, 100)]
         now = int(AT.timestamp())
         frame = StatusListFrame(LIST_URI, now, 3600, now + 86_400)

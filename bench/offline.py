@@ -68,7 +68,7 @@ _ACT = """([way, seal, photo]) => {
 def main() -> int:
     """Print one line for each way of checking."""
     if not CHROMIUM.is_file():
-        print("skipped, because chromium is missing (apt install chromium)")
+        print("skipped, because chromium is missing (apt install chromium-headless-shell)")
         return 0
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         folder = Path(name)

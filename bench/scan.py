@@ -70,7 +70,7 @@ def frame(code: bytes | None, width: int, height: int) -> str:
 def run() -> None:
     """Measure and print."""
     if not CHROMIUM.is_file():
-        print("skipped: needs chromium (apt install chromium)")
+        print("skipped: needs chromium (apt install chromium-headless-shell)")
         return
     with tempfile.TemporaryDirectory() as folder, served() as url, browser() as chromium:
         city = City(Path(folder)).publish()

@@ -73,7 +73,7 @@ async ({files, seals, keys, plate, now}) => {
 def main() -> int:
     """Print one table."""
     if not CHROMIUM.is_file():
-        print("skipped, because chromium is missing (apt install chromium)")
+        print("skipped, because chromium is missing (apt install chromium-headless-shell)")
         return 0
     with tempfile.TemporaryDirectory() as folder:
         city, plates = large_city(Path(folder))

@@ -241,7 +241,10 @@ def _allowed(
     ours = application.settings(session).apple_pass_type_identifier
     same_token = hmac.compare_digest(brought.encode(), (found.token if found else _NO_TOKEN).encode())
     same_kind = hmac.compare_digest(kind.encode(), ours.encode())
-    return found if same_token & same_kind else None
+    if not same_token & same_kind or found is None:
+        return None
+    # A certificate of residence is never a pass, whatever asks for it.
+    return found if "apple" in application.pass_types[found.type_id].carriers else None
 
 
 def _is_allowed(request: _Request, application: Application, kind: str, serial: str) -> bool:

@@ -5,7 +5,8 @@ inserted or removed entry breaks the chain. The last hash is also kept apart: en
 too. Someone who may write to the whole database can compute a new chain throughout; that shows only against a
 hash noted elsewhere, which is why `verify` reports the newest one and takes an older one to look for.
 
-Entries hold pass numbers, plates, zones and periods, but no name, address, e-mail or birth date.
+Entries hold pass numbers, plates, zones and periods, but no name, address, e-mail or birth date: of a type that says
+who somebody is, such as a certificate of residence, nothing that it says.
 """
 
 from __future__ import annotations
@@ -68,6 +69,11 @@ class AuditReport:
     head: str
     fault: str | None = None
     broken_at: int | None = None
+
+
+def pass_subject(type_id: str, number: str) -> str:
+    """How the audit trail names a pass."""
+    return f"{type_id}/{number}"
 
 
 def append(session: Session, tenant: str, events: Iterable[AuditEvent], at: datetime, actor: str) -> str:

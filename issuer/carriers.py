@@ -19,6 +19,7 @@ import msgspec
 
 from issuer.errors import IssuerRefusal
 from issuer.files import write_atomically
+from issuer.prints import Sealing
 from keys.apple_certificates import AppleSigningIdentity
 from keys.errors import Refusal
 from keys.store import Signer
@@ -136,11 +137,15 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class CarrierKeys:
-    """What signs the carriers; None where the city has no account with Apple or Google."""
+    """What signs the carriers; None where the city has no account with Apple or Google.
+
+    ``pdf`` is how certificates leave, None where none are made.
+    """
 
     apple: AppleSigningIdentity | None
     google: Signer | None
     epoch_key: bytes | None
+    pdf: Sealing | None = None
 
 
 class CarrierMaker:
@@ -175,6 +180,13 @@ class CarrierMaker:
         if Carrier.PDF in wanted:
             _ = pass_type.pdf  # refuses a type that is never printed before anything is made
             self._pdf = PdfFactory()
+
+    @property
+    def leaves_unsealed(self) -> bool:
+        """Whether it makes certificates as PDF without an electronic seal, because the city has no key for that."""
+        if self._pdf is None or not self._pass_type.pdf.is_sealed:
+            return False
+        return self._keys.pdf is None or self._keys.pdf.identity is None
 
     def write(self, content: PassContent, carriers: Iterable[Carrier], out: Path) -> None:
         """Write the files of ``carriers`` for one revision into ``out``, each in one step.
@@ -229,9 +241,17 @@ class CarrierMaker:
         if carrier is Carrier.GOOGLE:
             return self._google_files(content)
         if carrier is Carrier.PDF:
-            assert self._pdf is not None
-            return (self._pdf.render(self._pass_type, content, self._city, content.language),)
+            return (self._print(content),)
         return (content.seal + "\n").encode(), qr_png(content.seal)
+
+    def _print(self, content: PassContent) -> bytes:
+        assert self._pdf is not None
+        sealing, pass_type, language = self._keys.pdf, self._pass_type, content.language
+        check = sealing.check if sealing is not None else None
+        made = self._pdf.render(pass_type, content, self._city, language, check)
+        if sealing is None or not pass_type.pdf.is_sealed:
+            return made
+        return sealing.sealed(made, pass_type.words(language).name, self._city.name)
 
     def _google_files(self, content: PassContent) -> tuple[bytes, ...]:
         assert self._google is not None

@@ -115,6 +115,24 @@ class GoogleConfig(_Section, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: _Seconds = 20.0
 
 
+class TrustedConfig(_Section, frozen=True, forbid_unknown_fields=True):
+    """``[eudi.trusted]``: whose credentials are believed, by PEM files with certificates of authorities.
+
+    Each kind has its own, and none is believed for another: who issues library cards must not issue identities. The
+    city's own authority is named here as well.
+    """
+
+    pid: tuple[str, ...] = ()
+    residence: tuple[str, ...] = ()
+    library: tuple[str, ...] = ()
+    # Hosts that status lists of others are fetched from, written as in ``webhooks.allowed_hosts``; no other is asked.
+    status_hosts: tuple[str, ...] = ()
+    # Trusted instead of the system's authorities; for tests.
+    ca_file: str = ""
+    # For a whole fetch, from looking the name up to the end of the answer.
+    timeout_seconds: _Seconds = 5.0
+
+
 class EudiConfig(_Section, frozen=True, forbid_unknown_fields=True):
     """``[eudi]``: credentials for EUDI Wallets by OpenID4VCI 1.0. Off until there is a key with a certificate."""
 
@@ -126,12 +144,19 @@ class EudiConfig(_Section, frozen=True, forbid_unknown_fields=True):
     wallet_providers: tuple[str, ...] = ()
     # Where wallets without an attestation may be sent back to with an authorization code; none: nowhere.
     redirect_uris: tuple[str, ...] = ()
-    # What a key attestation has to say of where the keys are kept (OpenID4VCI 1.0, appendix D.2); one is enough.
+    # What a key attestation has to say of where the keys are kept (OpenID4VCI 1.0, appendix D.2); one is enough, and
+    # without an attestation there is no credential then.
     key_storage: tuple[str, ...] = ()
     # How many credentials a wallet may have at once of one configuration.
     batch_size: Annotated[int, msgspec.Meta(ge=2, le=100)] = 10
     # How long a wallet may fetch new ones without its holder; HAIP 1.0, 4.4, advises against more than a year.
     refresh_days: Annotated[int, msgspec.Meta(ge=1, le=366)] = 180
+    trusted: TrustedConfig = TrustedConfig()
+
+    @property
+    def needs_key_attestations(self) -> bool:
+        """Whether the keys of every credential must be attested."""
+        return self.haip or bool(self.key_storage)
 
 
 class WebhookConfig(_Section, frozen=True, forbid_unknown_fields=True):
@@ -178,7 +203,7 @@ class OidcConfig(_Section, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, msgspec.Meta(max_length=60)] = "OpenID Connect"
     # The claim that holds groups or roles of the provider, and which role each value gives.
     role_claim: Annotated[str, msgspec.Meta(max_length=100)] = "groups"
-    roles: dict[str, Literal["clerk", "supervisor", "librarian", "auditor", "admin"]] = {}
+    roles: dict[str, Literal["clerk", "supervisor", "librarian", "registrar", "auditor", "admin"]] = {}
     # Methods (RFC 8176) of which the provider must have used one, such as mfa; empty: whatever it thinks enough.
     required_amr: tuple[str, ...] = ()
     ca_file: str = ""
@@ -270,6 +295,8 @@ class RetentionConfig(_Section, frozen=True, forbid_unknown_fields=True):
 
     # After the end of the period; fines become time-barred after three months, § 26 (3) StVG.
     passes_after_end: _Days = 183
+    # Certificates of residence, after the end of their period, or after they were revoked or superseded.
+    certificates: _Days = 30
     # A push token whose pushes have failed for so long.
     failing_devices: _Days = 90
     logs: _Days = 14
@@ -347,13 +374,17 @@ def _set(told: dict[str, Any], name: str, text: str) -> None:
     if key in fields and not _is_section(fields[key].type):
         told[key] = text
         return
-    section, _, key = key.partition("_")
-    kind = fields[section].type if section in fields else None
-    if kind is None or not _is_section(kind) or key not in kind.__struct_fields__:
+    kind: Any = Config
+    while True:
+        section, _, rest = key.partition("_")
+        inner = {field.name: field.type for field in msgspec.structs.fields(kind)}
+        if not _is_section(inner.get(section)):
+            break
+        kind, key, told = inner[section], rest, told.setdefault(section, {})
+    if kind is Config or key not in inner:
         raise IssuerRefusal("CONFIG_VARIABLE", name=name)
     is_list = isinstance(getattr(kind(), key), tuple)
-    value = [one.strip() for one in text.split(",") if one.strip()] if is_list else text
-    told.setdefault(section, {})[key] = value
+    told[key] = [one.strip() for one in text.split(",") if one.strip()] if is_list else text
 
 
 def _is_section(kind: Any) -> bool:

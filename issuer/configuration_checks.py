@@ -55,6 +55,8 @@ def _check_eudi(eudi: EudiConfig, file: Path) -> None:
     faults = []
     if eudi.haip and not eudi.wallet_providers:
         faults.append("eudi.haip: without wallet_providers no wallet could ever show an attestation")
+    if eudi.key_storage and not eudi.wallet_providers:
+        faults.append("eudi.key_storage: without wallet_providers nobody could say where keys are kept")
     if any(not _REDIRECT.fullmatch(one) for one in eudi.redirect_uris):
         faults.append(
             "eudi.redirect_uris: an address without query or fragment, such as https://wallet.example/cb"

@@ -40,6 +40,9 @@ MAILS: Final = Counter("stadtpass_mails", "Mails by result", ("result",), regist
 WEBHOOKS: Final = Counter(
     "stadtpass_webhook_calls", "Calls of webhooks by result", ("result",), registry=REGISTRY
 )
+PRESENTATIONS: Final = Counter(
+    "stadtpass_presentations", "Answers of EUDI Wallets by result", ("result",), registry=REGISTRY
+)
 LIBRARY_QUESTIONS: Final = Counter(
     "stadtpass_library_questions",
     "Questions to the library's system by result",

@@ -45,9 +45,9 @@ def save_link(application: Application, type_id: str, number: str) -> str:
     """The "Add to Google Wallet" link of a pass, whose object Google has by then in its newest state.
 
     Saving an id that Google knows changes nothing there, so the same pass may be asked for any number of times.
-    Raises IssuerRefusal GOOGLE_NOT_OFFERED, GOOGLE_PASS_NOT_RUNNING, GOOGLE_NOT_POSSIBLE for an object that Google
-    refuses, RegisterRefusal NUMBER_UNKNOWN, PassRefusal for a link that cannot be made; RetryLater for what may
-    pass: the object then follows by itself, and a later call succeeds.
+    Raises IssuerRefusal GOOGLE_NOT_OFFERED (also for a type that is no Google pass), GOOGLE_PASS_NOT_RUNNING,
+    GOOGLE_NOT_POSSIBLE for an object that Google refuses, RegisterRefusal NUMBER_UNKNOWN, PassRefusal for a link that
+    cannot be made; RetryLater for what may pass: the object then follows by itself, and a later call succeeds.
     """
     [link] = save_links(application, type_id, [number])
     return link
@@ -79,9 +79,10 @@ def save_links(application: Application, type_id: str, numbers: Sequence[str]) -
 def _want(application: Application, type_id: str, numbers: Sequence[str]) -> tuple[dict[str, str], Account]:
     """Note that Google is to have the passes, in one short transaction; their serials by number."""
     serials: dict[str, str] = {}
+    is_pass = "google" in application.pass_types[type_id].carriers
     with application.writing() as session:
         account = load_account(application, session)
-        if account is None or not is_offered(application, session):
+        if not is_pass or account is None or not is_offered(application, session):
             raise IssuerRefusal("GOOGLE_NOT_OFFERED")
         behind = []
         for number in numbers:

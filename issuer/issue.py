@@ -26,6 +26,7 @@ from issuer.importing.rows import RowFile, read_rows
 from issuer.production import Failure, Production, carrier_maker
 from issuer.register import insert_passes, load_contents
 from issuer.revocation_log import RevocationLog
+from issuer.rules.sources.connected import connected_sources
 from issuer.sealing import RegisterSealer, sealer_for
 from issuer.status_allocation import chunks
 from issuer.workspace import Workspace
@@ -43,7 +44,10 @@ def _quiet(_done: int, _total: int) -> None:
 
 @dataclass(slots=True)
 class IssueResult:
-    """What an issue run did: counts of rows and written passes, and every finding."""
+    """What an issue run did: counts of rows and written passes, and every finding.
+
+    ``unsealed`` is whether certificates were made as PDF without an electronic seal, for want of a key.
+    """
 
     accepted: int = 0
     unchanged: int = 0
@@ -53,6 +57,7 @@ class IssueResult:
     fees_checked: bool = True
     carriers: tuple[Carrier, ...] = ()
     left_out: tuple[Carrier, ...] = ()
+    unsealed: bool = False
 
 
 def usable_carriers(
@@ -104,7 +109,8 @@ def issue(workspace: Workspace, request: IssueRequest, progress: Progress = _qui
     rows = read_rows(request.file, pass_type, request.encoding)
     with reading(workspace.engine) as session:
         carriers, left_out = usable_carriers(session, tenant, pass_type, request.carriers)
-        checked = check_rows(session, tenant, pass_type, rows, request.at)
+        residents = connected_sources(workspace.config.sources, workspace.folder).residents
+        checked = check_rows(session, tenant, pass_type, rows, request.at, residents=residents)
     result = IssueResult(
         accepted=len(checked.accepted),
         unchanged=len(checked.unchanged),
@@ -118,7 +124,8 @@ def issue(workspace: Workspace, request: IssueRequest, progress: Progress = _qui
     remove_leftovers(request.out)
     with workspace.keys() as manager:
         # Made here once so that a missing key or an expired certificate stops the run before it begins.
-        carrier_maker(workspace, manager, request.type_id, carriers, request.at)
+        maker = carrier_maker(workspace, manager, request.type_id, carriers, request.at)
+        result.unsealed = maker.leaves_unsealed
         with reading(workspace.engine) as session:
             sealer = sealer_for(session, tenant, pass_type, manager, request.at)
         run = _Run(workspace, request, pass_type, carriers, sealer, result, _rows_by_number(rows, pass_type))
@@ -138,7 +145,14 @@ def _checked(workspace: Workspace, request: IssueRequest) -> IssueResult:
         raise FileRefused("FILE_UNREADABLE", file=request.file) from fault
     with file, closing(RowIndex()) as index:
         check = FileCheck(
-            lambda: reading(workspace.engine), tenant, pass_type, file, request.encoding, request.at, index
+            lambda: reading(workspace.engine),
+            tenant,
+            pass_type,
+            file,
+            request.encoding,
+            request.at,
+            index,
+            connected_sources(workspace.config.sources, workspace.folder).residents,
         )
         for rows in check.chunks():
             checked = check.check(rows)

@@ -17,12 +17,12 @@ from sqlalchemy.orm import Session
 
 from issuer import audit
 from issuer.audit import AuditEvent
+from issuer.certified_keys import CERTIFIED
 from issuer.errors import IssuerRefusal
 from issuer.models import PassRow, RevisionRow, SigningKeyRow
 from keys import lifecycle
 from keys.apple_certificates import AppleSigningIdentity
 from keys.errors import KeyRefusal
-from keys.eudi_certificates import EudiSigningIdentity, EudiUse
 from keys.identity import kid_of, spki_der
 from keys.lifecycle import KeyRecord, KeyState, Purpose
 from keys.store import Algorithm, KeyManager, SecretKeeper
@@ -45,9 +45,7 @@ DEMO_LIFETIME = timedelta(days=3650)
 # Purposes whose keys stand in the trust bundle and must be published before they sign.
 PUBLISHED = (Purpose.ROOT, Purpose.LIST, Purpose.SEAL, Purpose.STATEMENT)
 # Purposes whose keys are made here; those for Apple and Google come from Apple and Google.
-CREATABLE = (*PUBLISHED, Purpose.PLATE_LIST, Purpose.EUDI, Purpose.EUDI_ACCESS)
-# Keys that are made here and certified by an authority afterwards; without its certificate none signs.
-EUDI_USES = {Purpose.EUDI: EudiUse.DOCUMENT_SIGNER, Purpose.EUDI_ACCESS: EudiUse.ACCESS}
+CREATABLE = (*PUBLISHED, Purpose.PLATE_LIST, Purpose.EUDI, Purpose.EUDI_ACCESS, Purpose.PDF_SEAL)
 
 
 def key_name(tenant: str, purpose: Purpose, at: datetime) -> str:
@@ -160,46 +158,6 @@ def apple_identity(record: KeyRecord, manager: KeyManager) -> AppleSigningIdenti
     return AppleSigningIdentity(certificate, tuple(chain), manager.signer(record.uri))
 
 
-def eudi_use(record: KeyRecord) -> EudiUse:
-    """What a certificate for the key is for. Raises KeyRefusal EUDI_PURPOSE for a key that takes none."""
-    use = EUDI_USES.get(record.purpose)
-    if use is None:
-        raise KeyRefusal("EUDI_PURPOSE", kid=record.kid.hex())
-    return use
-
-
-def certified(record: KeyRecord, identity: EudiSigningIdentity) -> KeyRecord:
-    """The record of a pending key with the certificates an authority sent for it, not stored yet.
-
-    Its period is the certificates'. Raises KeyRefusal EUDI_PURPOSE, EUDI_CERTIFIED for a key that is pending no more,
-    EUDI_KEY_MISMATCH for another key's identity.
-    """
-    if identity.use is not eudi_use(record):
-        raise KeyRefusal("EUDI_PURPOSE", kid=record.kid.hex())
-    if record.state is not KeyState.PENDING:
-        raise KeyRefusal("EUDI_CERTIFIED", kid=record.kid.hex())
-    if kid_of(identity.signer.public_key()) != record.kid:
-        raise KeyRefusal("EUDI_KEY_MISMATCH", name=identity.name)
-    return replace(
-        record,
-        not_before=identity.not_before,
-        # The certificates count up to and including their last second.
-        not_after=identity.not_after + timedelta(seconds=1),
-        certificate_pem=identity.pem,
-    )
-
-
-def eudi_identity(record: KeyRecord, manager: KeyManager) -> EudiSigningIdentity:
-    """The signing identity of a certified key.
-
-    Raises KeyRefusal EUDI_PURPOSE, EUDI_CERTIFICATE_MISSING, and as the class does.
-    """
-    use = eudi_use(record)
-    if not record.certificate_pem:
-        raise KeyRefusal("EUDI_CERTIFICATE_MISSING", kid=record.kid.hex())
-    return EudiSigningIdentity.from_pem(use, record.certificate_pem, manager.signer(record.uri))
-
-
 def records(session: Session, tenant: str, purpose: Purpose | None = None) -> list[KeyRecord]:
     """All keys of ``tenant``, or those of one purpose, oldest first."""
     wanted = select(SigningKeyRow).where(SigningKeyRow.tenant == tenant)
@@ -305,8 +263,8 @@ def activate(session: Session, record: KeyRecord, at: datetime) -> KeyRecord:
     Only what verifiers must know has to be published first; and a list or root key need not be where no
     other is left that could sign what is published.
     """
-    if record.purpose in EUDI_USES and not record.certificate_pem:
-        raise KeyRefusal("EUDI_CERTIFICATE_MISSING", kid=record.kid.hex())
+    if record.purpose in CERTIFIED and not record.certificate_pem:
+        raise KeyRefusal("KEY_CERTIFICATE_MISSING", kid=record.kid.hex())
     others = _others_active(session, record)
     alone = not others and record.purpose in (Purpose.ROOT, Purpose.LIST)
     after = lifecycle.activate(record, at, initial=alone or record.purpose not in PUBLISHED)

@@ -371,7 +371,8 @@ def supersede(
     session.execute(insert(RevisionRow), [new.row()])
     audit.append(session, row.tenant, [following.event], actor.at, actor.name)
     replace_terms(session, row.tenant, row.type_id, row.number, following.attributes)
-    notes = [PassEvent(following.name, new.type_id, new.number, new.wallet.serial)]
+    says_else = stored_attributes.encode(following.attributes) != current.attributes
+    notes = [PassEvent(following.name, new.type_id, new.number, new.wallet.serial, says_else)]
     outgoing.note(session, row.tenant, notes, actor.at)
     # A reissue changes two passes as wallets see it: the new one, and the old one, which is void from now on.
     if new.wallet.serial != current.serial:

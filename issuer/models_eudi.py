@@ -50,6 +50,8 @@ class IssuanceSessionRow(Base):
     tries_left: Mapped[int]
     # The wallet: none while nobody has used the offer; empty for one that does not say who it is.
     client_id: Mapped[str | None] = mapped_column(String(300))
+    # The newest generation whose tokens have been used: up to it the wallet has got our answers.
+    generation_used: Mapped[int] = mapped_column(default=-1, server_default="-1")
     # RFC 7638 thumbprints of the DPoP key and of the key in the wallet attestation.
     dpop_jkt: Mapped[str | None] = mapped_column(String(43))
     instance_jkt: Mapped[str | None] = mapped_column(String(43))
@@ -148,7 +150,11 @@ class EudiBatchRow(Base):
 
 
 class EudiStatusListRow(Base):
-    """Credentials of one pass type that end in one half-year; ``version`` grows with every entry that changes."""
+    """Credentials of one pass type and one document signer that end in one half-year.
+
+    ``version`` grows with every entry that changes. ``kid`` names the key under the credentials, which signs the list
+    too; it is empty where no key could sign when the list was begun.
+    """
 
     __tablename__ = "eudi_status_lists"
     __table_args__ = (
@@ -164,7 +170,9 @@ class EudiStatusListRow(Base):
     capacity: Mapped[int]
     used: Mapped[int]
     version: Mapped[int] = mapped_column(default=0, server_default="0")
-    # After a restore: what was issued since the backup is unknown here, and must not count for ever.
+    kid: Mapped[str | None] = mapped_column(String(16))
+    # After a restore what was issued since the backup is unknown here, after a theft what a thief has signed: neither
+    # must count for ever.
     unknown_invalid: Mapped[bool] = mapped_column(default=False, server_default="0")
 
 

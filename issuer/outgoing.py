@@ -48,6 +48,7 @@ class EventName(StrEnum):
     SUSPENDED = "pass.suspended"
     RESUMED = "pass.resumed"
     REVOKED = "pass.revoked"
+    SUPERSEDED = "pass.superseded"
     EXPIRED = "pass.expired"
     CARRIER_ADDED = "carrier.added"
     CARRIER_REMOVED = "carrier.removed"
@@ -55,12 +56,16 @@ class EventName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PassEvent:
-    """Something that happened to a pass; ``serial`` is the one that wallets know it by."""
+    """Something that happened to a pass; ``serial`` is the one that wallets know it by.
+
+    ``says_else``: a renewal that has also changed what the pass says.
+    """
 
     name: EventName
     type_id: str
     number: str
     serial: str
+    says_else: bool = False
 
 
 def note(session: Session, tenant: str, events: Sequence[PassEvent], at: datetime) -> None:
@@ -72,10 +77,12 @@ def note(session: Session, tenant: str, events: Sequence[PassEvent], at: datetim
     tell(session, tenant, events, at)
 
 
-# After these the credentials in EUDI Wallets say something that is so no longer. A renewal leaves the time until now
-# as it was, and what has expired says so itself: only their codes and tokens end.
-_INVALID_BY: Final = frozenset({EventName.CHANGED, EventName.REISSUED, EventName.REVOKED})
-_ENDED_BY: Final = frozenset({EventName.RENEWED, EventName.EXPIRED})
+# After these credentials in EUDI Wallets say what is so no longer, and their wallet has no right to more.
+_INVALID_BY: Final = frozenset({EventName.REISSUED, EventName.REVOKED, EventName.SUPERSEDED})
+# After these its wallet may fetch what is so now. A renewal leaves the time until now as it was.
+_FETCHED_ANEW_AFTER: Final = frozenset({EventName.CHANGED, EventName.RENEWED})
+# What has expired says so itself: only its codes and tokens end.
+_ENDED_BY: Final = frozenset({EventName.EXPIRED})
 
 
 def _follow(session: Session, tenant: str, events: Sequence[PassEvent], at: datetime) -> None:
@@ -83,6 +90,9 @@ def _follow(session: Session, tenant: str, events: Sequence[PassEvent], at: date
         key = (event.type_id, event.number)
         if event.name in _INVALID_BY:
             following.invalidate(session, tenant, *key, at)
+        elif event.name in _FETCHED_ANEW_AFTER:
+            says_else = event.says_else or event.name is EventName.CHANGED
+            following.change(session, tenant, *key, at, says_else=says_else)
         elif event.name is EventName.SUSPENDED:
             following.suspend(session, tenant, *key, at)
         elif event.name is EventName.RESUMED:

@@ -20,6 +20,7 @@ from typing import Self
 from issuer import keyring
 from issuer.carriers import Carrier, CarrierKeys, CarrierMaker, Job, carriers_due
 from issuer.database import reading
+from issuer.prints import sealing_at
 from issuer.settings import load_settings
 from issuer.workspace import Workspace
 from keys.lifecycle import Purpose
@@ -51,9 +52,11 @@ def carrier_maker(
     """The maker for one pass type with the keys that sign at ``at``. Raises as `CarrierMaker` does."""
     tenant = workspace.tenant
     wanted = set(carriers)
-    apple = google = epoch = None
+    pass_type = workspace.pass_types[type_id]
+    apple = google = epoch = sealing = None
     with reading(workspace.engine) as session:
-        city = load_settings(session, tenant).city(tenant)
+        settings = load_settings(session, tenant)
+        city = settings.city(tenant)
         if Carrier.APPLE in wanted:
             record = keyring.signing_record(session, tenant, Purpose.APPLE_PASS, at)
             apple = keyring.apple_identity(record, manager)
@@ -62,8 +65,10 @@ def carrier_maker(
             google = manager.signer(record.uri)
             epochs = keyring.epoch_keys(session, tenant, manager)
             epoch = epochs[max(epochs)] if epochs else None
-    keys = CarrierKeys(apple, google, epoch)
-    return CarrierMaker(workspace.pass_types[type_id], city, keys, wanted, at)
+        if Carrier.PDF in wanted and pass_type.pdf.is_sealed:
+            sealing = sealing_at(session, tenant, manager, workspace.config, settings, at)
+    keys = CarrierKeys(apple, google, epoch, sealing)
+    return CarrierMaker(pass_type, city, keys, wanted, at)
 
 
 def cores() -> int:

@@ -158,6 +158,7 @@ def _revoke_key(run: _Run, kid: str) -> None:
         if record.kid.hex() == kid and record.state is not KeyState.REVOKED:
             after = key_lifecycle.revoke(record, run.at)
             keyring.transition(run.session, record, after, run.at, run.actor, _REASON)
+            status_lists.distrust(run.session, run.tenant, kid, run.at)
             run.done.keys += 1
 
 

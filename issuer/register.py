@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final, Self
 
 import msgspec
-from sqlalchemy import Text, cast, insert, select, update
+from sqlalchemy import Text, cast, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -17,7 +17,8 @@ from issuer import attributes as stored_attributes
 from issuer import audit, outgoing
 from issuer.audit import AuditEvent
 from issuer.errors import RegisterRefusal
-from issuer.holders import Holder, holder_of
+from issuer.holder_changes import RESIDENCE, Certified, put_holders, supersede_older
+from issuer.holders import holder_of
 from issuer.importing.check_file import AcceptedRow
 from issuer.library.card_numbers import check_unspent, spend
 from issuer.models import HolderRow, PassRow, RevisionRow
@@ -103,7 +104,7 @@ class NewRevision:
 
 def subject(type_id: str, number: str) -> str:
     """How the audit trail names a pass."""
-    return f"{type_id}/{number}"
+    return audit.pass_subject(type_id, number)
 
 
 def insert_passes(
@@ -137,7 +138,7 @@ def insert_passes(
         revisions.append(
             NewRevision(tenant, row.type_id, row.number, 1, row.attributes, place, value, seal, at).row()
         )
-    _put_holders(session, tenant, {row.holder.ref: row.holder for row in new}, at)
+    put_holders(session, tenant, {row.holder.ref: row.holder for row in new}, at, actor)
     try:
         session.execute(insert(PassRow), [_pass_row(tenant, row, at) for row in new])
         session.execute(insert(RevisionRow), revisions)
@@ -149,6 +150,14 @@ def insert_passes(
     _check_cards(session, tenant, new)
     entered = {one["serial"]: (one["type_id"], one["number"]) for one in revisions}
     outgoing.moved(session, tenant, entered, at)
+    said = {one["number"]: one["attributes"] for one in revisions}
+    certified = [
+        Certified(row.number, row.holder.ref, row.period.first, said[row.number])
+        for row in new
+        if row.type_id == RESIDENCE and row.status is PassStatus.ACTIVE
+    ]
+    if certified:
+        supersede_older(session, tenant, certified, at, actor)
     outgoing.tell(
         session,
         tenant,
@@ -307,24 +316,6 @@ def _places(session: Session, tenant: str, rows: Sequence[AcceptedRow]) -> dict[
     return places
 
 
-def _put_holders(session: Session, tenant: str, holders: Mapping[str, Holder], at: datetime) -> None:
-    """Store holders; of one that is there, the newest values count."""
-    there: dict[str, Holder] = {}
-    for chunk in chunks(sorted(holders), _CHUNK):
-        found = session.scalars(select(HolderRow).where(HolderRow.tenant == tenant, HolderRow.ref.in_(chunk)))
-        there.update({row.ref: holder_of(row) for row in found})
-    fresh = [holder.row(tenant, at) for ref, holder in holders.items() if ref not in there]
-    if fresh:
-        session.execute(insert(HolderRow), fresh)
-    for ref, holder in holders.items():
-        if ref in there and there[ref] != holder:
-            session.execute(
-                update(HolderRow)
-                .where(HolderRow.tenant == tenant, HolderRow.ref == ref)
-                .values(**holder.row(tenant, at))
-            )
-
-
 def _check_cards(session: Session, tenant: str, rows: Sequence[AcceptedRow]) -> None:
     """That no card has a replaced number. Behind the audit trail's lock, whoever was quicker is seen."""
     try:
@@ -373,6 +364,6 @@ def _entered(row: AcceptedRow, place: tuple[int, int] | None, action: str) -> Au
         "valid_from": row.period.first.isoformat(),
         "valid_to": row.period.last.isoformat(),
         "status_list": list(place) if place else None,
-        **stored_attributes.facts(row.attributes),
+        **({} if row.names_person else stored_attributes.facts(row.attributes)),
     }
     return AuditEvent(action, subject(row.type_id, row.number), after=after)

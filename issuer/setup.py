@@ -9,9 +9,10 @@ from importlib.resources import files
 from pathlib import Path
 
 import msgspec
+from cryptography.hazmat.primitives.serialization import Encoding
 from sqlalchemy.orm import Session
 
-from issuer import keyring
+from issuer import certified_keys, keyring
 from issuer.configuration import Config
 from issuer.database import create_register, writing
 from issuer.errors import IssuerRefusal
@@ -23,13 +24,20 @@ from issuer.tariffs import fees_from_csv, zones_from_csv
 from issuer.workspace import CONFIG, KEY_FILE, Workspace, unlock
 from keys import demo_ca, lifecycle
 from keys.demo_eudi_ca import DemoEudiAuthority
+from keys.demo_pdf_ca import demo_pdf_seal
 from keys.envelope import create_key_file
+from keys.eudi_certificates import EudiUse
 from keys.file_backend import FileKeyStore
 from keys.lifecycle import KeyRecord, Purpose
 from keys.store import Algorithm, Unlock
 
 DEMO_ROOT = "demo-root.pem"
 DEMO_EUDI_ROOT = "demo-eudi-root.pem"
+# Somebody who issues identities for trying: no authority of ours, so with a root and a key of its own.
+DEMO_PID_ROOT, DEMO_PID_PROVIDER, DEMO_PID_KEY = "demo-pid-root.pem", "demo-pid-provider.pem", "demo-pid"
+_DEMO_PID_NAME = "TEST Demo PID Provider"
+_DEMO_TRUSTED = {"pid": DEMO_PID_ROOT, "residence": DEMO_EUDI_ROOT, "library": DEMO_EUDI_ROOT}
+DEMO_PDF_ROOT = "demo-pdf-root.pem"
 _SOURCES, _SOURCE_FILES = "sources", ("residents", "vehicles")
 _DEMO_PASS_TYPE = "pass.example.stadtpass.demo"  # noqa: S105 - an identifier
 _DEMO_TEAM = "DEMO000000"
@@ -77,6 +85,9 @@ def initialise(
             "register.db-shm",
             DEMO_ROOT,
             DEMO_EUDI_ROOT,
+            DEMO_PID_ROOT,
+            DEMO_PID_PROVIDER,
+            DEMO_PDF_ROOT,
             KEY_FILE,
         ):
             (folder / name).unlink(missing_ok=True)
@@ -109,6 +120,9 @@ def _fill(
             data = (demo_data() / f"{name}.csv").read_bytes()
             (folder / _SOURCES).mkdir(mode=0o700, exist_ok=True)
             write_atomically(folder / _SOURCES / f"{name}.csv", data, mode=0o600)
+        told += "\n[eudi.trusted]\n" + "".join(
+            f'{kind} = ["{file}"]\n' for kind, file in _DEMO_TRUSTED.items()
+        )
     # A database's address may hold a password.
     write_atomically(folder / CONFIG, told.encode(), mode=0o600)
     workspace = Workspace.open(folder)
@@ -147,6 +161,7 @@ def _demo_accounts(session: Session, manager: FileKeyStore, tenant: str, folder:
     _activated(session, keyring.note_apple_identity(session, tenant, identity, uri, test=True), at)
     write_atomically(folder / DEMO_ROOT, authority.root_pem)
     _demo_eudi(session, manager, tenant, folder, at)
+    _demo_pdf_seal(session, manager, tenant, folder, at)
     google = keyring.create_key(
         session, manager, tenant, Purpose.GOOGLE, at, test=True, algorithm=Algorithm.RS256
     )
@@ -155,13 +170,27 @@ def _demo_accounts(session: Session, manager: FileKeyStore, tenant: str, folder:
 
 
 def _demo_eudi(session: Session, manager: FileKeyStore, tenant: str, folder: Path, at: datetime) -> None:
-    """Keys for credentials and for asking wallets, certified by an authority that no wallet trusts."""
+    """Keys for credentials and for asking wallets, certified by an authority that no wallet trusts; and who says who
+    somebody is.
+    """
     authority = DemoEudiAuthority.new(at, _DEMO_SETTINGS.base_url)
-    for purpose, use in keyring.EUDI_USES.items():
+    for purpose, use in certified_keys.EUDI_USES.items():
         record = keyring.create_key(session, manager, tenant, purpose, at, test=True)
         identity = authority.issue(use, manager.signer(record.uri))
-        _activated(session, keyring.certified(record, identity), at)
+        _activated(session, certified_keys.certified(record, identity), at)
     write_atomically(folder / DEMO_EUDI_ROOT, authority.root_pem)
+    provider = DemoEudiAuthority.new(at, _DEMO_SETTINGS.base_url, _DEMO_PID_NAME)
+    signer = manager.signer(manager.create_key(DEMO_PID_KEY, Algorithm.ES256))
+    write_atomically(folder / DEMO_PID_ROOT, provider.root_pem)
+    write_atomically(folder / DEMO_PID_PROVIDER, provider.issue(EudiUse.DOCUMENT_SIGNER, signer).pem.encode())
+
+
+def _demo_pdf_seal(session: Session, manager: FileKeyStore, tenant: str, folder: Path, at: datetime) -> None:
+    """A key for seals in PDFs, certified by an authority that no reader of PDFs trusts."""
+    record = keyring.create_key(session, manager, tenant, Purpose.PDF_SEAL, at, test=True)
+    identity = demo_pdf_seal(at, manager.signer(record.uri))
+    _activated(session, certified_keys.certified(record, identity), at)
+    write_atomically(folder / DEMO_PDF_ROOT, identity.anchor.public_bytes(Encoding.PEM))
 
 
 def _activated(session: Session, record: KeyRecord, at: datetime) -> None:

@@ -108,8 +108,9 @@ def find(application: Application, session: Session, serial: str) -> WalletPass 
 
 @dataclass(frozen=True, slots=True)
 class AppleAccess:
-    """What opens a pass for the phones that hold it, a secret, and when the pass last changed."""
+    """What opens a pass for the phones that hold it, a secret, of which type it is, and when it last changed."""
 
+    type_id: str
     token: str = field(repr=False)
     modified_at: datetime
 
@@ -120,13 +121,13 @@ def apple_access(session: Session, tenant: str, serial: str) -> AppleAccess | No
     Asked with every request of every phone, so it reads columns and no objects.
     """
     found = session.connection().execute(_ACCESS, {"tenant": tenant, "serial": serial}).first()
-    return None if found is None else AppleAccess(found[0], found[1].replace(microsecond=0))
+    return None if found is None else AppleAccess(found[0], found[1], found[2].replace(microsecond=0))
 
 
-def _access() -> Select[str, datetime]:
+def _access() -> Select[str, str, datetime]:
     wallets, revisions = WalletPassRow.__table__.c, RevisionRow.__table__.c
     return (
-        select(revisions.apple_token, wallets.modified_at)
+        select(revisions.type_id, revisions.apple_token, wallets.modified_at)
         .where(
             wallets.tenant == bindparam("tenant"),
             wallets.serial == bindparam("serial"),

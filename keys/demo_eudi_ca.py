@@ -25,11 +25,8 @@ from keys.identity import PublicKey
 from keys.store import Signer
 
 _COUNTRY: Final = "DE"
-_ORGANISATION: Final = "TEST Stadtpass Demo"
-_NAMES: Final = {
-    EudiUse.DOCUMENT_SIGNER: "TEST Stadtpass Demo Document Signer",
-    EudiUse.ACCESS: "TEST Stadtpass Demo Access",
-}
+_CITY: Final = "TEST Stadtpass Demo"
+_NAMES: Final = {EudiUse.DOCUMENT_SIGNER: "Document Signer", EudiUse.ACCESS: "Access"}
 _LAST_UTC_TIME: Final = datetime(2049, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
@@ -43,17 +40,19 @@ class DemoEudiAuthority:
     root: x509.Certificate
     base_url: str
     _key: ec.EllipticCurvePrivateKey = field(repr=False)
+    organisation: str = _CITY
 
     @classmethod
-    def new(cls, at: datetime, base_url: str) -> Self:
+    def new(cls, at: datetime, base_url: str, organisation: str = _CITY) -> Self:
         """A new root, valid from 400 days before ``at`` (aware) for ten years after it, at most to the end of 2049.
 
+        All its names begin with ``organisation``, which says TEST.
         Raises KeyRefusal EUDI_REQUEST where ``base_url`` has no host a certificate can name.
         """
         if at.tzinfo is None:
             raise ValueError("a time has no zone")
         key = ec.generate_private_key(ec.SECP256R1())
-        name = _name("TEST Stadtpass Demo Issuing Authority")
+        name = _name(organisation, "Issuing Authority")
         builder = (
             _builder(name, name, key.public_key(), at - BACKDATED, min(at + LIFETIME, _LAST_UTC_TIME))
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
@@ -61,7 +60,7 @@ class DemoEudiAuthority:
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.IssuerAlternativeName(_own_names(base_url)), critical=False)
         )
-        return cls(builder.sign(key, hashes.SHA256()), base_url, key)
+        return cls(builder.sign(key, hashes.SHA256()), base_url, key, organisation)
 
     def issue(self, use: EudiUse, signer: Signer) -> EudiSigningIdentity:
         """A certificate over the key of ``signer``, as long as the root's own. Raises KeyRefusal EUDI_KEY_KIND."""
@@ -69,7 +68,7 @@ class DemoEudiAuthority:
         names = _own_names(self.base_url)
         builder = (
             _builder(
-                _name(_NAMES[use]),
+                _name(self.organisation, _NAMES[use]),
                 root.subject,
                 public_key,
                 root.not_valid_before_utc,
@@ -122,12 +121,12 @@ def _builder(
     )
 
 
-def _name(common_name: str) -> x509.Name:
+def _name(organisation: str, what: str) -> x509.Name:
     return x509.Name(
         [
             x509.NameAttribute(NameOID.COUNTRY_NAME, _COUNTRY),
-            x509.NameAttribute(NameOID.ORGANIZATION_NAME, _ORGANISATION),
-            x509.NameAttribute(NameOID.COMMON_NAME, common_name),
+            x509.NameAttribute(NameOID.ORGANIZATION_NAME, organisation),
+            x509.NameAttribute(NameOID.COMMON_NAME, f"{organisation} {what}"),
         ]
     )
 

@@ -33,6 +33,7 @@ class Purpose(StrEnum):
     GOOGLE = "google"
     EUDI = "eudi"
     EUDI_ACCESS = "eudi-access"
+    PDF_SEAL = "pdf-seal"
 
 
 # These purposes also use symmetric keys, which have no public half.

@@ -1,4 +1,4 @@
-"""The PDF of a pass: a card for the windscreen and a letter, as the pass type asks, set by typst.
+"""The PDF of a pass: a card for the windscreen and a letter, or a certificate, as the pass type asks, set by typst.
 
 PDF/UA-1 (ISO 14289-1) for people with a screen reader and PDF/A-2a (ISO 19005-2) for the city's files:
 tagged, fonts embedded, language and title set. Texts go to typst as JSON data and are never part of its
@@ -22,6 +22,7 @@ from passes.display import Shown, day_text, display_hint, shown_fields
 from passes.errors import PassRefusal
 from passes.model import City, PassContent
 from passes.pass_types import PassType
+from passes.pdf_certificate import HowToCheck, certificate_data
 from passes.periods import berlin_day
 from passes.qr import qr_svg
 from passes.zones import Zone
@@ -42,17 +43,32 @@ class PdfFactory:
             str(_TEMPLATES / "main.typ"), root=str(_TEMPLATES), font_paths=fonts, ignore_system_fonts=True
         )
 
-    def render(self, pass_type: PassType, content: PassContent, city: City, language: str) -> bytes:
-        """The documents of ``pass_type`` for one pass; the letter is in ``language`` (``de`` or ``en``).
+    def render(
+        self,
+        pass_type: PassType,
+        content: PassContent,
+        city: City,
+        language: str,
+        check: HowToCheck | None = None,
+    ) -> bytes:
+        """The documents of ``pass_type`` for one pass; letter and certificate are in ``language`` (``de`` or ``en``).
+
+        ``check`` is what a certificate says of how to check it; without it, it has no electronic seal and the app is
+        at the city's own address.
 
         The same values give the same bytes: the time of creation is ``content.issued_at``. Name and address
         stand in the letter only. Raises PassRefusal PDF_LETTERS for a character that the fonts lack, and what
         `qr.qr_matrix` raises for a seal that is none.
         """
-        return self.render_several(pass_type, [content], city, language)
+        return self.render_several(pass_type, [content], city, language, check)
 
     def render_several(
-        self, pass_type: PassType, contents: Sequence[PassContent], city: City, language: str
+        self,
+        pass_type: PassType,
+        contents: Sequence[PassContent],
+        city: City,
+        language: str,
+        check: HowToCheck | None = None,
     ) -> bytes:
         """As `render`, for several passes of ``pass_type`` in one PDF; at least one, in their order.
 
@@ -60,7 +76,8 @@ class PdfFactory:
         that of the pass issued last.
         """
         chosen = language if language in LANGUAGES else "de"
-        documents = [_document(pass_type, content, city, chosen) for content in contents]
+        told = check or HowToCheck(f"{city.base_url}/check/")
+        documents = [_document(pass_type, content, city, chosen, told) for content in contents]
         data = {**documents[0], "others": documents[1:]}
         if len(contents) > 1:
             name = pass_type.words(chosen).name
@@ -82,11 +99,13 @@ class PdfFactory:
         return made
 
 
-def _document(pass_type: PassType, content: PassContent, city: City, language: str) -> dict[str, Any]:
+def _document(
+    pass_type: PassType, content: PassContent, city: City, language: str, check: HowToCheck
+) -> dict[str, Any]:
     say, words = texts("passes", language), pass_type.words(language)
     documents = pass_type.pdf.documents
     colours = pass_type.spec.colours
-    return {
+    made: dict[str, Any] = {
         "language": language,
         "title": f"{words.name} {content.number}",
         "description": words.description,
@@ -98,14 +117,18 @@ def _document(pass_type: PassType, content: PassContent, city: City, language: s
             "svg": qr_svg(content.seal),
             "alt": say("PDF_SEAL_ALT", name=words.name, number=content.number),
         },
-        "card": _card(pass_type, content, city),
-        "sheet": {
+    }
+    if "certificate" in documents:
+        made["certificate"] = certificate_data(pass_type, content, city, language, check)
+    if {"windscreen-card", "letter"} & set(documents):
+        made["card"] = _card(pass_type, content, city)
+        made["letter"] = _letter(pass_type, content, city, say)
+        made["sheet"] = {
             "title": say("PDF_SHEET_TITLE"),
             "hint": display_hint(pass_type, content, city, language),
             "steps": [say("PDF_STEP_PRINT"), say("PDF_STEP_FOLD"), say("PDF_STEP_CHANGE")],
-        },
-        "letter": _letter(pass_type, content, city, say),
-    }
+        }
+    return made
 
 
 def _card(pass_type: PassType, content: PassContent, city: City) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.serialization import Encoding
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import signers
-from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
+from pyhanko.sign.fields import InvisSigSettings, MDPPerm, SigFieldSpec, SigSeedSubFilter
+from pyhanko.sign.signers.constants import ESIC_EXTENSION_1
 from pyhanko.sign.signers.pdf_cms import Signer as CmsSigner
 from pyhanko.sign.signers.pdf_signer import PdfSigner, PdfSigningSession
 from pyhanko_certvalidator.registry import SimpleCertificateStore
@@ -27,6 +28,9 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 from keys.cose import Es256Signer
 
 _FIELD: Final = "Siegel"
+# A field without a picture stands off the page, since PDF/UA wants one on it tagged (ISO 14289-1, 7.18.4), and is to
+# be printed, since PDF/A wants that of every field (ISO 19005-2, 6.3.2).
+_UNSEEN: Final = InvisSigSettings(set_print_flag=True, set_hidden_flag=False, box_out_of_bounds=True)
 _ALGORITHM: Final = "sha256"
 # What a signature of P-256 takes at most as DER: two integers of 33 bytes.
 _LONGEST_SIGNATURE: Final = 72
@@ -37,7 +41,7 @@ _HALF: Final = 32
 class PdfSeal:
     """Who seals: ``certificate`` of ``signer``'s key (P-256), ``chain`` above it without the trust anchor.
 
-    ``reason`` and ``place`` stand in the signature for people to read.
+    ``reason`` and ``place`` stand in the signature for people to read, ``reason`` also as the name of its field.
     """
 
     certificate: x509.Certificate
@@ -65,21 +69,28 @@ def sealed_pdf(pdf: bytes, seal: PdfSeal, at: datetime) -> bytes:
         docmdp_permissions=MDPPerm.NO_CHANGES,
     )
     writer = IncrementalPdfFileWriter(io.BytesIO(pdf))
-    made = _TimedSigner(told, _KeySigner(seal), at).sign_pdf(writer, output=io.BytesIO())
+    field = SigFieldSpec(_FIELD, invis_sig_settings=_UNSEEN, readable_field_name=seal.reason)
+    made = _TimedSigner(told, _KeySigner(seal), at, field).sign_pdf(writer, output=io.BytesIO())
     return bytes(made.getbuffer())
 
 
 class _TimedSigner(PdfSigner):
-    """Seals at the time it is given: the service's clock, not the machine's."""
+    """Seals at the time it is given, the service's clock and not the machine's, and leaves the file at PDF 1.7."""
 
-    def __init__(self, told: signers.PdfSignatureMetadata, signer: CmsSigner, at: datetime) -> None:
-        super().__init__(told, signer)
+    def __init__(
+        self, told: signers.PdfSignatureMetadata, signer: CmsSigner, at: datetime, field: SigFieldSpec
+    ) -> None:
+        super().__init__(told, signer, new_field_spec=field)
         self._at = at
 
     def init_signing_session(self, pdf_out: Any, existing_fields_only: bool = False) -> PdfSigningSession:
         session = super().init_signing_session(pdf_out, existing_fields_only)
         session.system_time = self._at
         return session
+
+    def register_extensions(self, pdf_out: Any, *, md_algorithm: str) -> None:  # noqa: ARG002
+        # pyHanko would declare PDF 2.0 for the sake of ISO/TS 32002, and PDF/A-2 and PDF/UA-1 are of 1.7.
+        pdf_out.register_extension(ESIC_EXTENSION_1)
 
 
 class _KeySigner(CmsSigner):

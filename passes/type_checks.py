@@ -8,6 +8,7 @@ from passes import eudi_spec
 from passes.errors import PassRefusal
 from passes.type_file import (
     BUILT_IN_FIELDS,
+    CERTIFICATE_TEXTS,
     RESERVED_SEAL_KEYS,
     STANDINGS,
     AttributeSpec,
@@ -68,6 +69,8 @@ def check(spec: TypeFile, texts: Mapping[str, TypeTexts], name: str) -> None:
         refuse("a composed value is made of unknown attributes or named like another value")
     if spec.person is not None:
         _check_person(spec, spec.person, refuse)
+    if spec.pdf is not None and not set(spec.pdf.further) <= set(keys):
+        refuse("a further value of the certificate is no field")
     names += composed
     for language, words in texts.items():
         for key in keys:
@@ -77,6 +80,8 @@ def check(spec: TypeFile, texts: Mapping[str, TypeTexts], name: str) -> None:
                 refuse(f"{language}.toml has no text for {key}")
             if key == "standing" and not words.texts.keys() >= set(STANDINGS):
                 refuse(f"{language}.toml has no text for each of {', '.join(STANDINGS)}")
+        if spec.pdf is not None and spec.pdf.is_sealed and not words.texts.keys() >= set(CERTIFICATE_TEXTS):
+            refuse(f"{language}.toml has no text for each of {', '.join(CERTIFICATE_TEXTS)}")
         for attribute in spec.attributes:
             if attribute.kind == "choice" and set(words.choices.get(attribute.name, {})) != set(
                 attribute.choices

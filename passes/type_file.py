@@ -32,6 +32,8 @@ BUILT_IN_FIELDS = frozenset(
         "standing",
     }
 )  # fmt: skip
+# What a certificate says besides its values: texts of the type.
+CERTIFICATE_TEXTS = ("certificate_opening", "certificate_further")
 # What a pass says on its face while it does not hold: texts of the type, by the pass's status.
 STANDINGS = ("standing_suspended", "standing_revoked", "standing_superseded")
 
@@ -90,9 +92,18 @@ class GoogleSpec(_Strict, frozen=True):
 
 
 class PdfSpec(_Strict, frozen=True):
-    """Which documents the PDF holds."""
+    """Which documents the PDF holds.
 
-    documents: tuple[Literal["windscreen-card", "letter"], ...]
+    A certificate has the values of the type's fields; those in ``further`` stand apart under a title of their own.
+    """
+
+    documents: tuple[Literal["windscreen-card", "letter", "certificate"], ...]
+    further: tuple[_Key, ...] = ()
+
+    @property
+    def is_sealed(self) -> bool:
+        """Whether the file gets an electronic seal where the city can give it one."""
+        return "certificate" in self.documents
 
 
 class ComposedSpec(_Strict, frozen=True):

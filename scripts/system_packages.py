@@ -13,6 +13,7 @@ PROBES = {
     "softhsm2": "softhsm2-util",
     "poppler-utils": "pdftoppm",
     "chromium": "chromium",
+    "chromium-headless-shell": "chromium-headless-shell",
     "firefox-esr": "firefox-esr",
 }
 

@@ -1,6 +1,7 @@
 """Real browsers on a running service, and what is asked of every page: no findings of axe, no scrolling sideways.
 
-Needs Debian's chromium. Every request of the browser goes to the service under test, or is answered here.
+Needs Debian's chromium (`tests.web_pages`). Every request of the browser goes to the service under test, or is
+answered here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,11 +23,11 @@ from issuer import google_wallet
 from issuer.application import Application
 from issuer.pickup.links import create_link
 from issuer.settings import load_settings, save_settings
+from tests.axe import faults
 from tests.service import PERMIT, City
 from tests.web_app import create_app
+from tests.web_pages import launched
 
-CHROMIUM = Path("/usr/bin/chromium")
-AXE = Path(__file__).parent / "data" / "axe" / "axe.min.js"
 ANDROID = "Mozilla/5.0 (Linux; Android 15; Pixel 9) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36"
 IPHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Mobile Safari/604.1"
 NARROW = {"width": 320, "height": 640}
@@ -53,13 +53,8 @@ class Site:
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
+    with sync_playwright() as playwright, launched(playwright) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -112,24 +107,14 @@ def open_pass(page: Page, site: Site, number: str, type_id: str = PERMIT) -> Non
     page.wait_for_url("**/p/pass")
 
 
-def faults(page: Page) -> list[str]:
-    """What axe-core finds wrong, by rule and place."""
-    # A click returns when the next page begins; its colours are there when its style sheets are.
-    page.wait_for_load_state("load")
-    # A tool's script, put in past the page's own policy.
-    page.evaluate(AXE.read_text("utf-8"))
-    found = page.evaluate(
-        "() => axe.run(document, {runOnly: ['wcag2a','wcag2aa','wcag21a','wcag21aa','wcag22aa','best-practice']})"
-    )
-    return [f"{one['id']}: {node['html'][:120]}" for one in found["violations"] for node in one["nodes"]]
-
-
 def is_wider_than_screen(page: Page) -> bool:
     return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
 
 
 def check(page: Page, what: str, language: str) -> None:
     """A page as it is now: no findings, no sideways scrolling, the right language, a title, one heading."""
+    # A click returns when the next page begins; its colours are there when its style sheets are.
+    page.wait_for_load_state("load")
     assert faults(page) == [], what
     assert not is_wider_than_screen(page), what
     assert page.locator("html").get_attribute("lang") == language, what

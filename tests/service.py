@@ -16,11 +16,13 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import Engine, create_engine, event, select, text
 from sqlalchemy.engine import make_url
 
+from issuer import database
 from issuer.application import Application
 from issuer.database import sqlite_url
 from issuer.issue import IssueRequest, issue
@@ -64,6 +66,33 @@ class City:
     def open(self, folder: Path | None = None) -> Application:
         """The service of the city, or of the one in ``folder``; closed at the end of the test."""
         return self.stack.enter_context(Application.open(folder or self.folder, self.clock))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled_once() -> Iterator[None]:
+    """The engines of one process share what they have compiled, as those of one service share theirs.
+
+    Each test opens a register of its own. Its statements are the same as everywhere, and to make SQL of them anew
+    took a sixth of the time of all tests. What is compiled belongs to a dialect, so that is shared as well.
+    """
+    first: dict[tuple[str, str], Engine] = {}
+    create = database.create_engine
+
+    def shared(url: str, **options: Any) -> Engine:
+        engine = create(url, **options)
+        kind = (engine.dialect.name, engine.dialect.driver)
+        before = first.get(kind)
+        if before is None:
+            # Complete once it has seen a server, which is when the first statement is compiled.
+            event.listen(engine, "engine_connect", lambda _: first.setdefault(kind, engine), once=True)
+        else:
+            engine.dialect = before.dialect
+            engine._compiled_cache = before._compiled_cache
+        return engine
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "create_engine", shared)
+        yield
 
 
 def rows(name: str, count: int) -> bytes:

@@ -127,7 +127,10 @@ def _import(run: _Run, job: JobRow, data: bytes) -> None:
     pass_type = application.pass_types[str(job.params["type"])]
     rows = parse_rows(data, pass_type, job.params.get("encoding"))
     with application.reading() as session:
-        checked = check_rows(session, application.tenant, pass_type, rows, application.now())
+        residents = application.sources.residents
+        checked = check_rows(
+            session, application.tenant, pass_type, rows, application.now(), residents=residents
+        )
         sealer = application.sealer(session, pass_type)
     if not _note_check(run, checked, len(rows.rows)):
         return

@@ -18,6 +18,7 @@ from issuer.api.versions import etag
 from issuer.application import Application
 from issuer.errors import RegisterRefusal
 from issuer.models import HolderRow, PassRow, RevisionRow
+from issuer.residence.certificates import names_person
 from passes.card_numbers import CardNumber
 from passes.errors import PassRefusal
 from passes.model import Attribute
@@ -55,7 +56,9 @@ def pass_answer(
     if key not in found:
         raise RegisterRefusal("NUMBER_UNKNOWN", number=number[:40])
     row, revision, holder = found[key]
-    summary = msgspec.structs.asdict(_summary(pass_type, row, revision, holder))
+    summary = msgspec.structs.asdict(
+        _summary(pass_type, row, revision, holder, sees_holder=sees_holders(client))
+    )
     answer = PassAnswer(
         **summary, created_at=row.created_at, updated_at=row.updated_at, warnings=list(warnings)
     )
@@ -68,7 +71,12 @@ def summaries(
     """The passes ``keys`` (type id, number), in that order; those of types that are gone are left out."""
     found = rows_of(application, session, keys, with_holder=sees_holders(client))
     types = {one.id: one for one in application.pass_types}
-    return [_summary(types[key[0]], *found[key]) for key in keys if key in found and key[0] in types]
+    sees_holder = sees_holders(client)
+    return [
+        _summary(types[key[0]], *found[key], sees_holder=sees_holder)
+        for key in keys
+        if key in found and key[0] in types
+    ]
 
 
 def respond(body: Any, headers: Mapping[str, str] | None = None, status: int = 200) -> Response[bytes]:
@@ -116,9 +124,15 @@ def rows_of(
 
 
 def _summary(
-    pass_type: PassType, row: PassRow, revision: RevisionRow, holder: HolderRow | None
+    pass_type: PassType,
+    row: PassRow,
+    revision: RevisionRow,
+    holder: HolderRow | None,
+    *,
+    sees_holder: bool,
 ) -> PassSummary:
-    attributes = stored_attributes.decode(pass_type, revision.attributes)
+    hidden = names_person(pass_type) and not sees_holder
+    attributes = {} if hidden else stored_attributes.decode(pass_type, revision.attributes)
     return PassSummary(
         type=row.type_id,
         number=row.number,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import Annotated, Final
 
 from litestar import Response, get
@@ -17,11 +16,12 @@ from issuer.api.pass_examples import NUMBER, UNKNOWN
 from issuer.api.scopes import Scope
 from issuer.carriers import Carrier, carriers_of
 from issuer.errors import RegisterRefusal
+from issuer.prints import print_of
 from issuer.register import load_contents
+from issuer.residence.certificates import names_person
 from issuer.web.problems import problem
 from passes.card_codes import card_code_png, card_code_svg
 from passes.model import PassStatus
-from passes.pdf import PdfFactory
 from passes.qr import qr_png
 
 # The code of the card number is a part of the print: only a pass that holds has it.
@@ -39,9 +39,6 @@ _TYPES: Final = {
     "number.png": ("image/png", ".number.png"),
     "number.svg": ("image/svg+xml", ".number.svg"),
 }
-# A factory serves one thread at a time; setting a print takes some hundredths of a second.
-_setting: Final = threading.Lock()
-_pdf: list[PdfFactory] = []
 
 
 @get(
@@ -54,8 +51,10 @@ _pdf: list[PdfFactory] = []
     summary="Fetch a file of a pass",
     description=(
         "`apple` is the signed pass, which holds the secret of wallets: it needs `passes:write` as well. `pdf` is "
-        "the print with a letter that names holder and address: it needs `holders:read` as well. `seal.png` is the "
-        "QR code of the seal; `number.png` and `number.svg` are the code of the card number in its symbology, for "
+        "the print, which names holder and address: it needs `holders:read` as well; a certificate has the city's "
+        "electronic seal (PAdES) where it has a key for that. `seal.png` is the QR code of the seal (of a "
+        "certificate of residence, which names the person, with `holders:read`, and never `apple`); `number.png` "
+        "and `number.svg` are the code of the card number in its symbology, for "
         "types that have one. A pass that does not hold has its seal only, one that is not paid for has nothing."
     ),
     responses=documented(
@@ -79,6 +78,11 @@ def get_file(
     if name in _ALSO_NEEDED:
         demand(request.user, _ALSO_NEEDED[name])
     pass_type = pass_type_of(application, type_id)
+    if _FILES[name].value not in pass_type.carriers:
+        raise problem(404, "FILE_UNKNOWN")
+    if names_person(pass_type):
+        # Also the code says who somebody is and where they live.
+        demand(request.user, Scope.HOLDERS_READ)
     with application.reading() as session:
         content = next(load_contents(session, application.tenant, pass_type, [number]), None)
         if content is None:
@@ -98,10 +102,7 @@ def get_file(
             raise problem(404, "FILE_UNKNOWN")
         data = card_code_png(card) if name == "number.png" else card_code_svg(card).encode()
     elif name == "pdf":
-        with _setting:
-            if not _pdf:
-                _pdf.append(PdfFactory())
-            data = _pdf[0].render(pass_type, content, city, content.language)
+        data = print_of(application, pass_type, [content], city, content.language)
     media_type, suffix = _TYPES[name]
     headers = {
         "Cache-Control": "no-store",

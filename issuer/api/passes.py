@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from issuer import audit, lifecycle, pass_view
 from issuer.api import pass_files, pass_steps, search
-from issuer.api.auth import ApiRequest, application_of, require
+from issuer.api.auth import ApiRequest, application_of, demand, require
 from issuer.api.documentation import Success, documented
 from issuer.api.idempotency import Answer, answer_once
 from issuer.api.pass_answers import pass_answer, pass_type_of, respond
@@ -37,6 +37,7 @@ from issuer.importing.check_file import check_rows
 from issuer.lifecycle import Actor, Changes
 from issuer.numbering import next_number
 from issuer.register import insert_passes, subject
+from issuer.residence.certificates import names_person
 from issuer.revocation_log import RevocationLog
 from issuer.web.problems import Fault, ProblemRefusal, language_of, misplaced, problem
 from keys.errors import Refusal
@@ -66,7 +67,9 @@ _PLACE_OF_CODE: Final = {
     description=(
         "The values are normalised and checked like a row of an import; `errors` names every fault with its place. "
         "With status `pending_payment` nothing is issued until the pass is approved. Without a number it gets one: "
-        "initials of the type, year and a running number. A last day follows from `term_months` if it is left out."
+        "initials of the type, year and a running number. A last day follows from `term_months` if it is left out. "
+        "Certificates of residence need the scope `residence:write` as well; `POST /residence-certificates` asks the "
+        "register of residents instead of taking what is sent."
     ),
     responses=documented(
         Success(201, PassAnswer, {"pass": PASS}, "The pass; `Location` says where it is"),
@@ -90,6 +93,8 @@ def create_pass(
         pass_type = application.pass_types[data.type]
     except Refusal as refusal:
         raise misplaced(refusal, pointer="#/type") from None
+    if names_person(pass_type):
+        demand(request.user, Scope.RESIDENCE_WRITE)
 
     def effect(session: Session) -> Answer:
         number = data.number or next_number(session, application.tenant, pass_type.id, application.now())
@@ -214,7 +219,8 @@ def _enter(
 ) -> list[Warning]:
     application = application_of(request)
     at = application.now()
-    checked = check_rows(session, application.tenant, pass_type, row.file(), at)
+    residents = application.sources.residents
+    checked = check_rows(session, application.tenant, pass_type, row.file(), at, residents=residents)
     known = any(one.code == "DUPLICATE_ID" for one in checked.findings)
     if checked.unchanged or known:
         raise problem(

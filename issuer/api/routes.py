@@ -7,7 +7,7 @@ from typing import Final
 from litestar import Router
 from litestar.types import ControllerRouterHandler
 
-from issuer.api import checks, devices, jobs, oauth, passes, statements, wallet_offers, webhooks
+from issuer.api import checks, devices, jobs, oauth, passes, residence, statements, wallet_offers, webhooks
 
 PATH: Final = "/api/v1"
 LARGEST_BODY: Final = 64 * 1024
@@ -21,6 +21,7 @@ HANDLERS: list[ControllerRouterHandler] = [
             *passes.HANDLERS,
             *jobs.HANDLERS,
             *wallet_offers.HANDLERS,
+            *residence.HANDLERS,
             *webhooks.HANDLERS,
             *checks.HANDLERS,
             *statements.HANDLERS,

@@ -14,6 +14,8 @@ class Scope(StrEnum):
     PASSES_REVOKE = "passes:revoke"
     # Beside passes:read: names and addresses in answers and prints, and searching by name.
     HOLDERS_READ = "holders:read"
+    # Names, birth dates and addresses of the register of residents, in a certificate that it confirms.
+    RESIDENCE_WRITE = "residence:write"
     JOBS_WRITE = "jobs:write"
     CHECKS_READ = "checks:read"
     # More than yes or no: numbers, periods and changes of the permits behind a plate.
@@ -27,6 +29,7 @@ DESCRIPTIONS: Final[dict[Scope, str]] = {
     Scope.PASSES_WRITE: "Issue, change and reissue passes, and fetch them for Apple Wallet",
     Scope.PASSES_REVOKE: "Revoke, suspend and resume passes",
     Scope.HOLDERS_READ: "See names and addresses of holders, also in prints, and search by name",
+    Scope.RESIDENCE_WRITE: "Issue certificates of residence",
     Scope.JOBS_WRITE: "Start, watch and cancel bulk jobs",
     Scope.CHECKS_READ: "Ask whether a plate has a permit",
     Scope.STATEMENTS_READ: "Get signed statements about a plate at a past moment",

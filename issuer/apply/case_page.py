@@ -8,6 +8,7 @@ from litestar import Response, get, post
 
 from issuer.apply import journey
 from issuer.apply.asking import kind_of, rules_of
+from issuer.apply.evidence_needs import needed
 from issuer.apply.forms import PageForm
 from issuer.apply.guests import Guest, acting_guest_of, guest_of, with_visit
 from issuer.apply.standing import standing_of
@@ -39,7 +40,8 @@ def case(request: AnyRequest) -> Response[Any]:
         return guest.reader.go(_next_path(guest))
     with guest.application.reading() as session:
         shown = standing_of(session, guest)
-    return guest.page("case.html", shown=shown, state=guest.case.state.value)
+    wallet = guest.case.state is CaseState.DOCUMENTS and bool(needed(guest).credentials)
+    return guest.page("case.html", shown=shown, state=guest.case.state.value, wallet=wallet)
 
 
 @post("/apply/case/pay", status_code=303, sync_to_thread=True)

@@ -29,12 +29,18 @@ ACTOR: Final = "holder"
 _TOLD: Final = frozenset(
     {
         "MAILED", "UPLOADED", "REMOVED", "WITHDRAWN", "SENT", "HANDED_IN", "MOVED", "PAYMENTS_OFF",
-        "PAYMENT_DONE", "PAYMENT_OPEN", "NOT_NOW",
+        "PAYMENT_DONE", "PAYMENT_OPEN", "NOT_NOW", "PROVEN", "PROOF_NAME", "PROOF_ADDRESS", "PROOF_BOTH",
+        "PROOF_OTHER", "PROOF_GONE",
     }
 )  # fmt: skip
 _JUST_SENT: Final = (CaseState.SUBMITTED, CaseState.SECOND_LOOK)
 # Those that say that something did not work.
-_SAD: Final = frozenset({"MOVED", "PAYMENTS_OFF", "PAYMENT_OPEN", "NOT_NOW"})
+_SAD: Final = frozenset(
+    {
+        "MOVED", "PAYMENTS_OFF", "PAYMENT_OPEN", "NOT_NOW", "PROOF_NAME", "PROOF_ADDRESS", "PROOF_BOTH",
+        "PROOF_OTHER", "PROOF_GONE",
+    }
+)  # fmt: skip
 
 
 class NoCaseVisit(HTTPException):

@@ -16,6 +16,7 @@ from issuer.apply import (
     plates,
     summary,
     term,
+    wallet,
 )
 from issuer.apply.forms import LONGEST_FORM
 from issuer.apply.problems import EXCEPTION_HANDLERS
@@ -32,6 +33,7 @@ HANDLERS: list[ControllerRouterHandler] = [
             *car.HANDLERS,
             *term.HANDLERS,
             *documents.HANDLERS,
+            *wallet.HANDLERS,
             *summary.HANDLERS,
             *case_page.HANDLERS,
         ],

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from issuer import audit
 from issuer.apply.asking import amount, rules_of
-from issuer.apply.documents import needs_of_checks, wanted_by_office
+from issuer.apply.evidence_needs import needs_of_checks, wanted_by_office
 from issuer.apply.guests import ACTOR, Guest
 from issuer.apply.summary import Group, groups_of, kind_label
 from issuer.cases.case_payments import KIND

@@ -11,11 +11,12 @@ from litestar import Response, get, post
 from issuer.apply import journey
 from issuer.apply.answers import Answers, line_of, reason_sentence
 from issuer.apply.asking import amount, ask, checks_of, fees_of, kind_of, rules_of
-from issuer.apply.documents import labels_of, needs_of_checks
+from issuer.apply.documents import labels_of
+from issuer.apply.evidence_needs import needs_of_checks
 from issuer.apply.forms import PageForm
 from issuer.apply.guests import Guest, drafting_guest_of
 from issuer.apply.journey import Page
-from issuer.cases import evidence, steps
+from issuer.cases import evidence, proofs, steps
 from issuer.cases.city import CityCaseRules
 from issuer.cases.facts import CaseFacts
 from issuer.cases.rules import Check, CheckOutcome
@@ -161,9 +162,10 @@ def _page(guest: Guest, answers: Answers) -> Response[Any]:
     if facts.term_months not in fees or facts.first_day is None or facts.first_day < guest.today:
         return guest.reader.go(Page.TERM.path)
     checks = checks_of(guest)
-    needs = needs_of_checks([one.stored() for one in checks], say)
+    needs = needs_of_checks(proofs.settled([one.stored() for one in checks], facts), say)
     groups = groups_of(facts, guest.person, rules, kind_label(kind.id, say), say)
     labels = [text for _, text in labels_of(rules, documents, say.language)]
+    labels[:0] = filter(None, [proofs.proof_text(facts.residence_proof, say)])
     if needs or labels:
         rows = [(say("APPLY_DOCUMENT_LABEL"), one) for one in labels]
         empty = [(say("APPLY_DOCUMENT_LABEL"), say("APPLY_DOCUMENTS_NONE"))]
@@ -176,7 +178,7 @@ def _page(guest: Guest, answers: Answers) -> Response[Any]:
         groups=groups,
         fee=amount(fees[facts.term_months], say.language),
         refused=_refusals(checks, say),
-        lacks_documents=bool(needs and not labels),
+        lacks_documents=bool(needs and not documents),
         second_person=kind.second_person,
         term=say("APPLY_MONTHS", months=facts.term_months),
     )

@@ -146,8 +146,10 @@ class Worker:
 
     def _clockwork(self) -> None:
         from issuer.nightly.run import enqueue_due  # noqa: PLC0415
+        from issuer.presentations.store import forget_ended  # noqa: PLC0415
 
         enqueue_due(self._application)
+        forget_ended(self._application)
 
     def _sweep(self) -> None:
         sweep(self._application, self._engine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -40,11 +40,30 @@ class PlateFact(msgspec.Struct, frozen=True):
     season: _Short | None = None
 
 
+class ProofCredential(StrEnum):
+    """By which credential of a wallet somebody has proven where they live."""
+
+    PID = "pid"
+    RESIDENCE_CERTIFICATE = "residence_certificate"
+
+
+class ResidenceProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That a wallet has shown the name and main residence of who asks: by which credential, whose, when (aware).
+
+    What it said is not kept. ``issuer`` is the organisation in the issuer's certificate.
+    """
+
+    credential: ProofCredential
+    issuer: _Line
+    at: datetime
+
+
 class CaseFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What the holder has said so far; whatever is still missing has its default.
 
     ``zone`` follows from the address, it is never chosen. ``keeper`` is ``holder``, or ``other`` for a car that
-    somebody else keeps; ``residence`` is ``main`` or ``secondary``.
+    somebody else keeps; ``residence`` is ``main`` or ``secondary``. ``residence_proof`` holds for the name and
+    address as they are: another one ends it.
     """
 
     permit_kind: _Short = ""
@@ -55,6 +74,7 @@ class CaseFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     first_day: date | None = None
     keeper: _Short = ""
     residence: _Short = ""
+    residence_proof: ResidenceProof | None = None
 
 
 def facts_of(stored: dict[str, Any]) -> CaseFacts:

@@ -6,16 +6,26 @@ An approval never issues anything that has to be paid for: that is `issuer.cases
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from issuer.cases import mails
-from issuer.cases.facts import CaseFacts, CaseKind, Channel, facts_of, missing, plates_of
+from issuer.audit import Fact
+from issuer.cases import mails, proofs
+from issuer.cases.facts import (
+    CaseFacts,
+    CaseKind,
+    Channel,
+    ResidenceProof,
+    facts_of,
+    missing,
+    plates_of,
+)
 from issuer.cases.mails import CaseMail
 from issuer.cases.rules import CaseRules, Check, CheckOutcome
 from issuer.cases.states import CaseState, CaseStep, next_state
@@ -63,7 +73,7 @@ def save_draft(
     facts: CaseFacts,
     person: Holder | None = None,
 ) -> Case:
-    """Store what a draft says so far.
+    """Store what a draft says so far; what a wallet has proven holds only for the same name and address.
 
     Raises IssuerRefusal CASE_UNKNOWN, CASE_MOVED, CASE_STEP for one that is none.
     """
@@ -71,8 +81,29 @@ def save_draft(
     if row.state != CaseState.DRAFT:
         raise IssuerRefusal("CASE_STEP", step="save", state=row.state)
     if person is not None:
+        before = applicant(session, tenant, case_id)
+        if before is None or person_key(session, tenant, before) != person_key(session, tenant, person):
+            facts = msgspec.structs.replace(facts, residence_proof=None)
         save_applicant(session, tenant, case_id, person)
     save_facts(session, row, facts)
+    return case_of(row)
+
+
+def prove_residence(
+    session: Session, tenant: str, case_id: str, actor: CaseActor, proof: ResidenceProof
+) -> Case:
+    """A wallet has shown that who asks lives where they say: that is kept, and settles the check as evidence does.
+
+    Raises IssuerRefusal as `take`; CASE_STEP unless the case is a draft, or evidence was asked for.
+    """
+    row = take(session, tenant, case_id, actor.version)
+    if row.state not in (CaseState.DRAFT, CaseState.DOCUMENTS):
+        raise IssuerRefusal("CASE_STEP", step="prove", state=row.state)
+    facts = msgspec.structs.replace(facts_of(row.facts), residence_proof=proof)
+    row.checks = proofs.settled(row.checks, facts)
+    save_facts(session, row, facts)
+    told: dict[str, Fact] = {"credential": proof.credential.value, "issuer": proof.issuer}
+    note(session, row, actor, "case_prove", told)
     return case_of(row)
 
 
@@ -109,14 +140,14 @@ def submit(session: Session, tenant: str, case_id: str, actor: CaseActor, rules:
     day = berlin_day(actor.at)
     checks = checks_of(case_of(row), person, day, rules)
     _stop_at_refusals(checks)
-    row.checks = [one.stored() for one in checks]
+    row.checks = proofs.settled([one.stored() for one in checks], facts)
     row.fee_cents = rules.fee_cents(kind, facts, channel, day)
     row.person = person_key(session, tenant, person)
     if kind is CaseKind.NEW and not rules.is_exception(facts, day):
         _one_permit(session, tenant, row)
     row.submitted_at = actor.at
     try:
-        open_checks = [one.name for one in checks if one.outcome is CheckOutcome.EVIDENCE]
+        open_checks = [one["name"] for one in row.checks if _is_open(one)]
         move(session, row, CaseStep.SUBMIT, actor, fee_cents=row.fee_cents, open_checks=open_checks)
     except IntegrityError:
         raise IssuerRefusal("CASE_TWICE") from None
@@ -193,11 +224,7 @@ def approve(
         # Two have to agree on what is given away, not only on the exception beside it.
         if free and row.exception not in FREE_FOR:
             raise IssuerRefusal("SECOND_LOOK_NEEDED", number=row.number)
-    waiting = [
-        one["name"]
-        for one in row.checks
-        if one["outcome"] == CheckOutcome.EVIDENCE and not one.get("accepted")
-    ]
+    waiting = [one["name"] for one in row.checks if _is_open(one)]
     if waiting:
         raise IssuerRefusal("CASE_OPEN", checks=", ".join(waiting))
     if free:
@@ -251,6 +278,11 @@ def end(session: Session, tenant: str, case_id: str, actor: CaseActor, step: Cas
     if step in _TOLD:
         mails.tell(session, row, _TOLD[step], actor.at)
     return case_of(row)
+
+
+def _is_open(check: Mapping[str, Any]) -> bool:
+    """Whether a check, as a case stores it, waits for evidence, or for somebody to look at it."""
+    return check["outcome"] == CheckOutcome.EVIDENCE and not check.get("accepted")
 
 
 def _is_known(person: Holder, kind: CaseKind) -> bool:

@@ -96,6 +96,8 @@ def _tell(arguments: argparse.Namespace, result: IssueResult, out: Path, report:
     }
     if not result.fees_checked:
         warn(say(arguments, "ISSUE_NO_FEES"))
+    if result.unsealed:
+        warn(say(arguments, "ISSUE_UNSEALED"))
     if result.left_out:
         warn(say(arguments, "ISSUE_LEFT_OUT", carriers=", ".join(result.left_out)))
     if arguments.json:

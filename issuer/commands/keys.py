@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from issuer import audit, keyring
+from issuer import audit, certified_keys, keyring
 from issuer.audit import AuditEvent
 from issuer.commands.common import (
     actor,
@@ -23,6 +23,7 @@ from issuer.commands.common import (
 from issuer.commands.key_imports import apple_key, google_key, push_key, read_file
 from issuer.database import reading, writing
 from issuer.errors import IssuerRefusal
+from issuer.eudi import status_lists
 from issuer.lifecycle import Actor
 from issuer.reissue import complete_files, reissue_all
 from issuer.revocation_log import RevocationLog
@@ -30,8 +31,9 @@ from issuer.settings import load_settings
 from issuer.workspace import Workspace
 from keys import lifecycle
 from keys.errors import Refusal
-from keys.eudi_certificates import EudiSigningIdentity, signing_request
+from keys.eudi_certificates import signing_request
 from keys.lifecycle import KeyRecord, KeyState, Purpose
+from keys.pdf_seal_certificates import pdf_seal_request
 from keys.store import SecretKeeper
 from keys.texts import texts
 from passes.periods import BERLIN
@@ -69,13 +71,15 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
     add.add_argument("--epoch", action="store_true", help="for google: the secret behind rotating codes")
     add_data_argument(add)
     add.set_defaults(run=run_add)
-    request = actions.add_parser("request", help="what an authority needs to certify an eudi key (PKCS#10)")
+    request = actions.add_parser(
+        "request", help="what an authority needs to certify an eudi, eudi-access or pdf-seal key (PKCS#10)"
+    )
     request.add_argument("kid", metavar="KID", help="key id from 'keys list', or its first digits")
     request.add_argument("--name", metavar="TEXT", help="common name (default: the city's)")
     request.add_argument("--country", metavar="CC", default="DE", help="default: DE")
     add_data_argument(request)
     request.set_defaults(run=run_request)
-    certify = actions.add_parser("certify", help="give an eudi key the certificate its authority sent")
+    certify = actions.add_parser("certify", help="give a key the certificate its authority sent")
     certify.add_argument("kid", metavar="KID", help="key id from 'keys list', or its first digits")
     certify.add_argument(
         "--certificate", metavar="FILE", type=Path, required=True, help="the key's own (PEM)"
@@ -165,43 +169,45 @@ def run_add(arguments: argparse.Namespace) -> ExitCode:
             audit.append(session, workspace.tenant, [event], at, actor())
     tell(record.kid.hex())
     code = "KEY_ADDED_PUBLISH" if purpose in keyring.PUBLISHED else "KEY_ADDED"
-    if purpose in keyring.EUDI_USES:
+    if purpose in certified_keys.CERTIFIED:
         code = "KEY_ADDED_CERTIFY"
     warn(say(arguments, code, kid=record.kid.hex()))
     return ExitCode.GREEN
 
 
 def run_request(arguments: argparse.Namespace) -> ExitCode:
-    """Print the certificate request of an eudi key; nothing changes."""
+    """Print the certificate request of a key that an authority certifies; nothing changes."""
     with opened(arguments) as workspace, workspace.keys() as manager:
         with reading(workspace.engine) as session:
             record = keyring.find(session, workspace.tenant, arguments.kid)
             settings = load_settings(session, workspace.tenant)
-        keyring.eudi_use(record)
-        host = urlsplit(settings.base_url).hostname or ""
+        certified_keys.certified_kind(record)
         city = settings.city_name[:_LONGEST_SUBJECT]
-        tell(
-            signing_request(
-                manager.signer(record.uri), arguments.name or city, arguments.country, city, host
-            ).decode()
-        )
+        subject = (arguments.name or city, arguments.country, city)
+        signer = manager.signer(record.uri)
+        if record.purpose is Purpose.PDF_SEAL:
+            made = pdf_seal_request(signer, *subject)
+        else:
+            made = signing_request(signer, *subject, urlsplit(settings.base_url).hostname or "")
+        tell(made.decode())
     return ExitCode.GREEN
 
 
 def run_certify(arguments: argparse.Namespace) -> ExitCode:
-    """Give a pending eudi key its certificate, once everything about it holds."""
+    """Give a pending key its certificate, once everything about it holds."""
     at = chosen_time(arguments)
     with opened(arguments) as workspace, workspace.keys() as manager, writing(workspace.engine) as session:
         before = keyring.find(session, workspace.tenant, arguments.kid)
-        identity = EudiSigningIdentity.from_files(
-            keyring.eudi_use(before),
+        kind, use = certified_keys.certified_kind(before)
+        identity = kind.from_files(
+            use,
             read_file(arguments.certificate),
             read_file(arguments.chain) if arguments.chain is not None else b"",
             read_file(arguments.anchor),
             manager.signer(before.uri),
         )
         identity.check(at)
-        after = keyring.certified(before, identity)
+        after = certified_keys.certified(before, identity)
         keyring.save(session, after)
         told = {"until": after.not_after.isoformat(), "certificate": identity.name}
         event = AuditEvent("key-certified", f"key/{after.kid.hex()}", after=told)
@@ -241,6 +247,7 @@ def run_revoke(arguments: argparse.Namespace) -> ExitCode:
                 revoked = lifecycle.revoke(record, at)
                 keyring.transition(session, record, revoked, at, actor(), arguments.reason)
                 RevocationLog(workspace.folder).key(revoked, at, arguments.reason)
+            credentials = status_lists.distrust(session, workspace.tenant, record.kid.hex(), at)
         # A run that was killed may have left passes with a new seal and without their files.
         made = complete_files(workspace, resealed, _out(arguments), at) if again else 0
         if again and not hit and not made:
@@ -248,6 +255,8 @@ def run_revoke(arguments: argparse.Namespace) -> ExitCode:
         tell(say(arguments, "KEY_REVOKED", kid=record.kid.hex()))
         if made:
             tell(say(arguments, "REISSUE_FILES", count=made))
+        if record.purpose is Purpose.EUDI:
+            tell(say(arguments, "KEY_CREDENTIALS_HIT", kid=record.kid.hex(), count=credentials))
         if record.purpose is Purpose.SEAL:
             tell(say(arguments, "KEY_HITS", kid=record.kid.hex(), count=len(hit)))
             if hit:
@@ -319,8 +328,8 @@ def _day(at: datetime) -> str:
 
 
 def _warnings(workspace: Workspace, found: list[KeyRecord], at: datetime, language: str) -> list[str]:
-    """What ends soon: Apple's certificates and those for credentials, with their chains."""
-    certified = (Purpose.APPLE_PASS, *keyring.EUDI_USES)
+    """What ends soon: Apple's certificates and those of the keys that an authority certifies, with their chains."""
+    certified = (Purpose.APPLE_PASS, *certified_keys.CERTIFIED)
     active = [one for one in found if one.purpose in certified and one.state is KeyState.ACTIVE]
     if not active:
         return []
@@ -328,7 +337,7 @@ def _warnings(workspace: Workspace, found: list[KeyRecord], at: datetime, langua
         identities = [
             keyring.apple_identity(one, manager)
             if one.purpose is Purpose.APPLE_PASS
-            else keyring.eudi_identity(one, manager)
+            else certified_keys.certified_identity(one, manager)
             for one in active
         ]
         return [warning.sentence(language) for one in identities for warning in one.warnings(at)]

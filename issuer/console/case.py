@@ -14,6 +14,7 @@ from issuer.cases import closing, steps
 from issuer.cases.case_payments import KIND
 from issuer.cases.city import CityCaseRules
 from issuer.cases.letters import letters_of
+from issuer.cases.proofs import proof_text
 from issuer.cases.states import ENDED, RULES, CaseState, CaseStep
 from issuer.cases.store import Case, applicant, find
 from issuer.console import case_words as words
@@ -64,9 +65,11 @@ def case_page(
         payments = payments_of(session, application.tenant, KIND, case.id)
         person = applicant(session, application.tenant, case_id)
         letters = letters_of(session, application.tenant, case) if person is not None else []
+        proof = proof_text(case.facts.residence_proof, say)
         values: dict[str, Any] = {
+            "proof": proof,
             "asks": words.person_lines(person, say),
-            "checks": words.shown_checks(case.checks, say, rules.rules),
+            "checks": words.shown_checks(case.checks, say, rules.rules, proof),
             "documents": _documents(session, desk, case, rules),
             "payments": [_payment(desk, one) for one in payments],
             "letters": [

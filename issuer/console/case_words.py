@@ -29,12 +29,17 @@ _KINDS: Final = {
     CaseState.ISSUED: "success",
     CaseState.REFUSED: "danger",
 }
+# What of an entry of the audit trail is told, in this order.
+_DETAILS: Final = (
+    "state", "wanted", "exception", "check", "evidence", "credential", "issuer", "pass", "fee_cents",
+)  # fmt: skip
 # Codes in the audit trail, and the catalogue's prefix of what they are called.
 _CODED: Final = {
     "reason": "DESK_REFUSE_",
     "exception": "DESK_EXCEPTION_",
     "wanted": "DESK_WANTED_",
     "state": "DESK_STATE_",
+    "credential": "WALLET_CREDENTIAL_",
 }
 
 
@@ -57,15 +62,20 @@ def check_label(say: Texts, name: str) -> str:
     return label(say, "DESK_CHECK_", name)
 
 
-def shown_checks(checks: Sequence[Mapping[str, Any]], say: Texts, rules: CityRules) -> list[dict[str, Any]]:
-    """The checks of a case with outcome, reason, and what evidence settles the open ones."""
+def shown_checks(
+    checks: Sequence[Mapping[str, Any]], say: Texts, rules: CityRules, proof: str = ""
+) -> list[dict[str, Any]]:
+    """The checks of a case with outcome, reason, and what evidence settles the open ones.
+
+    ``proof`` is the sentence of `issuer.cases.proofs.proof_text`, for what a wallet has settled.
+    """
     return [
         {
             "name": one["name"],
             "label": check_label(say, one["name"]),
             "outcome": "accepted" if one.get("accepted") else one["outcome"],
             "reason": label(say, "ELIGIBILITY_", one["reason"]) if one["reason"] else "",
-            "accepted": evidence_label(rules, one["accepted"], say.language) if one.get("accepted") else "",
+            "accepted": _accepted(one, say, rules, proof),
             "is_open": one["outcome"] == CheckOutcome.EVIDENCE and not one.get("accepted"),
             "evidence": [
                 {"value": kind, "label": evidence_label(rules, kind, say.language), "chosen": False}
@@ -74,6 +84,14 @@ def shown_checks(checks: Sequence[Mapping[str, Any]], say: Texts, rules: CityRul
         }
         for one in checks
     ]
+
+
+def _accepted(check: Mapping[str, Any], say: Texts, rules: CityRules, proof: str) -> str:
+    if check.get("proven") and proof:
+        return proof
+    if not check.get("accepted"):
+        return ""
+    return say("DESK_ACCEPTED", evidence=evidence_label(rules, check["accepted"], say.language))
 
 
 def evidence_label(rules: CityRules, name: str, language: str) -> str:
@@ -179,7 +197,7 @@ def history_lines(
         after = entry.after or {}
         details = [
             say(f"DESK_DETAIL_{name.upper()}", value=_words(say, name, after[name], rules))
-            for name in ("state", "wanted", "exception", "check", "evidence", "pass", "fee_cents")
+            for name in _DETAILS
             if after.get(name) not in (None, "", [])
         ]
         if entry.reason:

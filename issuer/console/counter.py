@@ -26,6 +26,8 @@ from issuer.console.fields import day_of, note_refusal, options, require, versio
 from issuer.errors import IssuerRefusal
 from issuer.holders import Holder
 from issuer.payments.pages import euros
+from issuer.presentations.asking import can_ask
+from issuer.presentations.wishes import Wish
 from issuer.rules.addresses import Address, NoZoneHere, ZoneFound
 from issuer.rules.directory import find_address
 from issuer.rules.kinds import kind_table
@@ -246,6 +248,7 @@ def _fits(desk: Desk, form: Form, rules: CityCaseRules, facts: CaseFacts, day: d
 def _person_page(desk: Desk, form: Form, *, status: int = 200) -> Response[Any]:
     with desk.application.reading() as session:
         known = zones(session, desk.application.tenant)
+        has_wallet = can_ask(session, desk.application, Wish.RESIDENCE_CERTIFICATE)
     places = {"": desk.reader.say("DESK_ZONE_BY_ADDRESS")}
     places |= {code: f"{code} {one.zone.name}" for code, one in sorted(known.items())}
     say = desk.reader.say
@@ -256,6 +259,7 @@ def _person_page(desk: Desk, form: Form, *, status: int = 200) -> Response[Any]:
         form=form,
         places=options(places, form.values["zone"]),
         languages=options(languages, form.values["language"]),
+        has_wallet=has_wallet,
     )
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import base64
-import threading
-from typing import Final
+from typing import Any, Final
 
+from litestar import Response
 from sqlalchemy.orm import Session
 
 from issuer import audit
@@ -13,13 +13,12 @@ from issuer.audit import AuditEvent
 from issuer.console.desk import Desk
 from issuer.doors import close_doors
 from issuer.pickup.links import Channel, create_link
+from issuer.prints import print_of
 from issuer.register import load_contents, subject
-from passes.pdf import PdfFactory
+from keys.errors import Refusal
 from passes.qr import link_png
 
-# One document at a time: the factory is no thread's own.
-_setting: Final = threading.Lock()
-_pdf: Final[list[PdfFactory]] = []
+_UNAVAILABLE: Final = 503
 
 
 def fresh_link(desk: Desk, session: Session, type_id: str, number: str, channel: Channel) -> str:
@@ -37,18 +36,25 @@ def picture_of(address: str) -> str:
     return base64.b64encode(link_png(address)).decode()
 
 
+def print_answer(desk: Desk, type_id: str, number: str) -> Response[Any]:
+    """The print as a file to save, or the page that says why there is none; see `printed`."""
+    try:
+        made = printed(desk, type_id, number)
+    except Refusal as refusal:
+        return desk.problem(_UNAVAILABLE, "PRINT_NOT_MADE", why=refusal.sentence(desk.reader.language))
+    return desk.reader.file(made, "application/pdf", f"{number}.pdf")
+
+
 def printed(desk: Desk, type_id: str, number: str) -> bytes:
-    """The print of a pass that is there and may be printed, as PDF; noted in both logs."""
+    """The print of a pass that is there and may be printed, as PDF; noted in both logs. Raises as `print_of`."""
     application = desk.application
     with application.reading() as session:
         pass_type = application.pass_types[type_id]
         [content] = load_contents(session, application.tenant, pass_type, [number])
         city = application.settings(session).city(application.tenant)
+    made = print_of(application, pass_type, [content], city, content.language)
     with application.writing() as session:
         event = AuditEvent("fetch", subject(type_id, number), after={"carrier": "print"})
         audit.append(session, application.tenant, [event], application.now(), desk.staff.actor)
     desk.note_access(subject(type_id, number))
-    with _setting:
-        if not _pdf:
-            _pdf.append(PdfFactory())
-        return _pdf[0].render(pass_type, content, city, content.language)
+    return made

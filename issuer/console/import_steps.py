@@ -19,6 +19,7 @@ from issuer.importing import run_undo, runs
 from issuer.importing.csv_file import MAX_ROWS
 from issuer.importing.runs import Upload
 from issuer.register import subject
+from issuer.residence.certificates import names_person
 from issuer.staff.accesses import Kind
 from issuer.web.forms import Form, FormData, text_of
 from issuer.web.reader import AnyRequest
@@ -129,7 +130,9 @@ def _begin(request: AnyRequest, received: Received, run_id: str) -> Response[Any
     form = Form.of(received.fields, *_FIELDS)
     form.values["encoding"] = form.values["encoding"] or "utf-8"
     try:
-        application.pass_types[form.values["type"]]
+        # Who imports a register must not see who lives where: the command line takes certificates of residence.
+        if names_person(application.pass_types[form.values["type"]]):
+            form.errors["type"] = "IMPORT_TYPE_MISSING"
     except PassRefusal:
         form.errors["type"] = "IMPORT_TYPE_MISSING"
     if form.values["encoding"] not in ENCODINGS:
@@ -165,7 +168,9 @@ def _form(desk: Desk, form: Form, *, status: int = 200, refusal: str = "") -> Re
         "import_new.html",
         status=status,
         form=form,
-        types=[(one.id, type_name(desk, one.id)) for one in desk.application.pass_types],
+        types=[
+            (one.id, type_name(desk, one.id)) for one in desk.application.pass_types if not names_person(one)
+        ],
         encodings=[
             (one, say(f"OFFICE_IMPORT_ENCODING_{one.upper().replace('-', '_')}")) for one in ENCODINGS
         ],

@@ -45,6 +45,7 @@ _GROUPS: Final = (
     ("APPLE", (Purpose.APPLE_PASS, Purpose.APNS)),
     ("GOOGLE", (Purpose.GOOGLE,)),
     ("EUDI", (Purpose.EUDI, Purpose.EUDI_ACCESS)),
+    ("DOCUMENTS", (Purpose.PDF_SEAL,)),
 )
 _SOON: Final = timedelta(days=60)
 
@@ -148,6 +149,7 @@ _COMMANDS: Final = {
     Purpose.ROOT.value: "stadtpass keys add root",
     Purpose.EUDI.value: "stadtpass keys add eudi",
     Purpose.EUDI_ACCESS.value: "stadtpass keys add eudi-access",
+    Purpose.PDF_SEAL.value: "stadtpass keys add pdf-seal",
     Purpose.GOOGLE.value: "stadtpass keys add google --key account.pem",
     "bundle": "stadtpass publish --out DIR",
 }

@@ -13,8 +13,8 @@ from sqlalchemy.orm import Session
 from issuer import lifecycle
 from issuer.console.desk import Desk, acting_desk_of, desk_of
 from issuer.console.fields import options
-from issuer.console.handing_out import fresh_link, picture_of, printed
-from issuer.console.library.shared import library_type
+from issuer.console.handing_out import fresh_link, picture_of, print_answer
+from issuer.console.kept_apart import kept_apart
 from issuer.delivery import mail
 from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.letters import pickup_letter
@@ -79,7 +79,7 @@ def take_step(
     """Take the step."""
     desk = acting_desk_of(request, data)
     reason = text_of(data, "reason")
-    if step not in STEPS or library_type(desk.application, type_id) is not None:
+    if step not in STEPS or type_id in kept_apart(desk.application):
         return desk.problem(404, "NOT_FOUND")
     if reason not in STEPS[step].reasons:
         return _step_page(desk, type_id, number, step, fault=desk.reader.say("DESK_REASON_MISSING"))
@@ -106,7 +106,7 @@ def take_back(
     """Take a wrong revocation back, with a note."""
     desk = acting_desk_of(request, data)
     application, note = desk.application, text_of(data, "note")
-    if library_type(application, type_id) is not None:
+    if type_id in kept_apart(application):
         return desk.problem(404, "NOT_FOUND")
     try:
         pass_type = application.pass_types[type_id]
@@ -171,8 +171,7 @@ def print_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str
     with application.reading() as session:
         if _status(desk, session, type_id, number) not in _RUNNING:
             return desk.problem(_CONFLICT, "PASS_NOT_RUNNING")
-    made = printed(desk, type_id, number)
-    return desk.reader.file(made, "application/pdf", f"{number}.pdf")
+    return print_answer(desk, type_id, number)
 
 
 def _take(desk: Desk, session: Session, type_id: str, number: str, step: str, said: str) -> None:
@@ -231,8 +230,8 @@ def _said(desk: Desk, refusal: Refusal) -> str:
 
 
 def _status(desk: Desk, session: Session, type_id: str, number: str) -> PassStatus | None:
-    """The status of the pass; None where there is none, also for library cards, which are the librarians' own."""
-    if library_type(desk.application, type_id) is not None:
+    """The status of the pass; None where there is none, also for what `kept_apart` names."""
+    if type_id in kept_apart(desk.application):
         return None
     found = session.scalar(
         select(PassRow.status).where(

@@ -9,6 +9,7 @@ from litestar import Response, post
 from litestar.params import FromPath
 
 from issuer.console.desk import Desk, acting_desk_of
+from issuer.console.kept_apart import kept_apart
 from issuer.errors import IssuerRefusal
 from issuer.eudi import identity, making
 from issuer.eudi.letters import transaction_code_letter
@@ -40,8 +41,14 @@ def new_offer(
     """An offer to scan, shown this once, with the code that the clerk tells the holder."""
     desk = acting_desk_of(request, data)
     application = desk.application
-    if not is_offered(desk, type_id):
+    if type_id in kept_apart(application) or not is_offered(desk, type_id):
         return desk.problem(_CONFLICT, "PASS_NOT_RUNNING")
+    return offer_page(desk, type_id, number, (_CRUMB, (number, f"/office/passes/{type_id}/{number}")))
+
+
+def offer_page(desk: Desk, type_id: str, number: str, crumbs: tuple[tuple[str, str], ...]) -> Response[Any]:
+    """The page with a fresh offer and its code, under ``crumbs``; a problem where the pass does not hold."""
+    application = desk.application
     try:
         with application.writing() as session:
             offer = create_offer(
@@ -55,7 +62,7 @@ def new_offer(
             )
     except Refusal:
         return desk.problem(_CONFLICT, "PASS_NOT_RUNNING")
-    return desk.under(_CRUMB, (number, f"/office/passes/{type_id}/{number}")).page(
+    return desk.under(*crumbs).page(
         "pass_eudi.html",
         number=number,
         tx_code=offer.tx_code,
@@ -69,7 +76,7 @@ def new_letter(
 ) -> Response[Any]:
     """The letter with a new transaction code, as PDF."""
     desk = acting_desk_of(request, data)
-    if not is_offered(desk, type_id):
+    if type_id in kept_apart(desk.application) or not is_offered(desk, type_id):
         return desk.problem(_CONFLICT, "PASS_NOT_RUNNING")
     desk.note_access(subject(type_id, number))
     try:

@@ -1,6 +1,6 @@
 """Finding a pass, and looking at it with its history; each look is noted in the log of accesses.
 
-Library cards are not among them: their pages are `issuer.console.library`.
+Library cards and certificates of residence are not among them: `issuer.console.kept_apart`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from issuer.audit import AuditEntry
 from issuer.console import counter_pass, pass_wallet
 from issuer.console.case_words import actor_label, staff_names
 from issuer.console.desk import Desk, desk_of
-from issuer.console.library.shared import library_type, library_types
+from issuer.console.kept_apart import kept_apart
 from issuer.console.moments import moment
 from issuer.console.pass_steps import STEPS, offered
 from issuer.errors import IssuerRefusal
@@ -41,7 +41,7 @@ from passes.periods import berlin_day
 
 MOST: Final = 25
 _FEWEST_CHARACTERS: Final = 2
-_KINDS: Final = {Standing.VALID: "success", Standing.NOT_YET: "info"}
+KINDS: Final = {Standing.VALID: "success", Standing.NOT_YET: "info"}
 _CRUMB: Final = ("OFFICE_MENU_PASSES", "/office/passes")
 _SENTENCES: Final = ("display_hint", "standing", "rules", "contact", "privacy")
 _ADDRESS: Final = ("street", "house_number", "postal_code", "city", "email")
@@ -80,8 +80,7 @@ def show_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str]
         pass_type = application.pass_types[type_id]
     except PassRefusal:
         return desk.problem(404, "NOT_FOUND")
-    if library_type(application, type_id) is not None:
-        # Who borrows is nobody's business outside the library.
+    if type_id in kept_apart(application):
         return desk.problem(404, "NOT_FOUND")
     with application.reading() as session:
         try:
@@ -112,7 +111,7 @@ def show_pass(request: AnyRequest, type_id: FromPath[str], number: FromPath[str]
         cases=cases,
         type_name=pass_type.words(language).name,
         standing=say(f"PICKUP_STANDING_{standing.name}"),
-        standing_kind=_KINDS.get(standing, "danger"),
+        standing_kind=KINDS.get(standing, "danger"),
         fields=[(one.label, one.text) for key, one in fields.items() if key not in hidden],
         holder=_holder_facts(holder, say),
         revisions=[
@@ -132,7 +131,7 @@ def _found(desk: Desk, session: Session, text: str) -> list[dict[str, Any]]:
     application, language = desk.application, desk.reader.language
     query = (
         passes_like(session, application.tenant, PassQuery(text=text, by_name=True))
-        .where(PassRow.type_id.not_in([one.id for one in library_types(application)]))
+        .where(PassRow.type_id.not_in(sorted(kept_apart(application))))
         .order_by(None)
         .order_by(PassRow.type_id, PassRow.number)
         .limit(MOST + 1)
@@ -166,7 +165,7 @@ def _found(desk: Desk, session: Session, text: str) -> list[dict[str, Any]]:
                 "holder": _name(holder) if holder is not None else "",
                 "until": day_text(one.period_last, language),
                 "standing": desk.reader.say(f"PICKUP_STANDING_{standing.name}"),
-                "kind": _KINDS.get(standing, "danger"),
+                "kind": KINDS.get(standing, "danger"),
             }
         )
     return found

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from issuer.accessibility.feedback import count_open
 from issuer.cases.search import work
+from issuer.console import wallet_checks
 from issuer.console.desk import Desk, desk_of
 from issuer.console.library.waiting import SOON, counts
 from issuer.importing import runs
@@ -76,13 +77,24 @@ def _library(desk: Desk, session: Session) -> dict[str, object] | None:
     return {"consents": found.consents, "fees": found.fees, "blocked": blocked, "days": SOON.days}
 
 
+def _wallet(desk: Desk, session: Session) -> dict[str, object] | None:
+    return {} if wallet_checks.can_ask(desk, session, wallet_checks.COUNTER) else None
+
+
+def _library_wallet(desk: Desk, session: Session) -> dict[str, object] | None:
+    return {} if wallet_checks.can_ask(desk, session, wallet_checks.LIBRARY) else None
+
+
 SLOTS: list[Slot] = [
     Slot("OFFICE_SLOT_CASES", "/office/cases", frozenset({Role.CLERK, Role.SUPERVISOR}), _cases),
     Slot("OFFICE_SLOT_COUNTER", "/office/counter", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
+    Slot("OFFICE_SLOT_WALLET", wallet_checks.COUNTER_PATH, frozenset({Role.CLERK, Role.SUPERVISOR}), _wallet),
     Slot("OFFICE_SLOT_PASSES", "/office/passes", frozenset({Role.CLERK, Role.SUPERVISOR}), _always),
     Slot("OFFICE_SLOT_LIBRARY", "/office/library", frozenset({Role.LIBRARIAN}), _always),
+    Slot("OFFICE_SLOT_LIBRARY_WALLET", wallet_checks.CARD_PATH, frozenset({Role.LIBRARIAN}), _library_wallet),
     Slot("OFFICE_SLOT_LIBRARY_NEW", "/office/library/new", frozenset({Role.LIBRARIAN}), _always),
     Slot("OFFICE_SLOT_LIBRARY_WAITING", "/office/library/waiting", frozenset({Role.LIBRARIAN}), _library),
+    Slot("OFFICE_SLOT_RESIDENCE", "/office/residence", frozenset({Role.REGISTRAR}), _always),
     Slot("OFFICE_SLOT_HISTORIES", "/office/histories", frozenset({Role.AUDITOR}), _always),
     Slot(
         "OFFICE_SLOT_STATEMENTS",
@@ -99,7 +111,7 @@ SLOTS: list[Slot] = [
     Slot(
         "OFFICE_SLOT_WISHES",
         "/office/wishes",
-        frozenset({Role.CLERK, Role.SUPERVISOR, Role.LIBRARIAN}),
+        frozenset({Role.CLERK, Role.SUPERVISOR, Role.LIBRARIAN, Role.REGISTRAR}),
         _always,
     ),
     Slot("OFFICE_SLOT_IMPORTS", "/office/imports", frozenset({Role.SUPERVISOR}), _imports),

@@ -21,10 +21,11 @@ from issuer import google_wallet, keyring
 from issuer.api.scopes import Scope
 from issuer.application import Application
 from issuer.data_protection.measures import Measure, measures
-from issuer.data_protection.tables import FIXED, PERSONAL, Activity
+from issuer.data_protection.tables import FIXED, PERSONAL, SHARED, Activity
 from issuer.models import Base
 from issuer.models_access import ApiClientRow
 from issuer.models_delivery import WalletPassRow, WebhookEndpointRow
+from issuer.residence.certificates import certificate_ids
 from keys.lifecycle import Purpose
 from keys.texts import Texts
 
@@ -134,19 +135,20 @@ def period_text(table: Table, say: Texts) -> str:
 
 
 def _tables(application: Application, activity: Activity, *, google: bool) -> Iterator[Table]:
-    for name, stored in PERSONAL.items():
-        if stored.activity is not activity:
-            continue
+    own = {name: stored.period for name, stored in PERSONAL.items() if stored.activity is activity}
+    for name, period in {**own, **SHARED.get(activity, {})}.items():
         columns = [one.name for one in Base.metadata.tables[name].columns if one.name != "tenant"]
         fields = tuple(one for one in columns if google or not one.startswith(_GOOGLE_COLUMNS))
-        days = None if stored.period in FIXED else getattr(application.config.retention, stored.period)
-        yield Table(name, fields, stored.period, days)
+        days = None if period in FIXED else getattr(application.config.retention, period)
+        yield Table(name, fields, period, days)
 
 
 def _is_there(session: Session, application: Application, activity: Activity, *, google: bool) -> bool:
     match activity:
         case Activity.GOOGLE:
             return google
+        case Activity.RESIDENCE:
+            return bool(certificate_ids(application.pass_types))
         case Activity.APPLE:
             has_key = keyring.has_signing_key(session, application.tenant, Purpose.APPLE_PASS)
             return has_key or _has_rows(session, application, activity)
@@ -181,6 +183,9 @@ def _recipients(session: Session, application: Application, activity: Activity) 
             if config.library.source:
                 host = urlsplit(config.library.url).hostname or config.library.host
                 yield Recipient("LIBRARY", {"host": host})
+        case Activity.RESIDENCE:
+            if config.sources.residents:
+                yield Recipient("RESIDENTS", {})
         case Activity.CASES:
             for name in ("residents", "vehicles"):
                 if getattr(config.sources, name):

@@ -18,6 +18,7 @@ class Activity(StrEnum):
     """A processing activity; its texts are RECORD_<NAME>, _PURPOSE, _BASIS and _PEOPLE of the catalogues."""
 
     PASSES = "passes"
+    RESIDENCE = "residence"
     MEMBERS = "members"
     CASES = "cases"
     PAYMENTS = "payments"
@@ -26,6 +27,7 @@ class Activity(StrEnum):
     APPLE = "apple"
     GOOGLE = "google"
     EUDI = "eudi"
+    PRESENTATIONS = "presentations"
     CHECKS = "checks"
     INTERFACES = "interfaces"
     STAFF = "staff"
@@ -92,6 +94,7 @@ PERSONAL: Final[Mapping[str, Stored]] = {
     "eudi_replays": Stored(Activity.EUDI, EXPIRES),
     "eudi_transaction_codes": Stored(Activity.EUDI, EXPIRES),
     "eudi_credentials": Stored(Activity.EUDI, LISTS),
+    "eudi_presentations": Stored(Activity.PRESENTATIONS, EXPIRES),
     "published_lists": Stored(Activity.CHECKS, LISTS),
     "verifier_devices": Stored(Activity.CHECKS, DEVICE),
     "device_nonces": Stored(Activity.CHECKS, EXPIRES),
@@ -112,6 +115,11 @@ PERSONAL: Final[Mapping[str, Stored]] = {
     "case_accesses": Stored(Activity.AUDIT, "accesses"),
     "audit_entries": Stored(Activity.AUDIT, KEPT),
     "accessibility_feedback": Stored(Activity.FEEDBACK, "feedback"),
+}
+
+# Tables that a further activity has rows in, and how long those are kept.
+SHARED: Final[Mapping[Activity, Mapping[str, str]]] = {
+    Activity.RESIDENCE: dict.fromkeys(("holders", "passes", "revisions"), "certificates")
 }
 
 # Rules, keys, counters and the service's own state: nothing in them is about a person.

@@ -1,7 +1,7 @@
-"""One POST to a receiver of webhooks, over at its deadline whatever receiver, name server and network do.
+"""One call of a listed host, over at its deadline whatever receiver, name server and network do.
 
 Time-outs of the HTTP library count anew for every read: an answer that drips in byte by byte would hold a worker for
-as long as it likes. Here one span covers everything from looking the name up to the end of the answer's head.
+as long as it likes. Here one span covers everything from looking the name up to the end of what is read.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import contextmanager
 from typing import Any
 
 import httpcore
@@ -27,6 +28,36 @@ def post(
     Raises TimeoutError when ``seconds`` are over; IssuerRefusal WEBHOOK_ADDRESS as `address_of` does; any other
     OSError if the receiver cannot be reached, TLS fails or what it says is no HTTP.
     """
+    with _answer("POST", target, body, headers, context, seconds) as answer:
+        # Closed without reading the body: its length is the receiver's affair.
+        return httpx.Response(answer.status, headers=answer.headers)
+
+
+def get(
+    target: Target, headers: Mapping[str, str], context: ssl.SSLContext, seconds: float, largest: int
+) -> httpx.Response:
+    """What ``target`` has, with a body of at most ``largest`` bytes as they came.
+
+    Raises as `post`, and ConnectionError for a longer body.
+    """
+    with _answer("GET", target, b"", headers, context, seconds) as answer:
+        data = bytearray()
+        for piece in answer.iter_stream():
+            data += piece
+            if len(data) > largest:
+                raise ConnectionError("answer-size")
+        return httpx.Response(answer.status, headers=_plain(answer.headers), content=bytes(data))
+
+
+@contextmanager
+def _answer(
+    method: str,
+    target: Target,
+    body: bytes,
+    headers: Mapping[str, str],
+    context: ssl.SSLContext,
+    seconds: float,
+) -> Iterator[httpcore.Response]:
     end = time.monotonic() + seconds
     # To the address that was checked, whatever the name says a moment later; TLS still asks for the name.
     url = httpcore.URL(
@@ -40,19 +71,23 @@ def post(
         with (
             httpcore.ConnectionPool(ssl_context=context, network_backend=_Network(end)) as pool,
             pool.stream(
-                "POST",
+                method,
                 url,
                 headers=[("host", host), *headers.items()],
-                content=body,
+                content=body or None,
                 extensions={"sni_hostname": target.host},
             ) as answer,
         ):
-            # Closed without reading the body: its length is the receiver's affair.
-            return httpx.Response(answer.status, headers=answer.headers)
+            yield answer
     except httpcore.TimeoutException as fault:
         raise TimeoutError from fault
     except (httpcore.NetworkError, httpcore.ProtocolError) as fault:
         raise ConnectionError(type(fault).__name__) from fault
+
+
+def _plain(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Without what would make the body be unpacked: nobody has asked for that."""
+    return [(name, value) for name, value in headers if name.lower() != b"content-encoding"]
 
 
 def _address(target: Target, seconds: float) -> Address:

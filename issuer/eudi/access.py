@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.eudi import addresses, dpop, sessions
 from issuer.eudi.errors import unauthorized
-from issuer.models_eudi import IssuanceSessionRow
+from issuer.models_eudi import EudiTokenRow, IssuanceSessionRow
 from issuer.web.reader import AnyRequest
 
 _LONGEST: Final = 100
@@ -31,18 +31,20 @@ class Access:
 
     def look(self, session: Session, application: Application) -> IssuanceSessionRow:
         """The session of the token as it is now; nothing is used up. Raises Refused."""
-        row = _session(session, application, self.token, self.proof)
-        if row is None:
+        found = _session(session, application, self.token, self.proof)
+        if found is None:
             raise unauthorized("invalid_token", "TOKEN", dpop=self.nonce)
-        return row
+        return found[1]
 
     def use(self, session: Session, application: Application) -> IssuanceSessionRow:
         """The session of the token, in a writing transaction; the proof is used up. Raises Refused."""
         if self.proof is not None:
             self.proof.use(session, application)
-        row = _session(session, application, self.token, self.proof)
-        if row is None or not sessions.is_open(session, application, row):
+        found = _session(session, application, self.token, self.proof)
+        if found is None or not sessions.is_open(session, application, found[1]):
             raise unauthorized("invalid_token", "TOKEN", dpop=self.nonce)
+        token, row = found
+        sessions.note_use(row, token)
         return row
 
 
@@ -78,11 +80,11 @@ def with_nonce(application: Application, access: Access) -> dict[str, str]:
 
 def _session(
     session: Session, application: Application, token: str, proof: dpop.Proof | None
-) -> IssuanceSessionRow | None:
-    """The session of ``token``, if it is used as it was given: bound to the key of ``proof``, or to none."""
+) -> tuple[EudiTokenRow, IssuanceSessionRow] | None:
+    """``token`` and its session, if it is used as it was given: bound to the key of ``proof``, or to none."""
     found = sessions.find_token(session, application, token, sessions.ACCESS)
     row = sessions.session_of(session, application, found.session_id) if found is not None else None
-    if row is None or row.ended_at is not None:
+    if found is None or row is None or row.ended_at is not None:
         return None
     bound, shown = row.dpop_jkt or "", proof.jkt if proof is not None else ""
-    return row if hmac.compare_digest(bound, shown) else None
+    return (found, row) if hmac.compare_digest(bound, shown) else None

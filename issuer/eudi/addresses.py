@@ -16,11 +16,13 @@ DEFERRED: Final = "/eudi/deferred"
 NOTIFICATION: Final = "/eudi/notification"
 OFFERS: Final = "/eudi/offers/"
 STATUS: Final = "/eudi/status/"
+PRESENTATIONS: Final = "/eudi/presentations/"
 ISSUER_METADATA: Final = "/.well-known/openid-credential-issuer"
 SERVER_METADATA: Final = "/.well-known/oauth-authorization-server"
 
 SCHEME: Final = "openid-credential-offer://"
 HAIP_SCHEME: Final = "haip-vci://"
+PRESENTATION_SCHEME: Final = "openid4vp://"
 
 
 def issuer_of(settings: Settings) -> str:

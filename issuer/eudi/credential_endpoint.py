@@ -28,10 +28,12 @@ from issuer.eudi import addresses, encryption, jws, making, once, status_lists
 from issuer.eudi.access import Access, access_of, with_nonce
 from issuer.eudi.encryption import ResponseKey
 from issuer.eudi.errors import NO_STORE, Refused, json_answer
+from issuer.eudi.identity import signer_id
 from issuer.eudi.key_proofs import Proven, prove
 from issuer.eudi.making import Configuration, Order
 from issuer.eudi.requests import application_of, json_body
-from issuer.eudi.token_endpoint import identifier
+from issuer.eudi.status_lists import Series
+from issuer.eudi.token_endpoint import ACTOR, identifier
 from issuer.models_eudi import EudiBatchRow, EudiCredentialRow, IssuanceSessionRow
 from issuer.register import load_contents, subject
 from issuer.status_allocation import half_year
@@ -41,7 +43,6 @@ from passes.errors import PassRefusal
 from passes.model import PassContent
 from passes.periods import berlin_day
 
-ACTOR: Final = "wallet"
 # How long a wallet waits before it comes again for what could not be signed, in seconds.
 INTERVAL: Final = 60
 NOTIFICATION: Final = "eudi-notification"
@@ -242,7 +243,8 @@ def _note(
     tenant, now = application.tenant, application.now()
     content = _content(session, application, row, configuration)
     ends = making.ends_at(configuration, content, now)
-    places = status_lists.allocate(session, tenant, row.type_id, half_year(berlin_day(ends)), len(keys))
+    series = Series(row.type_id, half_year(berlin_day(ends)), signer_id(session, application))
+    places = status_lists.allocate(session, tenant, series, len(keys))
     _replace(session, application, row, batch, now)
     for number, index in places:
         session.add(
@@ -279,7 +281,7 @@ def _note(
         (key, (addresses.address(settings, f"{addresses.STATUS}{number}"), index))
         for key, (number, index) in zip(keys, places, strict=True)
     ]
-    return _Ordered(batch.id, notification_id, Order(configuration, content, recipients, now))
+    return _Ordered(batch.id, notification_id, Order(configuration, content, recipients, now, series.kid))
 
 
 def _content(

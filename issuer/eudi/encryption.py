@@ -7,7 +7,7 @@ sent as ``zip`` is refused before it is unpacked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -57,25 +57,45 @@ class ResponseKey:
 def request_jwks(application: Application) -> list[dict[str, str]]:
     """The public key for requests, as the metadata names it."""
     key = _key(application, _month(application.now()))
-    return [{**jws.jwk_of(key), "kid": jws.thumbprint(key), "use": "enc", "alg": ALGORITHM}]
+    return [public_jwk(key)]
 
 
 def decrypted(application: Application, body: bytes) -> dict[str, Any]:
     """The members of an encrypted request. Raises Refused."""
     try:
-        text = body.decode("ascii")
-        header = _header(text)
-        key = next((one for one in _keys(application) if jws.thumbprint(one) == header.get("kid")), None)
-        if key is None:
-            raise jws.JwsError("kid")
-        content = jwe.decrypt_compact(text, key, registry=_REGISTRY).plaintext or b""
-    except (jws.JwsError, JoseError, ValueError, TypeError, KeyError):
-        # What is inside the header's key is the library's to judge, and it says so in many ways.
+        content = opened(body.decode("ascii"), _keys(application))
+    except (jws.JwsError, UnicodeDecodeError):
         raise Refused("invalid_encryption_parameters", "DECRYPT") from None
     try:
         return jws.read_object(content)
     except jws.JwsError:
         raise Refused("invalid_credential_request", "BODY") from None
+
+
+def opened(text: str, keys: Sequence[ECKey]) -> bytes:
+    """What the compact JWE ``text`` holds for the one of ``keys`` that its ``kid`` names. Raises JwsError."""
+    header = _header(text)
+    key = next((one for one in keys if jws.thumbprint(one) == header.get("kid")), None)
+    if key is None:
+        raise jws.JwsError("kid")
+    try:
+        return jwe.decrypt_compact(text, key, registry=_REGISTRY).plaintext or b""
+    except (JoseError, ValueError, TypeError, KeyError) as fault:
+        # What is inside the header's key is the library's to judge, and it says so in many ways.
+        raise jws.JwsError("decrypt") from fault
+
+
+def derived_key(application: Application, purpose: str, *parts: str) -> ECKey:
+    """The private key on P-256 that follows from the service's secret, ``purpose`` and ``parts``."""
+    # 512 bits, so that no number is noticeably likelier than another (FIPS 186-5, A.2.1).
+    seed = b"".join(application.derived(purpose, *parts, half) for half in ("1", "2"))
+    secret = int.from_bytes(seed, "big") % (ORDER - 1) + 1
+    return ECKey.import_key(ec.derive_private_key(secret, ec.SECP256R1()))
+
+
+def public_jwk(key: ECKey) -> dict[str, str]:
+    """The public half of ``key`` as metadata name it."""
+    return {**jws.jwk_of(key), "kid": jws.thumbprint(key), "use": "enc", "alg": ALGORITHM}
 
 
 def response_key(wanted: object, *, encrypted: bool) -> ResponseKey | None:
@@ -127,9 +147,4 @@ def _month(at: datetime) -> str:
 
 
 def _key(application: Application, month: str) -> ECKey:
-    # 512 bits, so that no number is noticeably likelier than another (FIPS 186-5, A.2.1).
-    seed = application.derived("eudi-encryption", month, "1") + application.derived(
-        "eudi-encryption", month, "2"
-    )
-    secret = int.from_bytes(seed, "big") % (ORDER - 1) + 1
-    return ECKey.import_key(ec.derive_private_key(secret, ec.SECP256R1()))
+    return derived_key(application, "eudi-encryption", month)

@@ -19,6 +19,8 @@ from keys.errors import Refusal
 from keys.texts import texts
 
 NO_STORE: Final = {"Cache-Control": "no-store"}
+# What everybody may read may be read by a page of anybody, too.
+CORS: Final = {"Access-Control-Allow-Origin": "*"}
 ALGORITHM: Final = "ES256"
 _REALM: Final = "stadtpass"
 

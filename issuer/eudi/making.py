@@ -12,7 +12,7 @@ from joserfc.jwk import ECKey
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
-from issuer.eudi.identity import document_signer
+from issuer.eudi.identity import signer_of
 from passes.credential_frame import StatusReference
 from passes.credentials import Binding, CredentialFactory
 from passes.eudi_spec import CredentialFormat
@@ -63,18 +63,24 @@ def ends_at(configuration: Configuration, content: PassContent, at: datetime) ->
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Credentials to be made at ``at``: for each key one, with its place (URI of the list, index)."""
+    """Credentials to be made at ``at`` by the document signer ``kid``, in whose lists their places are.
+
+    For each key one, with its place (URI of the list, index).
+    """
 
     configuration: Configuration
     content: PassContent
     recipients: Sequence[tuple[ECKey, tuple[str, int]]]
     at: datetime
+    kid: str | None
 
 
 def make(application: Application, session: Session, order: Order) -> list[str]:
     """The credentials of ``order`` in its order. Raises IssuerRefusal, KeyRefusal, PassRefusal."""
     city = application.settings(session).city(application.tenant)
-    factory = CredentialFactory(order.configuration.pass_type, city, document_signer(session, application))
+    factory = CredentialFactory(
+        order.configuration.pass_type, city, signer_of(session, application, order.kid)
+    )
     bindings = [Binding(_public(key), StatusReference(uri, index)) for key, (uri, index) in order.recipients]
     return factory.issue(order.configuration.format, order.content, bindings, order.at)
 

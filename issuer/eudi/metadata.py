@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.eudi import addresses, encryption, making
-from issuer.eudi.errors import ALGORITHM, Refused
+from issuer.eudi.errors import ALGORITHM, CORS, Refused
 from issuer.eudi.identity import metadata_signer
 from issuer.eudi.key_proofs import ATTESTATION, JWT
 from issuer.eudi.making import Configuration
@@ -36,12 +36,13 @@ _LOCALES: Final = {"de": "de-DE", "en": "en-GB"}
 # COSE's number for ES256 (RFC 9053, 2.1).
 _COSE_ES256: Final = -7
 _FOR_A_WHILE: Final = "public, max-age=300"
-_SHARED: Final = {"Cache-Control": _FOR_A_WHILE, "Access-Control-Allow-Origin": "*", "Vary": "Accept"}
+_SHARED: Final = {"Cache-Control": _FOR_A_WHILE, "Vary": "Accept", **CORS}
 _LONGEST_ACCEPT: Final = 500
 _QUALITY: Final = re.compile(r"q=([01](?:\.[0-9]{0,3})?)")
 # When wallets fetch new credentials.
 _UNUSED_LEFT: Final = 3
 _DAYS_LEFT: Final = 7
+_DAY: Final = 24 * 3600
 
 
 @get(addresses.ISSUER_METADATA, sync_to_thread=True)
@@ -81,9 +82,9 @@ def serve_type_metadata(request: AnyRequest, path: FromPath[str]) -> Response[by
         except PassRefusal:
             continue
         if found.vct == wanted:
-            headers = {"Cache-Control": _FOR_A_WHILE, "Access-Control-Allow-Origin": "*"}
+            headers = {"Cache-Control": _FOR_A_WHILE, **CORS}
             return Response(found.document, media_type="application/json", headers=headers)
-    raise Refused("not_found", "VCT", status=404)
+    raise Refused("not_found", "VCT", status=404, headers=CORS)
 
 
 HANDLERS: Final = [
@@ -168,7 +169,7 @@ def _server_answer(request: AnyRequest, path: str) -> Response[bytes]:
 
 def _check_path(settings: Settings, path: str) -> None:
     if path.rstrip("/") != addresses.path_of(settings):
-        raise Refused("not_found", "OTHER_ISSUER", status=404)
+        raise Refused("not_found", "OTHER_ISSUER", status=404, headers=CORS)
 
 
 def _signed(session: Session, application: Application, members: Mapping[str, Any]) -> str:
@@ -203,7 +204,7 @@ def _described(application: Application, settings: Settings, one: Configuration)
         "credential_metadata": {
             "display": [_display(one, settings, language) for language in LANGUAGES],
             "claims": _elements(one) if is_mdoc else _claims(one),
-            "credential_reuse_policy": _reuse_policy(application),
+            "credential_reuse_policy": _reuse_policy(application, spec.lifetime_days),
         },
     }
 
@@ -211,7 +212,8 @@ def _described(application: Application, settings: Settings, one: Configuration)
 def _proof_types(application: Application) -> dict[str, Any]:
     config = application.config.eudi
     told: dict[str, Any] = {"proof_signing_alg_values_supported": [ALGORITHM]}
-    if config.haip:
+    if config.needs_key_attestations:
+        # Where keys must be kept (ARF 3.0, ISSU_27d); without a word of the operator any attested key will do.
         storage = {"key_storage": list(config.key_storage)} if config.key_storage else {}
         told["key_attestations_required"] = storage
     # Without a trusted provider an attestation proves nothing.
@@ -237,10 +239,16 @@ def _display(one: Configuration, settings: Settings, language: str) -> dict[str,
 
 def _claims(one: Configuration) -> list[dict[str, Any]]:
     told = claims_of(one.pass_type, one.pass_type.eudi)
+    missing = {tuple(claim["path"]) for claim in told if not claim["mandatory"]}
+
+    def is_always_there(path: list[str | None]) -> bool:
+        # Part of what may be missing may be missing, though it is never missing from it (appendix B.2).
+        return not any(tuple(path[:depth]) in missing for depth in range(1, len(path) + 1))
+
     return [
         {
             "path": claim["path"],
-            "mandatory": claim["mandatory"],
+            "mandatory": is_always_there(claim["path"]),
             "display": [{"name": each["label"], "locale": each["locale"]} for each in claim["display"]],
         }
         for claim in told
@@ -262,12 +270,14 @@ def _elements(one: Configuration) -> list[dict[str, Any]]:
     ]
 
 
-def _reuse_policy(application: Application) -> dict[str, Any]:
+def _reuse_policy(application: Application, lifetime_days: int) -> dict[str, Any]:
     """Each is shown once, and new ones are fetched in time (ARF 3.0, ISSU_38 to 40; ETSI TS 119 472-3)."""
     once = {
         "details": ["once_only"],
         "batch_size": application.config.eudi.batch_size,
         "reissue_trigger_unused": min(_UNUSED_LEFT, application.config.eudi.batch_size - 1),
     }
-    limited = {"details": ["limited_time"], "reissue_trigger_lifetime_left": _DAYS_LEFT * 24 * 3600}
+    # Of a short life at most the half: else a new credential would be one to renew.
+    left = min(_DAYS_LEFT * _DAY, lifetime_days * _DAY // 2)
+    limited = {"details": ["limited_time"], "reissue_trigger_lifetime_left": left}
     return {"id": "arf_annex_ii", "options": [once, limited]}

@@ -28,12 +28,12 @@ def application_of(request: Request[Any, Any, Any]) -> Application:
     return application
 
 
-def form(request: AnyRequest, body: bytes) -> dict[str, str]:
+def form(request: AnyRequest, body: bytes, *, longest: int = _LONGEST) -> dict[str, str]:
     """The fields of a form; empty ones count as absent, repeated ones are refused (RFC 6749, 3.2).
 
     Raises Refused invalid_request.
     """
-    if request.content_type[0] != _FORM or len(body) > _LONGEST:
+    if request.content_type[0] != _FORM or len(body) > longest:
         raise Refused("invalid_request", "FORM")
     try:
         pairs = parse_qsl(

@@ -1,29 +1,34 @@
 """Issuance sessions: the right of one wallet to credentials of one revision of a pass, and its tokens.
 
-Whatever a session has given out stands in the register as a keyed hash. Functions that use something up want a
-writing transaction: of two requests at the same time one gets it.
+Refresh tokens rotate, and one that comes again is noticed (RFC 9700, 4.14.2). An answer that got lost on the way
+must not lose the session though: tokens stand in generations. As long as nothing of the newest one was used, the
+wallet may ask for it again with a token of the one before, some seconds later. After that an older token is one that
+somebody has copied together with the wallet's key, and the session ends.
 """
 
 from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import CursorResult, delete, update
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.errors import RegisterRefusal
+from issuer.eudi import following
 from issuer.eudi.errors import Refused
 from issuer.lifecycle import running
 from issuer.models_eudi import EudiTokenRow, IssuanceSessionRow
 
 ACCESS: Final = "access"
-REFRESH: Final = "refresh"
+REFRESH: Final = following.REFRESH
 ACCESS_LIFETIME: Final = timedelta(minutes=15)
 TRIES: Final = 5
+# Nobody who waits for an answer asks again sooner.
+RETRY_AFTER: Final = timedelta(seconds=2)
 
 _TOKEN_BYTES: Final = 32
 _TOKEN: Final = "eudi-token"  # noqa: S105 - what its hashes are keyed with
@@ -102,25 +107,33 @@ def new_tokens(session: Session, application: Application, row: IssuanceSessionR
 def find_token(session: Session, application: Application, token: str, kind: str) -> EudiTokenRow | None:
     """The row of a token that can be used now."""
     row = session.get(EudiTokenRow, (application.tenant, _hash(application, token)), populate_existing=True)
-    if row is None or row.kind != kind or row.used_at is not None or row.expires_at <= application.now():
+    if row is None or row.kind != kind or row.expires_at <= application.now():
         return None
     return row
 
 
-def use_refresh_token(session: Session, application: Application, row: EudiTokenRow) -> bool:
-    """Use a refresh token up, in a writing transaction; False if somebody else has."""
+def rotate(session: Session, application: Application, row: IssuanceSessionRow, token: EudiTokenRow) -> bool:
+    """Go on to the next generation with a refresh token of ``row``, in a writing transaction.
+
+    A token of the generation before goes on to the newest one again, unless something of that was used: then False.
+    Raises Refused slow_down (RFC 8628, 3.5) for one that comes with another at the same moment: of these one counts.
+    """
     now = application.now()
-    used: CursorResult[Any] = session.connection().execute(
-        update(EudiTokenRow)
-        .where(
-            EudiTokenRow.tenant == application.tenant,
-            EudiTokenRow.token_hash == row.token_hash,
-            EudiTokenRow.used_at.is_(None),
-            EudiTokenRow.expires_at > now,
-        )
-        .values(used_at=now)
-    )
-    return used.rowcount == 1
+    if token.generation == row.generation:
+        row.generation += 1
+    elif token.generation != row.generation - 1 or row.generation_used >= row.generation:
+        return False
+    elif now < _last_refresh(session, application, row.id) + RETRY_AFTER:
+        headers = {"Retry-After": str(int(RETRY_AFTER.total_seconds()))}
+        raise Refused("slow_down", "REFRESH_SOON", headers=headers)
+    row.generation_used = max(row.generation_used, token.generation)
+    token.used_at = now
+    return True
+
+
+def note_use(row: IssuanceSessionRow, token: EudiTokenRow) -> None:
+    """Note that an access token was used: the wallet has got the answer that it came in, and those before."""
+    row.generation_used = max(row.generation_used, token.generation)
 
 
 def session_of(session: Session, application: Application, session_id: str) -> IssuanceSessionRow | None:
@@ -166,6 +179,20 @@ def _token(
         )
     )
     return token
+
+
+def _last_refresh(session: Session, application: Application, session_id: str) -> datetime:
+    last = session.scalar(
+        select(EudiTokenRow.used_at)
+        .where(
+            EudiTokenRow.tenant == application.tenant,
+            EudiTokenRow.session_id == session_id,
+            EudiTokenRow.used_at.is_not(None),
+        )
+        .order_by(EudiTokenRow.used_at.desc())
+        .limit(1)
+    )
+    return last or datetime.min.replace(tzinfo=UTC)
 
 
 def _hash(application: Application, token: str) -> str:

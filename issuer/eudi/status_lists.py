@@ -1,14 +1,19 @@
 """Places of EUDI credentials in their own status lists, and what the lists say.
 
-One list for each pass type and half-year in which credentials end, a random free place each, never given out twice:
-a list is not drawn from after its half-year, and its rows stay until then. 1 is invalid, for good; 2 is suspended,
-which is taken back when the pass is resumed; 3 is never used (draft-ietf-oauth-status-list-21, 7; ARF 3.0 VCR_04).
+One list for each pass type, document signer and half-year in which credentials end, a random free place each, never
+given out twice: a list is not drawn from after its half-year, and its rows stay until then. Wallets want list and
+credential to be signed with one certificate, so a new document signer begins lists of its own.
+
+1 is invalid, for good; 2 is suspended, which is taken back when the pass is resumed; 3 is never used
+(draft-ietf-oauth-status-list-21, 7; ARF 3.0 VCR_04).
 """
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import ColumnElement, func, select, update
@@ -26,13 +31,25 @@ SUSPENDED: Final = 2
 NUMBERS: Final = "eudi-status-lists"
 
 
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Lists that are drawn from one after the other: of one pass type, half-year of expiry and document signer.
+
+    ``kid`` is the key's id in hex digits, None where no key can sign now.
+    """
+
+    type_id: str
+    half_year: str
+    kid: str | None
+
+
 def allocate(
-    session: Session, tenant: str, type_id: str, half_year: str, count: int, *, capacity: int = ENTRIES
+    session: Session, tenant: str, series: Series, count: int, *, capacity: int = ENTRIES
 ) -> list[tuple[int, int]]:
     """Take ``count`` places (list number, index), in a writing transaction; the caller stores a row at each."""
     places: list[tuple[int, int]] = []
     while len(places) < count:
-        current = _current(session, tenant, type_id, half_year, capacity)
+        current = _current(session, tenant, series, capacity)
         room = current.capacity * FULL_PERCENT // 100 - current.used
         wanted = min(room, count - len(places))
         places += [(current.number, index) for index in _free(session, current, wanted)]
@@ -84,6 +101,30 @@ def entries(session: Session, one: EudiStatusListRow) -> list[tuple[int, int]]:
     return [(index, value) for index, value in known.items() if value != VALID]
 
 
+def distrust(session: Session, tenant: str, kid: str, at: datetime) -> int:
+    """Let nothing count any more that the key with this id has signed or may have signed for somebody else.
+
+    In a writing transaction; ``at`` is aware. Its lists say "invalid" at every place, also where nothing was given
+    out, and are drawn from no more. Returns how many credentials that count now were hit.
+    """
+    lists = select(EudiStatusListRow.number).where(
+        EudiStatusListRow.tenant == tenant, EudiStatusListRow.kid == kid
+    )
+    hit = (EudiCredentialRow.list_number.in_(lists),)
+    count = mark(session, tenant, hit, INVALID, only=(VALID, SUSPENDED))
+    session.execute(
+        update(EudiCredentialRow)
+        .where(EudiCredentialRow.tenant == tenant, *hit, EudiCredentialRow.superseded_at.is_(None))
+        .values(superseded_at=at)
+    )
+    session.execute(
+        update(EudiStatusListRow)
+        .where(EudiStatusListRow.tenant == tenant, EudiStatusListRow.kid == kid)
+        .values(used=EudiStatusListRow.capacity, unknown_invalid=True, version=EudiStatusListRow.version + 1)
+    )
+    return count
+
+
 def close_all(session: Session, tenant: str, numbers_left_out: int) -> None:
     """After a restore: draw no place again that may have been given out since, and let none of them count.
 
@@ -105,13 +146,14 @@ def close_all(session: Session, tenant: str, numbers_left_out: int) -> None:
     session.flush()
 
 
-def _current(session: Session, tenant: str, type_id: str, half_year: str, capacity: int) -> EudiStatusListRow:
+def _current(session: Session, tenant: str, series: Series, capacity: int) -> EudiStatusListRow:
     newest = session.scalars(
         select(EudiStatusListRow)
         .where(
             EudiStatusListRow.tenant == tenant,
-            EudiStatusListRow.type_id == type_id,
-            EudiStatusListRow.half_year == half_year,
+            EudiStatusListRow.type_id == series.type_id,
+            EudiStatusListRow.half_year == series.half_year,
+            EudiStatusListRow.kid.is_not_distinct_from(series.kid),
         )
         .order_by(EudiStatusListRow.number.desc())
         .limit(1)
@@ -126,8 +168,9 @@ def _current(session: Session, tenant: str, type_id: str, half_year: str, capaci
     begun = EudiStatusListRow(
         tenant=tenant,
         number=max(highest or 0, floor.last_value if floor else 0) + 1,
-        type_id=type_id,
-        half_year=half_year,
+        type_id=series.type_id,
+        half_year=series.half_year,
+        kid=series.kid,
         capacity=capacity,
         used=0,
         version=0,

@@ -21,11 +21,12 @@ from sqlalchemy.orm import Session
 
 from issuer.application import Application
 from issuer.eudi import addresses, status_lists
-from issuer.eudi.errors import Refused
-from issuer.eudi.identity import document_signer
+from issuer.eudi.errors import CORS, Refused
+from issuer.eudi.identity import list_signer
 from issuer.eudi.requests import application_of
 from issuer.models_eudi import EudiStatusListRow
 from issuer.web.reader import AnyRequest
+from keys.eudi_certificates import EudiSigningIdentity
 from passes.credential_status import (
     CWT_MEDIA_TYPE,
     JWT_MEDIA_TYPE,
@@ -36,10 +37,10 @@ from passes.credential_status import (
 )
 from passes.status_list import Status
 
-# How long wallets and verifiers may go by a copy, and when a list that has not changed is signed anew.
+# How long wallets and verifiers may go by a copy. A list that has not changed is signed anew by then: some verifiers
+# count from its issue time.
 TTL: Final = timedelta(minutes=15)
 EXPIRY: Final = timedelta(days=1)
-_RENEW: Final = timedelta(hours=1)
 _HIGHEST: Final = 1_000_000_000
 _LONGEST_HEADER: Final = 2000
 _VALUES: Final = {status_lists.INVALID: Status.INVALID, status_lists.SUSPENDED: Status.SUSPENDED}
@@ -80,7 +81,7 @@ def serve_status_list(
     kind = _kind(request.headers.get("accept", ""))
     token = _token(application, number, kind)
     headers = {
-        "Access-Control-Allow-Origin": "*",
+        **CORS,
         "Cache-Control": f"public, max-age={int(TTL.total_seconds())}",
         "ETag": f'"{token.etag}"',
         "Vary": "Accept, Accept-Encoding",
@@ -90,6 +91,11 @@ def serve_status_list(
     if _takes_gzip(request):
         return Response(token.packed, headers={**headers, "Content-Encoding": "gzip"}, media_type=kind)
     return Response(token.data, headers=headers, media_type=kind)
+
+
+def status_list(application: Application, number: int) -> str:
+    """The token of our own list ``number`` (JWT) as it is now. Raises Refused where there is none, KeyRefusal."""
+    return _token(application, number, JWT_MEDIA_TYPE).data.decode("ascii")
 
 
 HANDLERS: Final = [serve_status_list]
@@ -109,28 +115,33 @@ def _token(application: Application, number: int, kind: str) -> _Token:
     with kept.lock, application.reading() as session:
         row = session.get(EudiStatusListRow, (application.tenant, number))
         if row is None:
-            raise Refused("not_found", "STATUS_LIST", status=404)
-        now, identity = application.now(), document_signer(session, application)
+            raise Refused("not_found", "STATUS_LIST", status=404, headers=CORS)
+        now, identity = application.now(), list_signer(session, application, row.kid)
         found = kept.tokens.get(name)
         if found is not None and _is_current(found, row, identity.x5c[0], now):
             return found
-        made = _sign(session, application, row, kind, now)
+        made = _sign(session, application, identity, row, kind, now)
         kept.tokens[name] = made
         return made
 
 
 def _is_current(found: _Token, row: EudiStatusListRow, key: str, now: datetime) -> bool:
     is_same = (found.version, found.key) == (row.version, key)
-    return is_same and found.signed_at <= now < found.signed_at + _RENEW
+    return is_same and found.signed_at <= now < found.signed_at + TTL
 
 
 def _sign(
-    session: Session, application: Application, row: EudiStatusListRow, kind: str, now: datetime
+    session: Session,
+    application: Application,
+    identity: EudiSigningIdentity,
+    row: EudiStatusListRow,
+    kind: str,
+    now: datetime,
 ) -> _Token:
-    identity = document_signer(session, application)
     uri = addresses.address(application.settings(session), f"{addresses.STATUS}{row.number}")
     at = int(now.timestamp())
-    frame = StatusListFrame(uri, at, int(TTL.total_seconds()), at + int(EXPIRY.total_seconds()))
+    expires = int(min(now + EXPIRY, identity.not_after).timestamp())
+    frame = StatusListFrame(uri, at, int(TTL.total_seconds()), expires)
     entries = status_lists.entries(session, row)
     packed = pack([(index, _VALUES[value]) for index, value in entries], size=row.capacity)
     data: bytes

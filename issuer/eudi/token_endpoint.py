@@ -19,15 +19,19 @@ from litestar.params import RawBody
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from issuer import audit
 from issuer.application import Application
+from issuer.audit import AuditEvent
 from issuer.eudi import addresses, dpop, offers, sessions
 from issuer.eudi.errors import NO_STORE, Refused, json_answer
 from issuer.eudi.requests import DETAILS_TYPE, application_of, detailed, form
 from issuer.eudi.sessions import invalid_grant
 from issuer.eudi.wallet_attestation import Wallet, invalid, wallet_of
 from issuer.models_eudi import AuthorizationRequestRow, IssuanceSessionRow
+from issuer.register import subject
 from issuer.web.reader import AnyRequest
 
+ACTOR: Final = "wallet"
 CODE_PURPOSE: Final = "eudi-authorization-code"
 _VERIFIER: Final = re.compile(r"[A-Za-z0-9._~-]{43,128}")
 _LONGEST_CODE: Final = 100
@@ -160,9 +164,11 @@ def _refresh(session: Session, asked: _Asked) -> dict[str, Any]:
         raise invalid_grant("REFRESH_OTHER_KEY")
     if row.instance_jkt != asked.wallet.instance_jkt or asked.wallet.client_id not in ("", row.client_id):
         raise invalid_grant("REFRESH_OTHER_WALLET")
-    if not sessions.use_refresh_token(session, application, token):
-        raise invalid_grant("REFRESH")
-    row.generation += 1
+    if not sessions.rotate(session, application, row, token):
+        sessions.end(session, application, row)
+        event = AuditEvent("eudi-replay", subject(row.type_id, row.number))
+        audit.append(session, application.tenant, [event], application.now(), ACTOR)
+        raise invalid_grant("REFRESH_REPLAYED")
     return _tokens(session, application, row)
 
 

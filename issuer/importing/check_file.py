@@ -32,6 +32,7 @@ from issuer.library.membership import is_surely_adult, keeps_birth_date
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_library import MemberRow
 from issuer.rules.kinds import kind_table
+from issuer.rules.sources.protocols import ResidentsRegister
 from issuer.settings import record_key
 from issuer.status_allocation import chunks
 from issuer.tariffs import fees, zones
@@ -47,9 +48,19 @@ _LEGACY_IDENTITY: Final = (
 )  # fmt: skip
 
 
+# What certificates call it: they have several addresses, and the main one is that of the holder.
+_OF_CERTIFICATES: Final = {
+    "given_name": "given_names",
+    **{name: f"main_{name}" for name in ("street", "house_number", "postal_code", "city")},
+}
+
+
 @dataclass(frozen=True, slots=True)
 class AcceptedRow:
-    """A row that may enter the register, with everything that is stored of it."""
+    """A row that may enter the register, with everything that is stored of it.
+
+    ``names_person``: the pass says who its holder is, so what it says must not stand in the audit trail.
+    """
 
     row: int
     line: int
@@ -63,6 +74,7 @@ class AcceptedRow:
     card_key: str | None
     replaces: str | None
     member: MemberFacts | None = None
+    names_person: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +98,13 @@ def check_rows(
     file: RowFile,
     at: datetime,
     earlier: EarlierRows | None = None,
+    *,
+    residents: ResidentsRegister | None = None,
 ) -> CheckedFile:
     """Check all rows of ``file`` as of the aware time ``at``; nothing is written.
 
-    Where ``file`` is a piece of a larger one, ``earlier`` knows the pieces before. Raises IssuerRefusal
+    Where ``file`` is a piece of a larger one, ``earlier`` knows the pieces before. ``residents`` is asked whether
+    disclosure is blocked for somebody; None where a clerk has looked. Raises IssuerRefusal
     TENANT_UNKNOWN, CHECK_UNKNOWN for a check that the type names and nobody has.
     """
     checks = _checks_of(pass_type)
@@ -98,6 +113,7 @@ def check_rows(
     rows = [normalised(source, file, pass_type, normaliser) for source in file.rows]
     numbers = [row.number for row in rows if row.number]
     around = _surroundings(session, tenant, pass_type, rows, at, before)
+    around.residents = residents
     stored = _stored(session, tenant, pass_type.id, numbers)
     key, first_rows = record_key(session, tenant), before.first_rows(numbers)
     judge = _Judge(around, checks, stored, key, SealCheck(pass_type, at), first_rows)
@@ -222,6 +238,7 @@ class _Judge:
             card_key=row.card.text if row.card is not None else None,
             replaces=next(filter(None, map(row.text, self._replaces)), None),
             member=self._member(row),
+            names_person=self._type.spec.person is not None,
         )
 
     def _member(self, row: RowUnderCheck) -> MemberFacts | None:
@@ -242,13 +259,7 @@ class _Judge:
 def _holder(row: RowUnderCheck, type_id: str, key: bytes) -> Holder:
     return Holder(
         ref=_holder_ref(row, type_id, key),
-        family_name=row.text("family_name"),
-        given_name=row.text("given_name"),
-        doctoral_degree=row.text("doctoral_degree"),
-        street=row.text("street"),
-        house_number=row.text("house_number"),
-        postal_code=row.text("postal_code"),
-        city=row.text("city"),
+        **{name: row.text(name) or row.text(_OF_CERTIFICATES.get(name, name)) for name in _LEGACY_IDENTITY},
         email=row.text("email"),
         language=row.text("language") or "de",
     )

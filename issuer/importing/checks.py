@@ -12,6 +12,7 @@ from typing import Final
 
 from issuer.importing.row_under_check import RowUnderCheck, Surroundings
 from issuer.library.membership import age_on, consent_needed, fee_due, has_fitted, is_of_age, is_surely_adult
+from issuer.rules.sources.protocols import NOT_CONNECTED, Person, SourceAway
 from issuer.tariffs import known_codes
 from keys.errors import Refusal
 from passes.model import PassStatus
@@ -285,6 +286,23 @@ def status_of(row: RowUnderCheck, today: date) -> PassStatus:
             return PassStatus(word)
 
 
+def not_blocked(row: RowUnderCheck, around: Surroundings) -> None:
+    """Nobody gets a certificate by machine for whom the register of residents blocks disclosure (§§ 51, 52 BMG).
+
+    A register that is connected and gives no answer is no permission; what has ended confirms nothing any more.
+    """
+    in_force = status_of(row, around.today) in (PassStatus.ACTIVE, PassStatus.SUSPENDED)
+    if around.residents is None or not in_force or not row.fit("family_name", "given_names", "birth_date"):
+        return
+    person = Person(row.text("family_name"), row.text("given_names"), row.day("birth_date"))
+    answer = around.residents.is_blocked(person, around.today)
+    if isinstance(answer, SourceAway):
+        if answer.reason != NOT_CONNECTED:
+            row.error("family_name", "RESIDENTS_AWAY")
+    elif answer:
+        row.error("family_name", "CERTIFICATE_AT_OFFICE", text="CERTIFICATE_AT_OFFICE_ROW")
+
+
 CHECKS: Final[Mapping[str, Check]] = {
     "permit_kind": permit_kind,
     "plates_differ": plates_differ,
@@ -297,4 +315,5 @@ CHECKS: Final[Mapping[str, Check]] = {
     "guardian": guardian,
     "category_age": category_age,
     "membership_fee": membership_fee,
+    "not_blocked": not_blocked,
 }

@@ -22,6 +22,7 @@ from issuer.importing.check_file import CheckedFile, check_rows
 from issuer.importing.columns import Normaliser
 from issuer.importing.row_under_check import Member, Surroundings
 from issuer.importing.rows import RowFile, SourceRow, stream_rows
+from issuer.rules.sources.protocols import ResidentsRegister
 from issuer.status_allocation import chunks
 from keys.errors import Refusal
 from passes.pass_types import PassType
@@ -116,6 +117,7 @@ class FileCheck:
     encoding: str | None
     at: datetime
     index: RowIndex
+    residents: ResidentsRegister | None = None
     _layout: RowFile | None = None
 
     def chunks(self) -> Iterator[list[SourceRow]]:
@@ -142,7 +144,9 @@ class FileCheck:
         findings = self._layout.findings if is_first else ()
         piece = replace(self._layout, rows=rows, findings=findings)
         with self.reading() as session:
-            return check_rows(session, self.tenant, self.pass_type, piece, self.at, self.index)
+            return check_rows(
+                session, self.tenant, self.pass_type, piece, self.at, self.index, residents=self.residents
+            )
 
     def _note_members(self) -> None:
         """Who in the file can be a guardian: children stand before and behind their parents."""

@@ -14,6 +14,7 @@ from issuer.importing.findings import Finding, Severity, of_refusal
 from issuer.importing.rows import RowFile, SourceRow
 from issuer.library.membership import MembershipFees
 from issuer.rules.kinds import KindRules
+from issuer.rules.sources.protocols import ResidentsRegister
 from issuer.tariffs import FeeTable, TariffZone
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
@@ -55,6 +56,7 @@ class Surroundings:
     spent: dict[str, str]
     members: Mapping[str, Member]
     kinds: Mapping[str, KindRules]
+    residents: ResidentsRegister | None = None
 
 
 @dataclass(slots=True)

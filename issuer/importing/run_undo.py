@@ -19,6 +19,7 @@ from issuer import audit, lifecycle, outgoing
 from issuer.audit import AuditEvent
 from issuer.errors import RegisterRefusal
 from issuer.eudi import following
+from issuer.holder_changes import HOLDER_CHANGED, put_holders
 from issuer.holders import Holder
 from issuer.library.members_gone import let_go
 from issuer.lifecycle import Actor
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 100
 REMOVED, REVOKED, KEPT = "removed", "revoked", "kept"
 # What time does alone, and what earlier imports have left behind, is nobody's touch.
-_NOT_TOUCHING: Final = ("import", "import-undone", "expire", "delete")
+_NOT_TOUCHING: Final = ("import", "import-undone", "expire", "delete", HOLDER_CHANGED)
 _OF_PASS: Final = (PickupLinkRow, LetterCodeRow, VisitRow, LetterRow, MailRow, ReminderRow)
 
 Key = tuple[str, str]
@@ -301,13 +302,14 @@ def _let_holders_go(
             ImportHolderRow.ref.in_(refs),
         )
     ).all()
+    back: dict[str, Holder] = {}
     for kept, holder in written_over:
         # Whoever has written something since knows better.
         if holder.updated_at == kept.at:
-            for name, value in Holder(**kept.before).row(tenant, application.now()).items():
-                setattr(holder, name, value)
+            back[kept.ref] = Holder(**kept.before)
         session.delete(kept)
     session.flush()
+    put_holders(session, tenant, back, application.now(), row.undo_by or "")
 
 
 def _revoke(session: Session, application: Application, row: ImportRunRow, key: Key) -> bool:

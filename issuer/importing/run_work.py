@@ -165,6 +165,7 @@ def _with_file(work: Work) -> None:
             row.encoding,
             application.now(),
             index,
+            application.sources.residents,
         )
         if work.state is State.CHECKING:
             _check(work, check, file)

@@ -1,3 +1,3 @@
 """The register's schema, step by step. ``HEAD`` is the newest step, known without loading Alembic."""
 
-HEAD = "0016"
+HEAD = "0018"

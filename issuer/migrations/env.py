@@ -13,6 +13,7 @@ import issuer.models_imports
 import issuer.models_library
 import issuer.models_library_checks
 import issuer.models_payments
+import issuer.models_presentations
 import issuer.models_print
 import issuer.models_rules
 import issuer.models_staff  # noqa: F401 - their tables join the metadata

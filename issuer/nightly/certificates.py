@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from sqlalchemy.orm import Session
 
-from issuer import keyring
+from issuer import certified_keys, keyring
 from issuer.delivery import mail
 from issuer.models_delivery import PublishedListRow, ReminderRow
 from issuer.nightly.reports import Report
@@ -151,8 +151,8 @@ def _certificates(record: KeyRecord, now: datetime) -> Iterator[EndWarning]:
     for place, one in enumerate(x509.load_pem_x509_certificates((record.certificate_pem or "").encode())):
         names = one.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         name = str(names[0].value) if names else one.subject.rfc4514_string()
-        if record.purpose in keyring.EUDI_USES:
-            stem = "EUDI_CERTIFICATE"
+        if record.purpose in certified_keys.CERTIFIED:
+            stem = f"{certified_keys.certified_kind(record)[0].family}_CERTIFICATE"
         else:
             stem = "APPLE_WWDR" if place else "APPLE_CERTIFICATE"
         yield from _warned(stem, "keys", record.purpose.value, name, one.not_valid_after_utc, now)

@@ -24,6 +24,7 @@ from issuer.delivery import mail
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_delivery import ReminderRow
 from issuer.nightly.reports import Report
+from issuer.residence.certificates import certificate_ids
 from issuer.status_allocation import chunks
 from passes.display import day_text
 from passes.model import PassStatus
@@ -77,6 +78,8 @@ def due(
     wanted: list[ColumnElement[bool]] = [
         PassRow.tenant == tenant,
         PassRow.status == PassStatus.ACTIVE.value,
+        # A certificate says what was so on a day: nobody renews it.
+        PassRow.type_id.not_in(certificate_ids(application.pass_types)),
         PassRow.period_last >= today,
         PassRow.period_last <= today + timedelta(days=max(STEPS)),
         ~renewed,

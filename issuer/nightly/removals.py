@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import ColumnElement, Select, delete, exists, func, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, insert, or_, select, tuple_, update
 from sqlalchemy.orm import Session, aliased
 
 from issuer import audit, outgoing
@@ -32,7 +32,9 @@ from issuer.models_imports import ImportPassRow
 from issuer.models_library import MemberRow
 from issuer.models_print import PrintItemRow
 from issuer.register import subject
+from issuer.residence.certificates import certificate_ids
 from issuer.status_allocation import chunks
+from passes.model import PassStatus
 from passes.periods import berlin_day
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ CHUNK: Final = 100
 TOLD_BEFORE: Final = timedelta(days=3)
 # If Google cannot be reached for so long, waiting longer would keep here what ought to be gone.
 LONGEST_WAIT: Final = timedelta(days=30)
+# From then on a certificate confirms nothing, whatever its last day is.
+ENDED_EARLY: Final = (PassStatus.REVOKED.value, PassStatus.SUPERSEDED.value)
 _OF_PASS: Final[tuple[type[Base], ...]] = (
     PassTermRow,
     MemberRow,
@@ -105,9 +109,18 @@ def withdraw_some(session: Session, application: Application) -> int:
 
 
 def to_delete(application: Application) -> Sequence[ColumnElement[bool]]:
-    """The conditions on `PassRow`: its time is over, and Google has emptied what it had of it."""
+    """The conditions on `PassRow`: one that `delete_some` or `delete_certificates` has to do with."""
+    return (or_(and_(*_passes(application)), and_(*_certificates(application))),)
+
+
+def _passes(application: Application) -> Sequence[ColumnElement[bool]]:
+    """Its time is over, and Google has emptied what it had of it."""
     last_day = _last_day(application)
-    over = (PassRow.tenant == application.tenant, PassRow.period_last <= last_day)
+    over = (
+        PassRow.tenant == application.tenant,
+        PassRow.type_id.not_in(certificate_ids(application.pass_types)),
+        PassRow.period_last <= last_day,
+    )
     if not application.config.google.enabled:
         return over
     wallet = aliased(WalletPassRow)
@@ -120,6 +133,19 @@ def to_delete(application: Application) -> Sequence[ColumnElement[bool]]:
         or_(wallet.withdrawn_at.is_(None), wallet.google_tag < wallet.update_tag),
     )
     return (*over, or_(PassRow.period_last <= last_day - LONGEST_WAIT, ~still_at_google))
+
+
+def _certificates(application: Application) -> Sequence[ColumnElement[bool]]:
+    """It says who somebody is and where they live, and has ended: by its last day, revoked, or superseded."""
+    days = timedelta(days=application.config.retention.certificates)
+    return (
+        PassRow.tenant == application.tenant,
+        PassRow.type_id.in_(certificate_ids(application.pass_types)),
+        or_(
+            PassRow.period_last <= berlin_day(application.now()) - days,
+            and_(PassRow.status.in_(ENDED_EARLY), PassRow.updated_at < application.now() - days),
+        ),
+    )
 
 
 def serials_to_delete(application: Application) -> Select[str]:
@@ -138,20 +164,43 @@ def serials_to_delete(application: Application) -> Select[str]:
 
 def count_to_delete(session: Session, application: Application) -> int:
     """How many passes `delete_some` has to do with."""
-    return session.scalar(select(func.count()).select_from(PassRow).where(*to_delete(application))) or 0
+    return _count(session, _passes(application))
+
+
+def count_certificates(session: Session, application: Application) -> int:
+    """How many certificates `delete_certificates` has to do with."""
+    return _count(session, _certificates(application))
 
 
 def oldest(session: Session, application: Application) -> date | None:
     """The earliest last day of the passes that `delete_some` has to do with."""
-    return session.scalar(select(func.min(PassRow.period_last)).where(*to_delete(application)))
+    return session.scalar(select(func.min(PassRow.period_last)).where(*_passes(application)))
+
+
+def oldest_certificate(session: Session, application: Application) -> date | None:
+    """The earliest day of issue of the certificates that `delete_certificates` has to do with."""
+    return session.scalar(select(func.min(PassRow.period_first)).where(*_certificates(application)))
 
 
 def delete_some(session: Session, application: Application) -> int:
     """Delete up to `CHUNK` passes with everything that hangs on them; says how many."""
+    return _delete(session, application, _passes(application))
+
+
+def delete_certificates(session: Session, application: Application) -> int:
+    """Delete up to `CHUNK` certificates of residence with everything that hangs on them; says how many."""
+    return _delete(session, application, _certificates(application))
+
+
+def _count(session: Session, conditions: Sequence[ColumnElement[bool]]) -> int:
+    return session.scalar(select(func.count()).select_from(PassRow).where(*conditions)) or 0
+
+
+def _delete(session: Session, application: Application, conditions: Sequence[ColumnElement[bool]]) -> int:
     tenant, now = application.tenant, application.now()
     rows = session.execute(
         select(PassRow.type_id, PassRow.number, PassRow.status, PassRow.period_last)
-        .where(*to_delete(application))
+        .where(*conditions)
         .order_by(PassRow.period_last, PassRow.type_id, PassRow.number)
         .limit(CHUNK)
     ).all()

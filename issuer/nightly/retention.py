@@ -58,6 +58,7 @@ def preview(application: Application, session: Session) -> dict[str, int]:
     counts = {
         "withdrawn_from_wallets": removals.count_to_withdraw(session, application),
         "passes": removals.count_to_delete(session, application),
+        "certificates": removals.count_certificates(session, application),
         **{rule.name: rule.count(session, application) for rule in _COUNTED},
         "mail_files": len(_old_mail_files(application)),
         "import_files": len(runs.stale_files(application)),
@@ -75,6 +76,11 @@ def due(application: Application, session: Session) -> list[Due]:
             for one in _COUNTED
         ),
         Due("passes", removals.count_to_delete(session, application), removals.oldest(session, application)),
+        Due(
+            "certificates",
+            removals.count_certificates(session, application),
+            removals.oldest_certificate(session, application),
+        ),
         Due("mail_files", len(files), _day_of(files[0]) if files else None),
         Due("import_files", len(runs.stale_files(application)), None),
     ]
@@ -89,6 +95,7 @@ def run(application: Application, report: Report, engine: Engine | None = None) 
     for clearing in CLEARED:
         _repeat(application, report, clearing.name, CLEARED_AT_ONCE, clearing.delete_some)
     _repeat(application, report, "passes", removals.CHUNK, removals.delete_some)
+    _repeat(application, report, "certificates", removals.CHUNK, removals.delete_certificates)
     for rule in LAST:
         _repeat(application, report, rule.name, CHUNK, rule.delete_some)
     old = _old_mail_files(application)

@@ -55,6 +55,7 @@ from issuer.models_eudi import (
 from issuer.models_feedback import AccessibilityFeedbackRow
 from issuer.models_imports import ImportFindingRow, ImportHolderRow, ImportPassRow, ImportRunRow
 from issuer.models_payments import PaymentRow
+from issuer.models_presentations import PresentationRow
 from issuer.models_print import PrintFileRow, PrintRunRow
 from issuer.models_staff import CaseAccessRow, StaffLinkRow, StaffSessionRow
 from issuer.nightly import removals
@@ -262,6 +263,8 @@ FIRST: Final[tuple[Rule, ...]] = (
         lambda one: (EudiTransactionCodeRow.expires_at < one.now(),),
     ),
     Rule("eudi_credentials", EudiCredentialRow, _credentials_of_old_lists),
+    # What the worker has left, which forgets them every minute.
+    Rule("eudi_presentations", PresentationRow, lambda one: (PresentationRow.ends_at <= one.now(),)),
     Rule("device_nonces", DeviceNonceRow, lambda one: (DeviceNonceRow.expires_at <= one.now(),)),
     Rule("staff_sessions", StaffSessionRow, lambda one: (StaffSessionRow.expires_at < one.now(),)),
     Rule("staff_links", StaffLinkRow, lambda one: (StaffLinkRow.expires_at < one.now(),)),

@@ -20,7 +20,7 @@ from issuer.cases import deadlines
 from issuer.figures import months
 from issuer.library import refresh_task as library
 from issuer.models_delivery import NightlyRunRow
-from issuer.nightly import certificates, chain, expiry, reminders, retention
+from issuer.nightly import certificates, chain, expiry, reminders, residence, retention
 from issuer.nightly.reports import NIGHT, Report
 from issuer.payments import reconcile as payments
 from passes.periods import BERLIN, berlin_day
@@ -58,6 +58,9 @@ PARTS: Final = (
         certificates.NAME,
         certificates.preview,
         lambda application, report, _: certificates.run(application, report),
+    ),
+    Part(
+        residence.NAME, residence.preview, lambda application, report, _: residence.run(application, report)
     ),
     # Before anything of what it counts is deleted.
     Part(months.NAME, months.preview, lambda application, report, _: months.run(application, report)),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import threading
-from collections.abc import Sequence
 from typing import Any, Final
 
 from litestar import Response, get, post
@@ -22,14 +20,12 @@ from issuer.pickup.shown_codes import shown_codes
 from issuer.pickup.standing import HeldPass
 from issuer.pickup.visits import note
 from issuer.pickup.wallets import wallets_of
+from issuer.prints import print_of
 from issuer.web import rates
 from issuer.web.forms import FormData
 from issuer.web.reader import AnyRequest, Device
 from keys.errors import Refusal
 from keys.lifecycle import Purpose
-from passes.model import City, PassContent
-from passes.pass_types import PassType
-from passes.pdf import PdfFactory
 from passes.periods import BERLIN
 from passes.qr import link_png
 
@@ -44,9 +40,6 @@ ORDER: Final = {
 }
 _CONFLICT: Final = 409
 _UNAVAILABLE: Final = 503
-# A factory serves one thread at a time; setting a print takes some hundredths of a second.
-_setting: Final = threading.Lock()
-_pdf: list[PdfFactory] = []
 
 
 @get("/p/pass", sync_to_thread=True)
@@ -114,7 +107,7 @@ def printed_pass(request: AnyRequest) -> Response[Any]:
     if not held.is_offered or "pdf" not in held.pass_type.carriers:
         return guest.reader.problem(_CONFLICT, "NOT_OFFERED")
     try:
-        data = print_of(held.pass_type, [content], held.city, content.language)
+        data = print_of(guest.application, held.pass_type, [content], held.city, content.language)
     except Refusal:
         return guest.reader.problem(_UNAVAILABLE, "PRINT_FAILED")
     _fetched(guest, "print")
@@ -163,14 +156,6 @@ def offers_of(session: Session, application: Application, held: HeldPass, device
         if "google" in carriers and google_wallet.is_offered(application, session):
             there.add("google")
     return [one for one in ORDER[device] if one in there]
-
-
-def print_of(pass_type: PassType, contents: Sequence[PassContent], city: City, language: str) -> bytes:
-    """The print of one or more passes as one PDF, as `passes.pdf.PdfFactory.render_several` makes it."""
-    with _setting:
-        if not _pdf:
-            _pdf.append(PdfFactory())
-        return _pdf[0].render_several(pass_type, contents, city, language)
 
 
 def _apple_is_set_up(session: Session, application: Application) -> bool:

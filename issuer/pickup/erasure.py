@@ -26,6 +26,7 @@ from issuer.payments.states import OPEN
 from issuer.pickup.stored_data import deleted_on
 from issuer.pickup.visits import Visit, note
 from issuer.register import subject
+from issuer.residence.certificates import certificate_ids
 from passes.periods import berlin_day
 
 
@@ -98,7 +99,9 @@ def kept(session: Session, application: Application, visit: Visit) -> Sequence[K
     """What stays for now, and how long; the earliest first."""
     retention = application.config.retention
     row = session.get_one(PassRow, (application.tenant, visit.type_id, visit.number))
-    found = [Kept("HOLDER_KEPT_PASS", deleted_on(application, row.period_last))]
+    is_certificate = row.type_id in certificate_ids(application.pass_types)
+    why = "HOLDER_KEPT_CERTIFICATE" if is_certificate else "HOLDER_KEPT_PASS"
+    found = [Kept(why, deleted_on(application, row))]
     issued = session.execute(
         select(CaseRow.id, CaseRow.state_since).where(
             *_of_pass(application, visit), CaseRow.state == CaseState.ISSUED.value

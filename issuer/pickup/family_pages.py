@@ -22,6 +22,7 @@ from issuer.pickup.guests import ForeignForm, NoFamily, NoVisit
 from issuer.pickup.links import Channel, PassKey
 from issuer.pickup.shown_codes import first_and_second, shown_codes
 from issuer.pickup.visits import Visit, find_visit, note
+from issuer.prints import print_of
 from issuer.web import rates
 from issuer.web.forms import FormData, text_of
 from issuer.web.reader import VISIT_COOKIE, AnyRequest, Device, Reader, reader_of
@@ -298,7 +299,8 @@ def _print(guest: FamilyGuest, wanted: Sequence[CardOfFamily], name: str) -> Res
     first = wanted[0].held
     language = guest.family.cards[0].held.content.language
     try:
-        data = carriers.print_of(first.pass_type, [one.held.content for one in wanted], first.city, language)
+        contents = [one.held.content for one in wanted]
+        data = print_of(guest.application, first.pass_type, contents, first.city, language)
     except Refusal:
         return guest.problem(_UNAVAILABLE, "PRINT_FAILED")
     return _fetched(guest, "print", wanted) or guest.reader.file(data, "application/pdf", f"{name}.pdf")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Final
 
 import msgspec
@@ -12,7 +12,7 @@ from litestar import Response, get, post
 
 from issuer.payments.pages import euros
 from issuer.pickup.guests import Guest, acting_guest_of, guest_of, with_visit
-from issuer.pickup.stored_data import Record, case_deleted_on, deleted_on, stored_data
+from issuer.pickup.stored_data import Record, case_deleted_on, stored_data
 from issuer.pickup.visits import ACTOR, end_visit, note
 from issuer.web.forms import FormData
 from issuer.web.reader import AnyRequest, reader_of
@@ -111,7 +111,7 @@ def _in_words(guest: Guest, found: Record) -> dict[str, Any]:
         "devices": [_moment(one["registered_at"], language) for one in found["apple_registrations"]],
         "accesses": [_moment(one["at"], language) for one in found["accesses"]],
         "revisions": len(found["revisions"]),
-        "deleted": day_text(deleted_on(guest.application, guest.held.content.period.last), language),
+        "deleted": day_text(date.fromisoformat(found["deleted_on"]), language),
         "made": _moment(found["made_at"], language),
     }
 

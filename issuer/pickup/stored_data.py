@@ -39,9 +39,11 @@ from issuer.models_library import MemberRow, ReplacedCardRow
 from issuer.models_library_checks import LibraryHoldRow
 from issuer.models_print import PrintItemRow
 from issuer.models_staff import CaseAccessRow
+from issuer.nightly.removals import ENDED_EARLY
 from issuer.payments.service import payments_of
 from issuer.pickup.visits import ACTOR
 from issuer.register import subject
+from issuer.residence.certificates import certificate_ids
 from passes.periods import berlin_day
 
 Record = dict[str, Any]
@@ -74,9 +76,15 @@ _BY_NUMBER: Final[Mapping[str, type[Base]]] = {
 }
 
 
-def deleted_on(application: Application, period_last: date) -> date:
-    """The day (Europe/Berlin) on which the night's run deletes a pass that ends on ``period_last``."""
-    return period_last + timedelta(days=application.config.retention.passes_after_end)
+def deleted_on(application: Application, row: PassRow) -> date:
+    """The day (Europe/Berlin) on which the night deletes the pass: soon after its end a certificate of residence."""
+    retention = application.config.retention
+    if row.type_id not in certificate_ids(application.pass_types):
+        return row.period_last + timedelta(days=retention.passes_after_end)
+    end = row.period_last
+    if row.status in ENDED_EARLY:
+        end = min(end, berlin_day(row.updated_at) + timedelta(days=1))
+    return end + timedelta(days=retention.certificates)
 
 
 def case_deleted_on(application: Application, case: Record) -> date | None:
@@ -98,7 +106,7 @@ def stored_data(session: Session, application: Application, type_id: str, number
         raise LookupError("the pass is gone")
     found: Record = {
         "made_at": application.now().isoformat(timespec="seconds"),
-        "deleted_on": deleted_on(application, row.period_last).isoformat(),
+        "deleted_on": deleted_on(application, row).isoformat(),
         "holder": _plain(session.get(HolderRow, (tenant, row.holder_ref))),
         "pass": _plain(row) | {"columns_compared_at_import": sorted(row.record)},
     }

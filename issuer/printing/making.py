@@ -1,7 +1,8 @@
 """Making the PDF of a print run in the background: in chunks, each committed with what it has printed.
 
 A run that was killed goes on after its last chunk. Until it is done nobody can fetch anything; then the chunks become
-one file. Pieces and file are encrypted under the service's secret, since they hold names, addresses and codes.
+one file, with the electronic seal where there are certificates in it: the seal of a sheet would not outlive that.
+Pieces and file are encrypted under the service's secret, since they hold names, addresses and codes.
 """
 
 from __future__ import annotations
@@ -32,19 +33,17 @@ from issuer.models_print import PrintFileRow, PrintItemRow, PrintRunRow
 from issuer.pass_view import show
 from issuer.pickup.codes import keep_code
 from issuer.printing.selection import Kind
+from issuer.prints import Sealing, sealing_now, set_print
 from issuer.register import subject
-from keys.errors import Refusal
-from passes.model import City, PassContent, PassStatus
-from passes.pass_types import PassType
-from passes.pdf import PdfFactory
+from keys.errors import KeyRefusal, Refusal
+from passes.model import PassStatus
 
 TASK: Final = "print-run"
 AT_ONCE: Final = 20
 _PATIENCE: Final = timedelta(hours=6)
 _NONCE: Final = 12
-# Neither typst's compiler nor pdfium may be used by two threads at the same time.
-_setting: Final = threading.Lock()
-_factory: list[PdfFactory] = []
+# Pdfium may not be used by two threads at the same time.
+_joining: Final = threading.Lock()
 _log = logging.getLogger("stadtpass.printing")
 
 
@@ -182,7 +181,9 @@ def _sheet(
                 pass_type = application.pass_types[item.type_id]
                 view = show(session, tenant, pass_type, item.number)
                 # It may have changed since the run was begun.
-                return _set(pass_type, view.content, settings.city(tenant)), view.revisions[-1].n
+                city, language = settings.city(tenant), view.content.language
+                sealing = _sealing(application) if pass_type.pdf.is_sealed else None
+                return set_print(pass_type, [view.content], city, language, sealing), view.revisions[-1].n
             # Two letters to one holder carry one code: the second must not make the first worthless.
             key = (item.type_id, item.number, row.kind == letters.FAMILY)
             made = letters.pass_letters(application, settings, [(row, there, holder)], codes.get(key))
@@ -220,13 +221,6 @@ def _letter(
     return row
 
 
-def _set(pass_type: PassType, content: PassContent, city: City) -> bytes:
-    with _setting:
-        if not _factory:
-            _factory.append(PdfFactory())
-        return _factory[0].render(pass_type, content, city, content.language)
-
-
 def _finish(application: Application, run_id: str) -> None:
     """Join the pieces in their order; a run in which everything was faulty has no file."""
     with application.reading() as session:
@@ -243,7 +237,8 @@ def _finish(application: Application, run_id: str) -> None:
         pieces = [_opened(application, run_id, data) for _, data in rows]
     except InvalidTag:
         raise RetryLater("print-secret") from None
-    sealed = _sealed(application, run_id, _joined(pieces)) if pieces else None
+    whole = _with_seal(application, run_id, _joined(pieces)) if pieces else b""
+    sealed = _sealed(application, run_id, whole) if pieces else None
     with application.writing() as session:
         run = session.get(PrintRunRow, (application.tenant, run_id), with_for_update=True)
         if run is None or run.state not in ("queued", "running"):
@@ -254,6 +249,36 @@ def _finish(application: Application, run_id: str) -> None:
         run.state, run.finished_at = "done", application.now()
 
 
+def _with_seal(application: Application, run_id: str, whole: bytes) -> bytes:
+    """The file of a run with the electronic seal if there are certificates in it."""
+    with application.reading() as session:
+        run = session.get_one(PrintRunRow, (application.tenant, run_id))
+        if Kind(run.kind) is not Kind.PERMITS:
+            return whole
+        made = select(PrintItemRow.type_id).where(
+            PrintItemRow.tenant == application.tenant,
+            PrintItemRow.run_id == run_id,
+            PrintItemRow.state == "made",
+        )
+        types = [application.pass_types[one] for one in sorted(set(session.scalars(made)))]
+        city = application.settings(session).city_name
+    certificates = [one for one in types if one.pdf.is_sealed]
+    if not certificates:
+        return whole
+    try:
+        return _sealing(application).sealed(whole, certificates[0].words("de").name, city)
+    except KeyRefusal:
+        raise RetryLater("pdf-seal") from None
+
+
+def _sealing(application: Application) -> Sealing:
+    """How certificates leave now. Raises RetryLater where they cannot, until the operator has put that right."""
+    try:
+        return sealing_now(application)
+    except KeyRefusal:
+        raise RetryLater("pdf-seal") from None
+
+
 def _files_of(application: Application, run_id: str) -> Delete:
     return delete(PrintFileRow).where(
         PrintFileRow.tenant == application.tenant, PrintFileRow.run_id == run_id
@@ -262,7 +287,7 @@ def _files_of(application: Application, run_id: str) -> Delete:
 
 def _joined(pieces: Iterable[bytes]) -> bytes:
     """One PDF of several, in their order."""
-    with _setting:
+    with _joining:
         whole = pypdfium2.PdfDocument.new()
         for piece in pieces:
             with pypdfium2.PdfDocument(piece) as source:

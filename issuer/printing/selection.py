@@ -14,6 +14,7 @@ from issuer.application import Application
 from issuer.models import HolderRow, PassRow, PassTermRow, RevisionRow
 from issuer.models_delivery import AppleRegistrationRow, WalletPassRow
 from issuer.models_print import PrintItemRow
+from issuer.residence.certificates import names_person
 from issuer.search_terms import ZONE
 from issuer.waiting_letters import waiting
 from passes.model import PassStatus
@@ -105,8 +106,15 @@ def chosen(session: Session, application: Application, selection: Selection) -> 
 
 
 def printable_types(application: Application, *, library: bool) -> list[str]:
-    """The ids of the pass types that runs print: memberships for librarians, all others for clerks."""
-    return [one.id for one in application.pass_types if (one.spec.membership is not None) == library]
+    """The ids of the pass types that runs print: memberships for librarians, all others for clerks.
+
+    What names a person goes with registrars alone, in no run.
+    """
+    return [
+        one.id
+        for one in application.pass_types
+        if (one.spec.membership is not None) == library and not names_person(one)
+    ]
 
 
 def _letters(session: Session, application: Application, selection: Selection) -> tuple[int, list[Chosen]]:

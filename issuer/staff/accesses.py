@@ -42,6 +42,8 @@ class Kind(StrEnum):
     # A document that proves something.
     EVIDENCE = "evidence"
     EXPORTED = "exported"
+    # What somebody has shown from their wallet at the desk.
+    CHECKED = "checked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,8 @@ def note_access(
     """In a writing transaction: the account ``staff`` sees data about ``subject`` now.
 
     Call it before the data are shown. Subjects are those of the audit trail: ``<type id>/<number>`` of a pass,
-    ``case/<id>`` of a case. True if an entry was made, False if there is one of the last ten minutes.
+    ``case/<id>`` of a case; ``wallet/<wish>`` for what a wallet has shown of somebody who is in no register. True if
+    an entry was made, False if there is one of the last ten minutes.
     """
     now = application.now()
     there = session.scalar(

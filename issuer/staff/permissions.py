@@ -20,6 +20,7 @@ class Role(StrEnum):
     CLERK = "clerk"
     SUPERVISOR = "supervisor"
     LIBRARIAN = "librarian"
+    REGISTRAR = "registrar"
     AUDITOR = "auditor"
     ADMIN = "admin"
 
@@ -113,6 +114,12 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /office/counter/{case_id}/evidence": _roles(*_DESK),
     "POST /office/counter/{case_id}/evidence": _roles(*_DESK),
     "GET /office/counter/{case_id}/finish": _roles(*_DESK),
+    # What somebody at the counter shows from their wallet. The way back shows nothing.
+    "GET /office/wallet": _roles(*_DESK),
+    "POST /office/wallet": _roles(*_DESK),
+    "GET /office/wallet/{asked_id}": _roles(*_DESK),
+    "POST /office/wallet/{asked_id}": _roles(*_DESK),
+    "GET /office/wallet/{asked_id}/back": _PUBLIC,
     # Passes.
     "GET /office/passes": _roles(*_DESK, menu="OFFICE_MENU_PASSES"),
     "GET /office/passes/{type_id}/{number}": _roles(*_DESK),
@@ -132,6 +139,11 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     # The library's cards, for librarians alone.
     "GET /office/library": _roles(Role.LIBRARIAN, menu="OFFICE_MENU_LIBRARY"),
     "GET /office/library/waiting": _roles(Role.LIBRARIAN),
+    "GET /office/library/wallet": _roles(Role.LIBRARIAN),
+    "POST /office/library/wallet": _roles(Role.LIBRARIAN),
+    "GET /office/library/wallet/{asked_id}": _roles(Role.LIBRARIAN),
+    "POST /office/library/wallet/{asked_id}": _roles(Role.LIBRARIAN),
+    "GET /office/library/wallet/{asked_id}/back": _PUBLIC,
     "GET /office/library/new": _roles(Role.LIBRARIAN),
     "POST /office/library/new/card": _roles(Role.LIBRARIAN),
     "POST /office/library/new/person": _roles(Role.LIBRARIAN),
@@ -151,6 +163,16 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /office/library/print/{run_id}/spoil": _roles(Role.LIBRARIAN),
     "POST /office/library/print/{run_id}/again": _roles(Role.LIBRARIAN),
     "POST /office/library/print/{run_id}/posted": _roles(Role.LIBRARIAN),
+    # Certificates of residence, with addresses that nobody else needs (§ 51 BMG): for registrars alone.
+    "GET /office/residence": _roles(Role.REGISTRAR, menu="OFFICE_MENU_RESIDENCE"),
+    "POST /office/residence/look-up": _roles(Role.REGISTRAR),
+    "POST /office/residence": _roles(Role.REGISTRAR),
+    "GET /office/residence/{number}": _roles(Role.REGISTRAR),
+    "GET /office/residence/{number}/print.pdf": _roles(Role.REGISTRAR),
+    "POST /office/residence/{number}/link": _roles(Role.REGISTRAR),
+    "POST /office/residence/{number}/eudi": _roles(Role.REGISTRAR),
+    "GET /office/residence/{number}/revoke": _roles(Role.REGISTRAR),
+    "POST /office/residence/{number}/revoke": _roles(Role.REGISTRAR),
     # Statements for the fine office.
     "GET /office/statements": _roles(
         Role.CLERK, Role.SUPERVISOR, Role.AUDITOR, menu="OFFICE_MENU_STATEMENTS"
@@ -162,7 +184,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /office/figures/adoption.csv": _roles(*_FIGURES),
     "GET /office/figures/ending.csv": _roles(*_FIGURES),
     "GET /office/figures/cases.csv": _roles(*_FIGURES),
-    "GET /office/wishes": _roles(Role.CLERK, Role.SUPERVISOR, Role.LIBRARIAN),
+    "GET /office/wishes": _roles(Role.CLERK, Role.SUPERVISOR, Role.LIBRARIAN, Role.REGISTRAR),
     # Imports of old registers.
     "GET /office/imports": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_IMPORTS"),
     "GET /office/imports/new": _roles(Role.SUPERVISOR),

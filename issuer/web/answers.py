@@ -1,4 +1,7 @@
-"""Short answers of the outer layers, which stand before any handler: problem details for the API, plain text else."""
+"""Short answers of the outer layers, which stand before any handler.
+
+Problem details for the API, errors in the form of OAuth 2.0 (RFC 6749, 5.2) for wallets, plain text else.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any, Final
 import msgspec
 from litestar.types import Send
 
+from issuer.eudi import addresses
 from issuer.web import problems
 
 _TEXTS: Final = {
@@ -22,6 +26,26 @@ _TEXTS: Final = {
     503: "Service unavailable",
 }
 _PROGRAMS: Final = ("/api", "/check/devices", "/check/leases", "/check/cards")
+_WALLETS: Final = (
+    addresses.TOKEN,
+    addresses.PUSHED,
+    addresses.NONCE,
+    addresses.CREDENTIAL,
+    addresses.DEFERRED,
+    addresses.NOTIFICATION,
+    addresses.OFFERS.rstrip("/"),
+    addresses.STATUS.rstrip("/"),
+    addresses.ISSUER_METADATA,
+    addresses.SERVER_METADATA,
+    "/vct",
+)
+_WALLET_ERRORS: Final = {
+    404: "not_found",
+    408: "temporarily_unavailable",
+    429: "temporarily_unavailable",
+    500: "server_error",
+    503: "temporarily_unavailable",
+}
 
 
 def is_api(path: str) -> bool:
@@ -29,9 +53,13 @@ def is_api(path: str) -> bool:
     return any(path == one or path.startswith(one + "/") for one in _PROGRAMS)
 
 
-def plain_text(status: int) -> str:
-    """What a page says of ``status`` where there is no page for it."""
-    return _TEXTS.get(status, "Error")
+def short(path: str, status: int) -> tuple[bytes, str]:
+    """What is said of ``status`` at ``path`` where nobody else says anything, and its media type."""
+    text = _TEXTS.get(status, "Error")
+    if any(path == one or path.startswith(one + "/") for one in _WALLETS):
+        told = {"error": _WALLET_ERRORS.get(status, "invalid_request"), "error_description": text}
+        return msgspec.json.encode(told), "application/json"
+    return text.encode(), "text/plain; charset=utf-8"
 
 
 async def answer(scope: Any, send: Send, status: int, headers: Mapping[str, str] | None = None) -> None:
@@ -41,7 +69,7 @@ async def answer(scope: Any, send: Send, status: int, headers: Mapping[str, str]
         body = msgspec.json.encode(problems.http_problem(status, language))
         kind = problems.MEDIA_TYPE
     else:
-        body, kind = plain_text(status).encode(), "text/plain; charset=utf-8"
+        body, kind = short(scope["path"], status)
     given = {"content-type": kind, "content-length": str(len(body)), **(headers or {})}
     await send(
         {

@@ -19,8 +19,9 @@ from issuer.eudi import routes as eudi
 from issuer.figures import pages as figures
 from issuer.payments import routes as payments
 from issuer.pickup import routes as pickup
+from issuer.presentations import routes as presentations
 from issuer.web import health, problems, static_files, verifier_app
-from issuer.web.answers import is_api, plain_text
+from issuer.web.answers import is_api, short
 from issuer.web.client_address import ClientAddress
 from issuer.web.head_requests import HeadRequests
 from issuer.web.limits import LARGEST_BODY, RequestLimits
@@ -68,6 +69,7 @@ def routed() -> Litestar:
         *console.HANDLERS,
         *payments.HANDLERS,
         *eudi.HANDLERS,
+        *presentations.HANDLERS,
         *figures.HANDLERS,
         *api.HANDLERS,
     ]
@@ -99,7 +101,7 @@ def serve_tenant(app: Litestar, application: Application, worker: Worker | None 
 
 
 def _fault(request: Request[Any, Any, Any], fault: Exception) -> Response[Any]:
-    """What no route has answered for itself: problem details under the API, a few words elsewhere."""
+    """What no route has answered for itself: as the outer layers do."""
     if is_api(request.scope["path"]):
         if isinstance(fault, Refusal):
             return problems.refused(request, fault)
@@ -113,4 +115,5 @@ def _fault(request: Request[Any, Any, Any], fault: Exception) -> Response[Any]:
         answer = problems.refused if isinstance(fault, Refusal) else problems.internal_fault
         told = answer(request, fault)  # type: ignore[arg-type]
         status, headers = told.status_code or 500, {}
-    return Response(plain_text(status), status_code=status, headers=headers, media_type="text/plain")
+    body, kind = short(request.scope["path"], status)
+    return Response(body, status_code=status, headers=headers, media_type=kind)

@@ -29,6 +29,8 @@ BODY_LIMITS: Final[tuple[tuple[str, int], ...]] = (
     # A batch of key proofs with their attestations.
     ("/eudi/credential", 256 * KIB),
     ("/eudi/deferred", 256 * KIB),
+    # What a wallet shows, encrypted.
+    ("/eudi/presentations/", 128 * KIB),
     # One file of evidence, with what its form has around it.
     ("/apply/documents", 10 * MIB + 64 * KIB),
     ("/office/imports/upload", 64 * MIB),

@@ -44,6 +44,7 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
     **dict.fromkeys(
         (
             "NUMBER_UNKNOWN",
+            "PRESENTATION_UNKNOWN",
             "TYPE_UNKNOWN",
             "IMPORT_UNKNOWN",
             "WEBHOOK_UNKNOWN",
@@ -81,6 +82,11 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
             "DEVICE_NOT_PENDING",
             "EUDI_OFF",
             "EUDI_NOT_OF_TYPE",
+            "PRESENTATION_NOT_SET_UP",
+            "PRESENTATION_NOTHING",
+            "CERTIFICATE_AT_OFFICE",
+            "CERTIFICATE_OFF",
+            "CERTIFICATE_NOT_RENEWED",
         ),
         409,
     ),

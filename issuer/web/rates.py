@@ -46,6 +46,8 @@ CHECKS_OF_CLIENT: Final = Rate("client-checks", seconds=30, burst=60)
 # The same question asked again within the hour is the same page looked at again.
 CHECKS_SAME: Final = Rate("case-checks-same", seconds=3600, burst=1)
 UPLOADS_OF_CASE: Final = Rate("case-uploads", seconds=30, burst=16)
+# Questions to wallets about one case.
+WALLETS_OF_CASE: Final = Rate("case-wallets", seconds=60, burst=10)
 
 
 def take(session: Session, application: Application, rate: Rate, who: str) -> bool:

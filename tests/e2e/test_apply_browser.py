@@ -16,7 +16,6 @@ from playwright.sync_api import Browser, Page, expect
 from issuer.cases import issue, steps
 from issuer.cases.store import CaseActor
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     SQLITE,
@@ -29,10 +28,11 @@ from tests.browsers import (
 )
 from tests.issuer.apply.applicant import Applicant, Other
 from tests.issuer.cases.test_evidence import PAPER
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 FILE = {"name": "brief.jpg", "mimeType": "image/jpeg", "buffer": PAPER.data}
 NEXT = "Speichern und weiter"

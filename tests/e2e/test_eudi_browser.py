@@ -13,14 +13,15 @@ import pytest
 from httpx import Client
 from playwright.sync_api import Browser
 
-from tests.browsers import CHROMIUM, DESKTOP, NARROW, SQLITE, Site, check, chromium, context, open_pass, site
+from tests.browsers import DESKTOP, NARROW, SQLITE, Site, check, chromium, context, open_pass, site
 from tests.e2e.test_every_page import all_by_tab
 from tests.eudi_issuing_wallet import Wallet
 from tests.service import CARD, running_numbers
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 BACK = "https://wallet.example/cb"
 VERIFIER = "v" * 50

@@ -21,7 +21,6 @@ from issuer.cases.store import CaseActor
 from issuer.staff.permissions import PERMISSIONS, Role
 from issuer.web.app import routed
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     SQLITE,
@@ -35,11 +34,14 @@ from tests.browsers import (
 from tests.issuer.cases.office import ERIKA, WANTED
 from tests.issuer.console.permit_office import PermitOffice
 from tests.issuer.console.test_browser import first_visit, link_for
+from tests.issuer.residence.registry import ERIKA as ERIKA_OF_THE_REGISTER
+from tests.issuer.residence.registry import HOME, issued, write_register
 from tests.service import CARD, PERMIT, City, running_numbers
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 # No pages: files, and answers that lead on.
 FILE = re.compile(r"\.(csv|json|jsonld|pdf|pkpass|pkpasses|html)$|/file$|/dpia$|/evidence/|/letters/|/oidc/")
@@ -49,6 +51,10 @@ ELSEWHERE = {
     "/office/welcome/{token}": "test_browser",
     "/office/imports/{run_id}": "test_imports_browser", "/office/imports/{run_id}/undo": "test_imports_browser",
     "/office/print/{run_id}": "test_admin_browser", "/office/devices/{device_id}": "test_admin_browser",
+    "/office/wallet/{asked_id}": "test_wallet_browser", "/office/wallet/{asked_id}/back": "test_wallet_browser",
+    "/office/library/wallet/{asked_id}": "test_wallet_browser",
+    "/office/library/wallet/{asked_id}/back": "test_wallet_browser",
+    "/apply/wallet/{asked_id}": "test_wallet_browser",
     "/p/l/{token}": "test_pickup_browser", "/p/l/{token}/new": "test_pickup_browser",
     "/p/family": "test_family_browser", "/p/family/phone": "test_family_browser",
     "/p/pass/show": "test_library_codes",
@@ -107,6 +113,8 @@ def test_every_page_of_the_office(chromium: Browser, site: Site, city: City, tmp
         by = CaseActor("staff:x", application.now())
         draft = store.begin(session, application.tenant, CaseKind.NEW, PERMIT, Channel.COUNTER, by)
         steps.save_draft(session, application.tenant, draft.id, by, WANTED, ERIKA)
+    write_register(city.folder, ERIKA_OF_THE_REGISTER + HOME)
+    certificate = issued(application)
     values = {"type_id": PERMIT, "number": number, "case_id": case.id, "zone": "BÖ", "step": "revoke"}
     pages = [name.removeprefix("GET ") for name in PERMISSIONS if name.startswith("GET ")]
     with context(chromium, viewport=DESKTOP) as browser:
@@ -127,6 +135,8 @@ def test_every_page_of_the_office(chromium: Browser, site: Site, city: City, tmp
                 given["case_id"] = draft.id
             if "/library/members/" in path:
                 given |= {"type_id": CARD, "number": member, "step": "block"}
+            if "/office/residence/" in path:
+                given["number"] = certificate
             if path.endswith("/reinstate"):
                 given["number"] = revoked
             if path.endswith("/finish"):

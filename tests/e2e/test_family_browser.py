@@ -24,7 +24,6 @@ from issuer.pickup.family import family_link
 from issuer.pickup.links import Channel
 from tests.browsers import (
     ANDROID,
-    CHROMIUM,
     DESKTOP,
     NARROW,
     PHONE,
@@ -39,10 +38,11 @@ from tests.browsers import (
 )
 from tests.issuer.pickup.families import SAFARI, family, without_consent
 from tests.service import CARD, TODAY
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 
 
@@ -124,8 +124,9 @@ def test_without_javascript_everything_works(chromium: Browser, site: Site) -> N
         page.get_by_role("button", name="Code anzeigen").click()
         assert page.get_by_role("img").get_attribute("src", timeout=5000).startswith("data:image/png;base64,")
         page.get_by_role("link", name="Zurück zu den Ausweisen der Familie").click()
-        page.get_by_role("button", name="Alle zu Google Wallet hinzufügen").click()
-        page.wait_for_url(SAVE)
+        with page.expect_request(SAVE):
+            page.get_by_role("button", name="Alle zu Google Wallet hinzufügen").click()
+        page = browser.new_page()
         page.goto(site.url + "/p/family")
         page.get_by_role("button", name="Besuch beenden").click()
         page.wait_for_url("**/p/ended")

@@ -15,7 +15,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     SQLITE,
@@ -29,10 +28,11 @@ from tests.browsers import (
 )
 from tests.issuer.pickup.browser import last_day
 from tests.issuer.pickup.holders import ends, plates, standard, two_plates
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
     SQLITE,
 ]
 # Where to leave pictures of the pages for people to look at; nowhere unless somebody wants them.

@@ -352,19 +352,23 @@ def test_the_first_digits_are_enough_unless_they_are_not(clerk: Clerk) -> None:
         assert "digits" in clerk.refused("keys", "retire", shared)
 
 
-def test_a_document_signer_is_made_certified_and_used(real_city: Clerk) -> None:
+@pytest.mark.parametrize("purpose", ["eudi", "pdf-seal"])
+def test_a_key_that_others_certify_is_made_certified_and_used(real_city: Clerk, purpose: str) -> None:
     """In a real city the key is made here, its certificate comes from an authority, and only then it signs."""
     from cryptography import x509
 
+    from keys.eudi_certificates import DOCUMENT_SIGNING
+    from keys.pdf_seal_certificates import PDF_SIGNING
     from tests.keys.test_eudi_certificates import Authority as Issuing
     from tests.keys.test_eudi_certificates import name
 
     real_city.done("config", "set", "base_url", "https://ausweise.stadt.example")
-    kid = real_city.add_key("eudi")
+    kid = real_city.add_key(purpose)
     assert "certificate" in real_city.refused("keys", "activate", kid)
     request = x509.load_pem_x509_csr(real_city.done("keys", "request", kid).encode())
     assert request.is_signature_valid
     root = Issuing("TEST Root")
+    use = [PDF_SIGNING if purpose == "pdf-seal" else DOCUMENT_SIGNING]
     folder = real_city.city.folder
 
     def file(name_of_file: str, certificate: x509.Certificate) -> Path:
@@ -373,20 +377,20 @@ def test_a_document_signer_is_made_certified_and_used(real_city: Clerk) -> None:
         return path
 
     anchor = file("root.pem", root.certificate)
-    good = file("good.pem", root.issue(request.public_key(), name("Stadt")))
-    wrong = file("wrong.pem", root.issue(root.key.public_key(), name("Stadt")))
+    good = file("good.pem", root.issue(request.public_key(), name("Stadt"), extended=use))
+    wrong = file("wrong.pem", root.issue(root.key.public_key(), name("Stadt"), extended=use))
     plain = file("plain.pem", root.issue(request.public_key(), name("Stadt"), extended=[]))
     for bad, above in ((wrong, anchor), (plain, anchor), (anchor, anchor), (good, wrong)):
         real_city.refused("keys", "certify", kid, "--certificate", bad, "--anchor", above)
-    assert states(real_city, "eudi") == {kid: "pending"}
+    assert states(real_city, purpose) == {kid: "pending"}
     seal = only_kid(real_city, "seal")
     real_city.refused("keys", "certify", seal, "--certificate", good, "--anchor", anchor)
     real_city.done("keys", "certify", kid, "--certificate", good, "--anchor", anchor)
     real_city.done("keys", "activate", kid)
-    assert states(real_city, "eudi") == {kid: "active"}
+    assert states(real_city, purpose) == {kid: "active"}
     real_city.refused("keys", "certify", kid, "--certificate", good, "--anchor", anchor)
     real_city.done("keys", "revoke", kid, "--reason", "entwendet")
-    assert states(real_city, "eudi") == {kid: "revoked"}
+    assert states(real_city, purpose) == {kid: "revoked"}
 
 
 def test_every_step_stands_in_the_trail(clerk: Clerk) -> None:

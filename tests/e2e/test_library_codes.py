@@ -17,7 +17,6 @@ from passes.card_codes import shown_symbology
 from passes.card_numbers import LONGEST, CardNumber, Symbology
 from passes.model import MainCode
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     PHONE,
@@ -32,10 +31,11 @@ from tests.browsers import (
 from tests.issuer.pickup.holders import shows_first, with_card
 from tests.passes.code_readers import SAMPLES, any_code, read
 from tests.service import CARD
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
     SQLITE,
 ]
 # Where to leave pictures of the pages for people to look at; nowhere unless somebody wants them.

@@ -17,17 +17,18 @@ import zxingcpp
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from tests.browsers import CHROMIUM, DESKTOP, PHONE, chromium, context
+from tests.browsers import DESKTOP, PHONE, chromium, context
 from tests.e2e.permit_city import Clerk, PermitCity
 from tests.e2e.test_permit_life import SUPERSEDED, SUSPENDED, VALID, arrive, choose, seal_in_wallet, send
 from tests.service import new_database
+from tests.web_pages import needs_chromium
 
 # The fixtures of the browsers are this module's as well.
 __all__ = ["chromium"]
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
     pytest.mark.timeout(900),
 ]
 # 14 digits with the check digit of Luhn.

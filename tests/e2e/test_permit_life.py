@@ -23,16 +23,17 @@ from playwright.sync_api import Browser, Page, expect
 from playwright.sync_api import TimeoutError as NotThere
 
 from passes.periods import BERLIN
-from tests.browsers import CHROMIUM, DESKTOP, PHONE, chromium, context
+from tests.browsers import DESKTOP, PHONE, chromium, context
 from tests.e2e.permit_city import Clerk, PermitCity
 from tests.service import new_database
+from tests.web_pages import needs_chromium
 
 # The fixtures of the browsers are this module's as well.
 __all__ = ["chromium"]
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
     pytest.mark.timeout(900),
 ]
 VALID, SUPERSEDED, REVOKED = ("GREEN", "VALID"), ("RED", "SUPERSEDED"), ("RED", "REVOKED")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -179,10 +178,6 @@ def browser_arguments(clip: Path | None) -> list[str]:
         "--no-sandbox", "--disable-gpu", "--disable-background-networking",
         "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", *fake,
     ]  # fmt: skip
-
-
-def has_chromium() -> bool:
-    return shutil.which("chromium") is not None
 
 
 def _jpeg(picture: Image.Image) -> bytes:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from playwright.sync_api import Page, expect
 
-AXE = Path(__file__).parents[1] / "data" / "axe" / "axe.min.js"
+from tests.axe import faults
+
 NARROW = {"width": 320, "height": 640}
 LOOKS = {  # colour: word, border, outline of the sign
     "GREEN": ("GÜLTIG", "solid"), "AMBER": ("GENAUER PRÜFEN", "dashed"),
@@ -18,16 +17,6 @@ def ready(page: Page) -> None:
     """The device says that it can go out: app and lists are kept."""
     for check in ("cache", "lists", "clock", "decoder", "selftest"):
         expect(page.locator(f'[data-check="{check}"]')).to_have_attribute("data-ok", "yes", timeout=15_000)
-
-
-def faults(page: Page) -> list[str]:
-    # A tool's script, put in past the page's own policy.
-    if not page.evaluate("'axe' in globalThis"):
-        page.evaluate(AXE.read_text("utf-8"))
-    found = page.evaluate(
-        "() => axe.run(document, {runOnly: ['wcag2a','wcag2aa','wcag21a','wcag21aa','wcag22aa','best-practice']})"
-    )
-    return [f"{one['id']}: {node['html'][:120]}" for one in found["violations"] for node in one["nodes"]]
 
 
 def too_wide(page: Page) -> bool:

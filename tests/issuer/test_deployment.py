@@ -130,11 +130,15 @@ def test_every_setting_is_in_the_manual_with_its_default() -> None:
         return "[]" if value == () else f"{value:g}" if isinstance(value, float) else str(value)
 
     wanted = {}
-    for field in msgspec.structs.fields(Config):
-        if isinstance(field.default, msgspec.Struct):
-            for name in field.default.__struct_fields__:
-                wanted[f"{field.name}.{name}"] = shown(getattr(field.default, name))
-        else:
-            wanted[field.name] = shown(field.default)
+
+    def add(section: msgspec.Struct, prefix: str) -> None:
+        for name in section.__struct_fields__:
+            value = getattr(section, name)
+            if isinstance(value, msgspec.Struct):
+                add(value, f"{prefix}{name}.")
+            else:
+                wanted[prefix + name] = shown(value)
+
+    add(Config(), "")
     manual = (ROOT / "docs" / "operation.md").read_text().split("## Configuration")[1].split("\n## ")[0]
     assert dict(re.findall(r"^\| `([a-z_.]+)` \| `([^`]*)` \| \S", manual, re.MULTILINE)) == wanted

@@ -80,7 +80,7 @@ class Receiver:
 @contextmanager
 def receiver(folder: Path) -> Iterator[Receiver]:
     """A receiver on this machine, under the name localhost with a certificate of its own authority."""
-    certificate, key = _certificates(folder)
+    certificate, key = tls_files(folder)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -170,7 +170,8 @@ def dripping_handshake(seconds: float) -> Iterator[int]:
             thread.join()
 
 
-def _certificates(folder: Path) -> tuple[Path, Path]:
+def tls_files(folder: Path) -> tuple[Path, Path]:
+    """A certificate for localhost and its key in ``folder``, under the authority ``ca.pem`` there."""
     ca_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "receiver CA")])
     # The certificate names the host and not its address: whoever connects to the address must still ask for the name.

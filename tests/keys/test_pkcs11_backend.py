@@ -15,9 +15,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 import keys
 from keys import es256
 from keys.demo_eudi_ca import DemoEudiAuthority
+from keys.demo_pdf_ca import demo_pdf_seal
 from keys.errors import KeyRefusal
 from keys.eudi_certificates import EudiUse, signing_request
 from keys.identity import kid_of
+from keys.pdf_seal_certificates import pdf_seal_request
 from keys.pkcs11_backend import Pkcs11KeyStore
 from keys.store import Algorithm, KeyFile, KeyImporter, Passphrase, SecretKeeper, open_key_manager
 from keys.uri import KeyUri
@@ -241,3 +243,14 @@ def test_a_document_signer_can_live_in_the_token(manager: Pkcs11KeyStore) -> Non
     key = identity.certificate.public_key()
     assert isinstance(key, ec.EllipticCurvePublicKey)
     es256.verify(key, decoded(signature), signed.encode())
+
+
+@needs_softhsm
+def test_the_key_that_seals_pdfs_can_live_in_the_token(manager: Pkcs11KeyStore) -> None:
+    signer = manager.signer(manager.create_key("pdf-seal-1", Algorithm.ES256))
+    request = x509.load_pem_x509_csr(pdf_seal_request(signer, "Stadt", "DE", "Stadt"))
+    assert request.is_signature_valid
+    identity = demo_pdf_seal(datetime.now(UTC), signer)
+    key = identity.certificate.public_key()
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    es256.verify(key, identity.signer.sign(b"document"), b"document")

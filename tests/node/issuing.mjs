@@ -1,6 +1,5 @@
 // A wallet built on oid4vc-ts, driven by tests/issuer/eudi/test_node_wallets.py: a line of JSON in, lines of JSON out.
 import { createHash, webcrypto } from 'node:crypto'
-import { createInterface } from 'node:readline'
 import {
   clientAuthenticationAnonymous,
   clientAuthenticationClientAttestationJwt,
@@ -8,25 +7,10 @@ import {
   Oauth2Client,
 } from '@openid4vc/oauth2'
 import { createKeyAttestationJwt, extractScopesForCredentialConfigurationIds, Openid4vciClient } from '@openid4vc/openid4vci'
-
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-const next = async () => JSON.parse((await lines.next()).value)
-const say = (told) => process.stdout.write(`${JSON.stringify(told)}\n`)
-const b64 = (data) => Buffer.from(data).toString('base64url')
+import { b64, fetchFrom, next, say, setClock } from './driver.mjs'
 
 const task = await next()
-
-// The service under test has a clock of its own.
-const RealDate = Date
-const ahead = task.now * 1000 - RealDate.now()
-globalThis.Date = class extends RealDate {
-  constructor(...given) {
-    super(...(given.length ? given : [RealDate.now() + ahead]))
-  }
-  static now() {
-    return RealDate.now() + ahead
-  }
-}
+setClock(task.now)
 
 const keys = new Map()
 const thumb = (jwk) => `${jwk.x}.${jwk.y}`
@@ -46,8 +30,7 @@ if (task.provider) {
 }
 
 const callbacks = {
-  // The city's address belongs to nobody here.
-  fetch: (url, init) => fetch(String(url).replace(task.origin, task.target), init),
+  fetch: fetchFrom(task),
   hash: (data, algorithm) => createHash(algorithm.replace('-', '')).update(data).digest(),
   generateRandom: (count) => webcrypto.getRandomValues(new Uint8Array(count)),
   signJwt: async (signer, { header, payload }) => {

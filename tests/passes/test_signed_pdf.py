@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import subprocess
@@ -14,7 +15,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import NameOID
+from pypdf import PdfReader
 
+from keys.errors import KeyRefusal
 from passes.pdf import PdfFactory
 from passes.signed_pdf import PdfSeal, sealed_pdf
 from tests.passes.carrier_samples import PERMIT, city, permit
@@ -118,6 +121,37 @@ def test_poppler_sees_one_valid_seal_over_the_whole_document(tmp_path: Path) -> 
     assert "Signature Type: ETSI.CAdES.detached" in done.stdout
     assert "Bürgeramt Musterstadt" in done.stdout
     assert done.stdout.count("Signature #") == 1
+
+
+def test_the_field_keeps_the_file_readable_for_everybody_and_for_long() -> None:
+    """Off the page and printable: what PDF/UA-1 and PDF/A-2 both allow a field that shows nothing."""
+    before, after = PdfReader(io.BytesIO(PDF)), PdfReader(io.BytesIO(SEALED))
+    root = after.root_object
+    for key in ("/Lang", "/StructTreeRoot", "/MarkInfo", "/ViewerPreferences", "/Metadata", "/OutputIntents"):
+        there, was = (one.raw_get(key) for one in (root, before.root_object))
+        assert getattr(there, "idnum", there) == getattr(was, "idnum", was), key
+    assert "/Version" not in root
+    assert SEALED.startswith(b"%PDF-1.7")
+    annotations = [one.get_object() for page in after.pages for one in page.get("/Annots", ())]
+    (field,) = annotations
+    assert (field["/Subtype"], field["/TU"]) == ("/Widget", "Meldebescheinigung")
+    x, y = (float(number) for number in field["/Rect"][:2])
+    assert x < 0 and y < 0 and list(field["/Rect"][2:]) == list(field["/Rect"][:2])
+    hidden, printed = 0b10, 0b100
+    assert field["/F"] & printed and not field["/F"] & hidden
+    assert after.pages[0]["/Tabs"] == "/S"
+
+
+class SilentKey:
+    """A key in a device that has stopped answering."""
+
+    def sign(self, data: bytes) -> bytes:
+        raise KeyRefusal("PKCS11_FAILED", reason="DeviceError")
+
+
+def test_a_key_that_does_not_answer_gives_no_file() -> None:
+    with pytest.raises(KeyRefusal, match="PKCS11_FAILED"):
+        sealed_pdf(PDF, PdfSeal(LEAF, [MIDDLE], SilentKey(), "r", "p"), AT)
 
 
 def test_a_time_has_a_zone() -> None:

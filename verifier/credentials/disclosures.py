@@ -14,10 +14,22 @@ from verifier.credentials.jose import read_json
 from verifier.credentials.outcome import PresentationRefused, malformed
 
 MAX_DISCLOSURES = 200
+# Names, and places in arrays.
+ClaimPath = tuple[str | int, ...]
 
 
 def disclosed_claims(payload: Mapping[str, Any], disclosures: Sequence[str]) -> dict[str, Any]:
     """The payload with the disclosed claims in it and nothing of the mechanism left; ``payload`` is verified.
+
+    Raises as `disclosed`.
+    """
+    return disclosed(payload, disclosures)[0]
+
+
+def disclosed(
+    payload: Mapping[str, Any], disclosures: Sequence[str]
+) -> tuple[dict[str, Any], frozenset[ClaimPath]]:
+    """As `disclosed_claims`, and where each disclosure stood: what the holder could have kept and has shown.
 
     Raises PresentationRefused PRESENTATION_DISCLOSURE with the fault, PRESENTATION_MALFORMED.
     """
@@ -29,39 +41,42 @@ def disclosed_claims(payload: Mapping[str, Any], disclosures: Sequence[str]) -> 
     if len(found) != len(disclosures):
         raise _fault("disclosed twice")
     reading = _Reading(found)
-    made: dict[str, Any] = reading.filled(payload, is_top=True)
+    made: dict[str, Any] = reading.filled(payload, ())
     if reading.unused:
         raise _fault("nothing points to it")
-    return made
+    return made, frozenset(reading.paths)
 
 
 class _Reading:
     def __init__(self, found: dict[str, list[Any]]) -> None:
         self.unused = set(found)
+        self.paths: set[ClaimPath] = set()
         self._found = found
         self._seen: set[str] = set()
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: Any, path: ClaimPath) -> Any:
         if isinstance(value, dict):
-            return self.filled(value)
+            return self.filled(value, path)
         if not isinstance(value, list):
             return value
         made = []
-        for one in value:
+        for place, one in enumerate(value):
             if not isinstance(one, dict) or "..." not in one:
-                made.append(self.value(one))
+                made.append(self.value(one, (*path, place)))
                 continue
             if len(one) != 1:
                 raise _fault("more beside an element's digest")
             content = self._take(one["..."], elements=2)
             if content is not None:
-                made.append(self.value(content[1]))
+                self.paths.add((*path, place))
+                made.append(self.value(content[1], (*path, place)))
         return made
 
-    def filled(self, value: Mapping[str, Any], *, is_top: bool = False) -> dict[str, Any]:
+    def filled(self, value: Mapping[str, Any], path: ClaimPath) -> dict[str, Any]:
+        is_top = not path
         if "..." in value or ("_sd_alg" in value and not is_top):
             raise _fault("a name of the format")
-        made = {name: self.value(one) for name, one in value.items() if name not in RESERVED}
+        made = {name: self.value(one, (*path, name)) for name, one in value.items() if name not in RESERVED}
         digests = value.get("_sd", [])
         if not isinstance(digests, list):
             raise _fault("_sd is no array")
@@ -74,7 +89,8 @@ class _Reading:
                 raise _fault("a name of the format")
             if name in made or name in value:
                 raise _fault("a claim twice")
-            made[name] = self.value(content[2])
+            self.paths.add((*path, name))
+            made[name] = self.value(content[2], (*path, name))
         return made
 
     def _take(self, pointed: object, *, elements: int) -> list[Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
@@ -27,7 +27,7 @@ from passes.credential_cbor import (
 from passes.mdoc import DIGEST_ALGORITHM, VERSION, X5CHAIN, item_digest
 from verifier.credentials.chain import TrustAnchors, chain_of_x5chain, check_signature, public_key
 from verifier.credentials.outcome import PresentationRefused, Presented, malformed
-from verifier.credentials.status import check_status
+from verifier.credentials.status import StatusLists, check_status
 
 MAX_BYTES: Final = 512 * 1024
 TOLERANCE: Final = timedelta(minutes=2)
@@ -64,7 +64,7 @@ def check_mdoc(
     anchors: TrustAnchors,
     expected: ExpectedMdoc,
     at: datetime,
-    status_lists: Mapping[str, str | bytes] | None,
+    status_lists: StatusLists | None,
 ) -> Presented:
     """The elements of the one document in ``response`` (DeviceResponse) at ``at`` (aware), if all of it holds.
 
@@ -84,7 +84,7 @@ def _checked(
     anchors: TrustAnchors,
     expected: ExpectedMdoc,
     at: datetime,
-    status_lists: Mapping[str, str | bytes] | None,
+    status_lists: StatusLists | None,
 ) -> Presented:
     whole = _map(response, {"version", "documents", "status"}, "DeviceResponse")
     if whole["version"] != VERSION or not _is(whole["status"], 0):
@@ -105,7 +105,10 @@ def _checked(
     holder = _device_key(security["deviceKeyInfo"])
     _check_device(document["deviceSigned"], doctype, holder, expected.session_transcript)
     status = check_status(security.get("status"), status_lists, anchors, at)
-    return Presented(doctype, elements, certificate, holder, expires, status)
+    shown: frozenset[tuple[str | int, ...]] = frozenset(
+        (space, name) for space, values in elements.items() for name in values
+    )
+    return Presented(doctype, elements, certificate, holder, expires, status, shown)
 
 
 def security_object(

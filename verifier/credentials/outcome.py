@@ -41,7 +41,8 @@ class Presented:
 
     ``type`` is the vct or docType. ``claims`` are those disclosed: of an SD-JWT VC as JSON without the claims of the
     format itself; of an mdoc elements by namespace, dates as ``date`` and aware ``datetime``. ``certificate`` is the
-    signer's; ``expires`` is aware.
+    signer's; ``expires`` is aware. ``disclosed`` are the paths of what the holder could have kept and has shown, of
+    an mdoc namespace and element; numbers are places in the array as it was signed.
     """
 
     type: str
@@ -50,6 +51,7 @@ class Presented:
     holder: ec.EllipticCurvePublicKey
     expires: datetime
     status: StatusVerdict
+    disclosed: frozenset[tuple[str | int, ...]] = frozenset()
 
 
 def malformed(fault: str) -> PresentationRefused:

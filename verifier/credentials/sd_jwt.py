@@ -15,10 +15,10 @@ from passes.credential_frame import holder_key
 from passes.errors import PassRefusal
 from passes.sd_jwt import REGISTERED, TYP, encoded
 from verifier.credentials.chain import TrustAnchors, chain_of_x5c, public_key
-from verifier.credentials.disclosures import disclosed_claims
+from verifier.credentials.disclosures import disclosed
 from verifier.credentials.jose import UnverifiedJws, integer, read_jws
 from verifier.credentials.outcome import PresentationRefused, Presented, malformed
-from verifier.credentials.status import check_status
+from verifier.credentials.status import StatusLists, check_status
 
 KEY_BINDING_TYP: Final = "kb+jwt"
 MAX_CHARACTERS: Final = 128 * 1024
@@ -44,7 +44,7 @@ def check_sd_jwt(
     anchors: TrustAnchors,
     expected: Expected,
     at: datetime,
-    status_lists: Mapping[str, str | bytes] | None,
+    status_lists: StatusLists | None,
 ) -> Presented:
     """The claims of ``presentation`` (``JWT~disclosures~KB-JWT``) at ``at`` (aware), if all of it holds.
 
@@ -62,7 +62,7 @@ def check_sd_jwt(
     issued = read_jws(token, TYP)
     certificate = anchors.signer(chain_of_x5c(issued.header.get("x5c")), at)
     issued.verify(public_key(certificate), "PRESENTATION_FORGED")
-    claims = disclosed_claims(issued.payload, disclosures)
+    claims, shown = disclosed(issued.payload, disclosures)
     vct = claims.get("vct")
     if not isinstance(vct, str) or vct not in expected.types:
         raise PresentationRefused("PRESENTATION_TYPE")
@@ -72,7 +72,7 @@ def check_sd_jwt(
     _check_binding(binding, covered, holder, expected, int(at.timestamp()))
     status = check_status(claims.get("status"), status_lists, anchors, at)
     told = {name: value for name, value in claims.items() if name not in REGISTERED}
-    return Presented(vct, told, certificate, holder, datetime.fromtimestamp(expires, UTC), status)
+    return Presented(vct, told, certificate, holder, datetime.fromtimestamp(expires, UTC), status, shown)
 
 
 def _check_times(issued: UnverifiedJws, now: int) -> int:

@@ -29,6 +29,17 @@ _SUB, _EXP, _IAT, _TTL, _LIST, _X5CHAIN, _SIGN1 = 2, 4, 6, 65534, 65533, 33, 18
 
 
 @dataclass(frozen=True, slots=True)
+class FetchedToken:
+    """A Status List Token and when (aware) it came from its issuer: then its ``ttl`` begins (draft, 13.7)."""
+
+    token: str | bytes
+    at: datetime
+
+
+StatusLists = Mapping[str, str | bytes | FetchedToken]
+
+
+@dataclass(frozen=True, slots=True)
 class _List:
     subject: object
     issued_at: int | None
@@ -39,9 +50,11 @@ class _List:
 
 
 def check_status(
-    status: object, lists: Mapping[str, str | bytes] | None, anchors: TrustAnchors, at: datetime
+    status: object, lists: StatusLists | None, anchors: TrustAnchors, at: datetime
 ) -> StatusVerdict:
     """Return what is known of the credential's ``status`` claim; ``lists`` are Status List Tokens by their URI.
+
+    The ``ttl`` of one that does not say when it was fetched begins with its issue time.
 
     Raises PresentationRefused PRESENTATION_REVOKED, PRESENTATION_SUSPENDED; PRESENTATION_STATUS_UNKNOWN where the
     list is missing, stale, not signed under the ``anchors``, or of another URI, and for values nobody has defined.
@@ -70,7 +83,10 @@ def check_status(
     return StatusVerdict.VALID
 
 
-def _value(token: str | bytes, uri: str, index: int, anchors: TrustAnchors, at: datetime) -> int:
+def _value(
+    given: str | bytes | FetchedToken, uri: str, index: int, anchors: TrustAnchors, at: datetime
+) -> int:
+    token = given.token if isinstance(given, FetchedToken) else given
     if len(token) > MAX_BYTES:
         raise _unknown("too long")
     try:
@@ -84,7 +100,8 @@ def _value(token: str | bytes, uri: str, index: int, anchors: TrustAnchors, at: 
         raise _unknown("issued in the future")
     if found.expires is not None and now >= found.expires:
         raise _unknown("expired")
-    if found.ttl is not None and now > found.issued_at + found.ttl:
+    since = int(given.at.timestamp()) if isinstance(given, FetchedToken) else found.issued_at
+    if found.ttl is not None and now > since + found.ttl:
         raise _unknown("stale")
     return entry(found.bits, found.compressed, index)
 

@@ -8,7 +8,7 @@ from litestar import Response, get, post
 from litestar.params import FromPath
 
 from issuer.console.desk import Desk, acting_desk_of, desk_of
-from issuer.console.handing_out import fresh_link, picture_of, printed
+from issuer.console.handing_out import fresh_link, picture_of, print_answer
 from issuer.console.library.shared import CONFLICT, MEMBER, Shown, find_member, full_name
 from issuer.library.membership import consent_missing
 from issuer.pickup.links import SCREEN_LIFETIME, Channel
@@ -82,7 +82,7 @@ def print_card(request: AnyRequest, type_id: FromPath[str], number: FromPath[str
     age = _consent_missing(desk, one)
     if age:
         return desk.problem(CONFLICT, "CONSENT_NEEDED", age=age)
-    return desk.reader.file(printed(desk, type_id, number), "application/pdf", f"{number}.pdf")
+    return print_answer(desk, type_id, number)
 
 
 def _consent_missing(desk: Desk, one: Shown) -> int:

@@ -21,6 +21,8 @@ from issuer.console.library.shared import (
 from issuer.models import HolderRow, PassRow
 from issuer.models_library import MemberRow, ReplacedCardRow
 from issuer.pickup.standing import Standing, standing_at
+from issuer.presentations.asking import can_ask
+from issuer.presentations.wishes import Wish
 from issuer.register import subject
 from issuer.search import LONGEST, name_condition
 from issuer.staff.accesses import Kind
@@ -42,6 +44,8 @@ def find_members(request: AnyRequest) -> Response[Any]:
     desk = desk_of(request)
     text = request.query_params.get("q", "")[:LONGEST].strip()
     rows: list[dict[str, Any]] = []
+    with desk.application.reading() as session:
+        has_wallet = can_ask(session, desk.application, Wish.LIBRARY_CARD)
     asked = len(text) >= _FEWEST_CHARACTERS
     spellings = spellings_of(text)
     if asked:
@@ -62,6 +66,7 @@ def find_members(request: AnyRequest) -> Response[Any]:
         more=len(rows) > MOST,
         most=MOST,
         fault=_fault(text) if asked and not rows else "",
+        has_wallet=has_wallet,
     )
 
 

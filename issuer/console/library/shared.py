@@ -16,11 +16,13 @@ from sqlalchemy.orm import Session
 from issuer.application import Application
 from issuer.console.desk import Desk
 from issuer.errors import IssuerRefusal
+from issuer.holder_changes import RESIDENCE
 from issuer.library.schemes import known_schemes
 from issuer.models import HolderRow, PassRow
 from issuer.models_library import MemberRow, ReplacedCardRow
 from issuer.pickup.standing import Standing, standing_of
 from issuer.register import load_contents, subject
+from issuer.residence.certificates import certificate_ids
 from issuer.staff.permissions import Role
 from keys.errors import Refusal
 from keys.texts import Texts
@@ -56,9 +58,13 @@ def member_path(type_id: str, number: str) -> str:
 def page_of(desk: Desk, type_id: str, number: str) -> str:
     """The page on which the person may look at the pass; empty where they may not.
 
-    Library cards are the librarians' own, and all others those of clerks and leads.
+    Library cards are the librarians' own, certificates of residence the registrars', and all others those of clerks
+    and leads.
     """
     roles = desk.staff.roles
+    if type_id in certificate_ids(desk.application.pass_types):
+        is_ours = type_id == RESIDENCE and Role.REGISTRAR in roles
+        return f"/office/residence/{number}" if is_ours else ""
     if library_type(desk.application, type_id) is not None:
         return member_path(type_id, number) if Role.LIBRARIAN in roles else ""
     return "" if roles.isdisjoint({Role.CLERK, Role.SUPERVISOR}) else f"/office/passes/{type_id}/{number}"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from issuer.rules.addresses import Address
 from passes.plates import Plate
+
+NOT_CONNECTED: Final = "NOT_CONNECTED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,43 @@ class Residence(StrEnum):
 
     MAIN = "main"
     SECONDARY = "secondary"
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """An address of somebody, as the register writes it; empty parts are not known there."""
+
+    residence: Residence
+    street: str
+    house_number: str
+    postal_code: str
+    city: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """What a certificate says of a person (§ 18 (1) BMG): all current addresses, main residences first.
+
+    ``key`` is the register's own name for the person; empty where it has none.
+    """
+
+    family_name: str
+    given_names: str
+    birth_date: date
+    homes: tuple[Home, ...]
+    usual_given_name: str = ""
+    former_names: str = ""
+    doctoral_degree: str = ""
+    artistic_name: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NotByMachine:
+    """The register gives nothing out: nobody is registered like that, or several are, or disclosure is blocked.
+
+    Which of them, the answer must not tell (§ 51 (2) BMG).
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +105,7 @@ class VehicleUnknown:
     """The source knows no vehicle with this plate on the day, as with one of another district's office."""
 
 
+ResidentAnswer = Resident | NotByMachine | SourceAway
 ResidenceAnswer = Resides | ResidesNot | ResidentUnclear | SourceAway
 KeeperAnswer = KeeperIs | KeeperIsOther | VehicleUnknown | SourceAway
 
@@ -74,7 +114,19 @@ class ResidentsRegister(Protocol):
     """The residents' register (Melderegister). Raises nothing: what goes wrong is `SourceAway`."""
 
     def residence(self, person: Person, address: Address, day: date) -> ResidenceAnswer:
-        """Whether ``person`` is registered at ``address`` on ``day``."""
+        """Whether ``person`` is registered at ``address`` on ``day``; of a blocked person it says `ResidesNot`."""
+        ...
+
+    def resident(self, person: Person, address: Address, day: date) -> ResidentAnswer:
+        """What is registered of ``person``, who has named birth date and one of their addresses, on ``day``."""
+        ...
+
+    def is_blocked(self, person: Person, day: date) -> bool | SourceAway:
+        """Whether disclosure is blocked (§§ 51, 52 BMG) for somebody who can be ``person`` on ``day``."""
+        ...
+
+    def contradicts(self, certified: Resident, day: date) -> bool | SourceAway:
+        """Whether the register knows who that is, and says otherwise on ``day``; False where it knows too little."""
         ...
 
 
@@ -90,9 +142,21 @@ class VehicleRegister(Protocol):
 class Away:
     """Stands in for a register that the city has not connected."""
 
-    reason: str = "NOT_CONNECTED"
+    reason: str = NOT_CONNECTED
 
     def residence(self, person: Person, address: Address, day: date) -> SourceAway:  # noqa: ARG002
+        """No answer."""
+        return SourceAway(self.reason)
+
+    def resident(self, person: Person, address: Address, day: date) -> SourceAway:  # noqa: ARG002
+        """No answer."""
+        return SourceAway(self.reason)
+
+    def is_blocked(self, person: Person, day: date) -> SourceAway:  # noqa: ARG002
+        """No answer."""
+        return SourceAway(self.reason)
+
+    def contradicts(self, certified: Resident, day: date) -> SourceAway:  # noqa: ARG002
         """No answer."""
         return SourceAway(self.reason)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
+from typing import Final
 
 from issuer.errors import IssuerRefusal
 from issuer.importing.csv_file import Table
@@ -14,9 +16,13 @@ from issuer.rules.house_numbers import HouseNumber, parse_house_number
 from issuer.rules.sources.files import WatchedFile
 from issuer.rules.sources.names import RegisteredName
 from issuer.rules.sources.protocols import (
+    Home,
+    NotByMachine,
     Person,
     Residence,
     ResidenceAnswer,
+    Resident,
+    ResidentAnswer,
     ResidentUnclear,
     Resides,
     ResidesNot,
@@ -27,33 +33,80 @@ from issuer.tariffs import config_rows, in_line
 from keys.errors import Refusal
 from passes.periods import parse_date_iso
 
-_COLUMNS = ("family_name", "given_name", "street", "house_number", "postal_code", "residence")
+_COLUMNS: Final = ("family_name", "given_name", "street", "house_number", "postal_code", "residence")
+_WORDS: Final = ("usual_given_name", "former_names", "doctoral_degree", "artistic_name")
+# What a row's words are called in `Resident`.
+_TEXTS: Final = ("family_name", "given_names", "key", *_WORDS)
+_YES_NO: Final = {"": False, "no": False, "yes": True}
 
 
 @dataclass(frozen=True, slots=True)
-class _Resident:
+class _Row:
+    """One address of one person; rows of one person have the same ``who``."""
+
+    who: tuple[str, ...]
     name: RegisteredName
     numbers: tuple[HouseNumber, ...]
-    postal_code: str
-    residence: Residence
+    home: Home
+    is_blocked: bool
     moved_in: date | None
     moved_out: date | None
+    words: tuple[str, ...]
+
+    def holds(self, day: date) -> bool:
+        return (self.moved_in is None or self.moved_in <= day) and (
+            self.moved_out is None or day <= self.moved_out
+        )
 
     def lives(self, address: Address, numbers: tuple[HouseNumber, ...], day: date) -> bool:
+        known = self.home.postal_code
         return (
-            (not address.postal_code or address.postal_code == self.postal_code)
+            (not address.postal_code or address.postal_code == known)
             and numbers == self.numbers
-            and (self.moved_in is None or self.moved_in <= day)
-            and (self.moved_out is None or day <= self.moved_out)
+            and self.holds(day)
         )
 
 
-_Residents = dict[str, list[_Resident]]
+@dataclass(frozen=True, slots=True)
+class _Residents:
+    by_street: Mapping[str, list[_Row]]
+    by_person: Mapping[tuple[str, ...], list[_Row]]
+    born: Mapping[date, list[tuple[str, ...]]]
+    # Of all addresses of those people, whichever row of the file says so.
+    blocked: frozenset[tuple[str, ...]]
+
+    def resident(self, who: tuple[str, ...], day: date) -> Resident | None:
+        """What the rows of a person say on ``day``; None where there are none, or they do not say the same."""
+        rows = [one for one in self.by_person[who] if one.holds(day)]
+        born = rows[0].name.birth_date if rows else None
+        if born is None or len({(one.words, one.name.birth_date) for one in rows}) > 1:
+            return None
+        homes = dict.fromkeys(one.home for one in rows)
+        main_first = sorted(homes, key=lambda one: one.residence is not Residence.MAIN)
+        texts = dict(zip(_TEXTS, rows[0].words, strict=True))
+        return Resident(birth_date=born, homes=tuple(main_first), **texts)
+
+    def at(self, person: Person, address: Address, day: date) -> list[_Row]:
+        """Those of ``person``'s name at the address on ``day`` for whom nothing is blocked."""
+        try:
+            numbers = parse_house_number(address.house_number) if address.house_number.strip() else ()
+            keys = _street(address.street)
+        except IssuerRefusal:
+            return []
+        return [
+            one
+            for one in dict.fromkeys(one for key in keys for one in self.by_street.get(key, ()))
+            if one.lives(address, numbers, day) and one.name.fits(person) and one.who not in self.blocked
+        ]
 
 
 class ResidentsFile:
     """Answers from a CSV file with ``family_name``, ``given_name``, ``street``, ``house_number``, ``postal_code``,
     ``residence`` (main or secondary), optional ``birth_date``, ``moved_in``, ``moved_out`` (its last day there).
+
+    For certificates of residence also, all optional: ``city``, ``blocked`` (yes: no disclosure, §§ 51, 52 BMG),
+    ``person_id``, ``usual_given_name``, ``former_names``, ``doctoral_degree``, ``artistic_name``. A person has a row
+    for each address; without a ``person_id`` rows with one name and birth date are one person.
     """
 
     def __init__(self, path: Path) -> None:
@@ -64,45 +117,120 @@ class ResidentsFile:
         known = self._file.content()
         if isinstance(known, SourceAway):
             return known
-        try:
-            numbers = parse_house_number(address.house_number) if address.house_number.strip() else ()
-            key = street_keys(address.street).plain
-        except IssuerRefusal:
-            return ResidesNot()
-        found = [
-            one for one in known.get(key, ()) if one.lives(address, numbers, day) and one.name.fits(person)
-        ]
+        found = known.at(person, address, day)
         if not found:
             return ResidesNot()
         if len({one.name.birth_date for one in found}) > 1:
             return ResidentUnclear()
-        main = any(one.residence is Residence.MAIN for one in found)
+        main = any(one.home.residence is Residence.MAIN for one in found)
         return Resides(Residence.MAIN if main else Residence.SECONDARY)
+
+    def resident(self, person: Person, address: Address, day: date) -> ResidentAnswer:
+        """As `ResidentsRegister.resident`; whose birth date the file lacks gets no certificate from it."""
+        known = self._file.content()
+        if isinstance(known, SourceAway):
+            return known
+        who = {
+            one.who
+            for one in known.at(person, address, day)
+            if person.birth_date is not None and one.name.birth_date == person.birth_date
+        }
+        if len(who) != 1:
+            return NotByMachine()
+        return known.resident(who.pop(), day) or NotByMachine()
+
+    def is_blocked(self, person: Person, day: date) -> bool | SourceAway:  # noqa: ARG002 - a block has no days here
+        """As `ResidentsRegister.is_blocked`; on the day that the file is of."""
+        known = self._file.content()
+        if isinstance(known, SourceAway):
+            return known
+        return any(known.by_person[one][0].name.fits(person) for one in known.blocked)
+
+    def contradicts(self, certified: Resident, day: date) -> bool | SourceAway:
+        """As `ResidentsRegister.contradicts`: somebody of that name and birth date, and of nobody else.
+
+        Who has moved away has rows that have ended. Of a blocked person nothing is told, this neither.
+        """
+        known = self._file.content()
+        if isinstance(known, SourceAway):
+            return known
+        person = Person(certified.family_name, certified.given_names, certified.birth_date)
+        who = [
+            one
+            for one in known.born.get(certified.birth_date, ())
+            if known.by_person[one][0].name.fits(person) and one not in known.blocked
+        ]
+        if len(who) != 1:
+            return False
+        if not any(one.holds(day) for one in known.by_person[who[0]]):
+            return any(one.moved_out is not None for one in known.by_person[who[0]])
+        found = known.resident(who[0], day)
+        return found is not None and not _says_the_same(found, certified)
 
 
 def _parse(table: Table) -> _Residents:
-    known: defaultdict[str, list[_Resident]] = defaultdict(list)
+    by_street: defaultdict[str, list[_Row]] = defaultdict(list)
+    by_person: defaultdict[tuple[str, ...], list[_Row]] = defaultdict(list)
     for record, cells in config_rows(table, _COLUMNS):
         try:
-            known[street_keys(cells["street"]).plain].append(_resident(cells))
+            row = _row(cells)
+            for key in _street(cells["street"]):
+                by_street[key].append(row)
         except Refusal as fault:
             raise in_line(fault, record.line) from fault
-    return dict(known)
+        by_person[row.who].append(row)
+    born: defaultdict[date, list[tuple[str, ...]]] = defaultdict(list)
+    for who, rows in by_person.items():
+        if (day := rows[0].name.birth_date) is not None:
+            born[day].append(who)
+    return _Residents(dict(by_street), dict(by_person), dict(born), _blocked(by_person.values()))
 
 
-def _resident(cells: dict[str, str]) -> _Resident:
+def _says_the_same(found: Resident, certified: Resident) -> bool:
+    """Whether a certificate says what the register says; a town that the register leaves out is the city."""
+    towns = {replace(one, city=""): one.city for one in certified.homes}
+    homes = {replace(one, city=one.city or towns.get(replace(one, city=""), "")) for one in found.homes}
+    return homes == set(certified.homes) and replace(found, homes=(), key="") == replace(
+        certified, homes=(), key=""
+    )
+
+
+def _street(text: str) -> set[str]:
+    """How a street is found: with umlauts as AE and as A, since people write both."""
+    keys = street_keys(text)
+    return {keys.full, keys.plain}
+
+
+def _blocked(people: Iterable[list[_Row]]) -> frozenset[tuple[str, ...]]:
+    return frozenset(rows[0].who for rows in people if any(one.is_blocked for one in rows))
+
+
+def _row(cells: dict[str, str]) -> _Row:
     if not cells["family_name"]:
         raise IssuerRefusal("VALUE_MISSING", field="family_name")
     if cells["residence"] not in tuple(Residence):
         raise IssuerRefusal("CHOICE_UNKNOWN", field="residence", known="main, secondary")
-    number = cells["house_number"]
-    return _Resident(
-        RegisteredName.of(cells["family_name"], cells["given_name"], optional_day(cells, "birth_date")),
+    blocked = _YES_NO.get(cells.get("blocked", "").lower())
+    if blocked is None:
+        raise IssuerRefusal("CHOICE_UNKNOWN", field="blocked", known="yes, no")
+    number, key = cells["house_number"], cells.get("person_id", "")
+    born = optional_day(cells, "birth_date")
+    names = (cells["family_name"], cells["given_name"])
+    return _Row(
+        ("id", key) if key else ("name", *names, born.isoformat() if born else ""),
+        RegisteredName.of(*names, born),
         parse_house_number(number) if number else (),
-        cells["postal_code"],
-        Residence(cells["residence"]),
+        Home(
+            Residence(cells["residence"]),
+            cells["street"],
+            number,
+            cells["postal_code"],
+            cells.get("city", ""),
+        ),
+        blocked,
         optional_day(cells, "moved_in"),
         optional_day(cells, "moved_out"),
+        (*names, key, *(cells.get(one, "") for one in _WORDS)),
     )
 
 

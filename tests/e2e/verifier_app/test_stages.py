@@ -26,14 +26,14 @@ from tests.e2e.verifier_city import (
     write_clip,
 )  # fmt: skip
 from tests.e2e.verifier_screens import LOOKS, NARROW, check, choose_zone, ready, show, too_wide
+from tests.web_pages import CHROMIUM, needs_chromium
 
-CHROMIUM = Path("/usr/bin/chromium")
 PHONE = {"width": 390, "height": 844}
 CAMERA_SHOWS = {"NOT_A_SEAL", "VALID", "REVOKED", "SUPERSEDED", "EXPIRED", "FORGED"}
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from importlib.resources import files
-from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -23,9 +22,9 @@ from issuer.application import Application
 from tests.issuer.api.conftest import Http
 from tests.service import City
 from tests.web_app import create_app
+from tests.web_pages import launched, needs_chromium
 
 SCALAR = files("issuer.web").joinpath("static", "scalar")
-CHROMIUM = Path("/usr/bin/chromium")
 # The one operation of devices: a library's own desk program may ask as the verifier's app does.
 CARDS = "/check/cards"
 # The release on npm that is vendored: the hash is noted here too, so that file and hash file cannot change together.
@@ -162,7 +161,7 @@ def test_the_page_names_nothing_outside(http: Http) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)")
+@needs_chromium
 @ON_ONE_DATABASE
 def test_in_a_browser_it_asks_this_host_alone(application: Application, city: City) -> None:
     with socket.socket() as free:
@@ -177,10 +176,7 @@ def test_in_a_browser_it_asks_this_host_alone(application: Application, city: Ci
     asked: list[str] = []
     said: list[str] = []
     try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-            )
+        with sync_playwright() as playwright, launched(playwright) as browser:
             page = browser.new_page(viewport={"width": 1200, "height": 900})
             page.on("request", lambda request: asked.append(request.url))
             page.on("console", lambda message: said.append(message.text))
@@ -188,7 +184,6 @@ def test_in_a_browser_it_asks_this_host_alone(application: Application, city: Ci
             page.goto(f"{url}/api/docs")
             page.get_by_role("heading", name="Check a plate").first.wait_for(timeout=60_000)
             page.wait_for_timeout(2000)
-            browser.close()
     finally:
         server.should_exit = True
         thread.join(timeout=20)

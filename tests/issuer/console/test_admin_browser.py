@@ -16,7 +16,6 @@ from issuer.models import HolderRow
 from issuer.printing import making, runs
 from issuer.staff.permissions import Role
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     SQLITE,
@@ -28,10 +27,11 @@ from tests.browsers import (
 )
 from tests.issuer.console.test_browser import first_visit, link_for, picture
 from tests.service import City
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 
 

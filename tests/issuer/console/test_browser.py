@@ -19,7 +19,6 @@ from issuer.staff import second_factor
 from issuer.staff.accounts import invite
 from issuer.staff.permissions import Role
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     SQLITE,
@@ -31,10 +30,11 @@ from tests.browsers import (
     tab_to,
 )
 from tests.service import PERMIT, City, running_numbers
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 PASSWORD = "drei Ampeln hinter Kaarst"
 

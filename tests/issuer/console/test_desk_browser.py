@@ -15,7 +15,6 @@ from playwright.sync_api import Browser, Page, expect
 from issuer.rules.directory import streets_from_csv
 from issuer.staff.permissions import Role
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     SQLITE,
@@ -29,10 +28,11 @@ from tests.browsers import (
 from tests.issuer.console.permit_office import STREETS
 from tests.issuer.console.test_browser import first_visit, link_for, picture
 from tests.service import PERMIT, City, running_numbers
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 PERSON = {
     "given_name": "Hilde", "family_name": "Groß", "street": "Pastorswiesenring", "house_number": "7",

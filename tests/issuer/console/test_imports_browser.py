@@ -20,7 +20,6 @@ from issuer.importing.run_work import run_task
 from issuer.lifecycle import Actor
 from issuer.staff.permissions import Role
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     SQLITE,
@@ -34,10 +33,11 @@ from tests.browsers import (
 from tests.issuer.console.test_browser import first_visit, link_for, picture
 from tests.issuer.console.test_imports import fresh_rows
 from tests.service import PERMIT, City
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 
 

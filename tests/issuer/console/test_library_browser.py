@@ -16,7 +16,6 @@ from playwright.sync_api import Browser, Page, expect
 from issuer.models_library import MembershipFeeRow
 from issuer.staff.permissions import Role
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     SQLITE,
@@ -29,10 +28,11 @@ from tests.browsers import (
 )
 from tests.issuer.console.test_browser import first_visit, link_for, picture
 from tests.service import CARD, City
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 FIRST, SECOND, THIRD = "24711300099995", "24711300099987", "24711300099979"
 

@@ -13,7 +13,6 @@ from playwright.sync_api import Browser, expect
 from issuer.nightly.run import run_night
 from issuer.staff.permissions import Role
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     SQLITE,
@@ -27,10 +26,11 @@ from tests.browsers import (
 from tests.issuer.api.test_checks import permit, plate_of
 from tests.issuer.console.test_browser import first_visit, link_for, picture
 from tests.service import City
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 
 

@@ -26,6 +26,7 @@ ROLES_OF = {
     "/office/counter": {Role.CLERK, Role.SUPERVISOR},
     "/office/passes": {Role.CLERK, Role.SUPERVISOR},
     "/office/library": {Role.LIBRARIAN},
+    "/office/residence": {Role.REGISTRAR},
     "/office/imports": {Role.CLERK, Role.SUPERVISOR},
     "/office/zones": {Role.CLERK, Role.SUPERVISOR},
     "/office/fees": {Role.CLERK, Role.SUPERVISOR},
@@ -53,6 +54,7 @@ def _path(template: str, number: str) -> str:
         "run_id": "x" * 22,
         "zone": "MÜ",
         "device_id": "0" * 32,
+        "asked_id": "0" * 32,
     }
     return re.sub(r"{(\w+)}", lambda one: values[one[1]], template)
 

@@ -214,6 +214,8 @@ def test_errors_are_never_encrypted(wallet: Wallet) -> None:
 
 
 def test_response_encryption_needs_an_encrypted_request(wallet: Wallet) -> None:
+    """A plain request that wants an encrypted answer is refused, and the metadata have a key for requests."""
+    assert wallet.metadata["credential_request_encryption"]["jwks"]["keys"]
     content = {**wallet.named(SD_JWT), "credential_response_encryption": _encryption(wallet, new_key())}
     answer = wallet.call(wallet.metadata["credential_endpoint"], content)
     assert error_of(answer) == (400, "invalid_encryption_parameters")

@@ -7,6 +7,7 @@ import logging
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 import schemathesis
@@ -22,6 +23,8 @@ from tests.web_app import create_app
 
 pytestmark = pytest.mark.slow
 
+METADATA = "/.well-known/openid-credential-issuer"
+SERVER = "/.well-known/oauth-authorization-server"
 PATHS = ("token", "par", "nonce", "credential", "deferred", "notification")
 SOME = settings(
     max_examples=60,
@@ -46,6 +49,28 @@ MEMBERS = (
     "credential_identifier", "credential_configuration_id", "proofs", "proof", "credential_response_encryption",
     "transaction_id", "notification_id", "event", "event_description", "jwk", "enc", "zip", "jwt", "attestation",
 )  # fmt: skip
+
+
+_TOKEN = {"invalid_token"}
+_DPOP = {"use_dpop_nonce", "invalid_dpop_proof"}
+_GRANT = {"invalid_request", "invalid_client", "invalid_authorization_details", *_DPOP}
+_ORDER = {"invalid_credential_request", "invalid_encryption_parameters", *_TOKEN, *_DPOP}
+# RFC 6749, 5.2; RFC 9126, 2.3; RFC 9449, 5 and 7.1; OpenID4VCI 1.0, 6.3, 8.3.1.2, 9.3 and 11.3.
+ERRORS = {
+    "token": {"invalid_grant", "unsupported_grant_type", "slow_down", *_GRANT},
+    "par": {"invalid_scope", "unsupported_response_type", *_GRANT},
+    "nonce": {"invalid_request"},
+    "credential": {
+        "unknown_credential_configuration",
+        "unknown_credential_identifier",
+        "invalid_proof",
+        "invalid_nonce",
+        "credential_request_denied",
+        *_ORDER,
+    },
+    "deferred": {"invalid_transaction_id", "credential_request_denied", *_ORDER},
+    "notification": {"invalid_notification_id", "invalid_notification_request", *_TOKEN, *_DPOP},
+}
 
 
 @pytest.fixture(scope="module")
@@ -83,13 +108,22 @@ def wallet(sqlite_cities: Path, tmp_path_factory: pytest.TempPathFactory) -> Any
 
 
 def check(answer: Any) -> None:
-    """No fault, and an error in the form of RFC 6749."""
+    """No fault, an error in the form of RFC 6749, and one that the endpoint may tell."""
     assert answer.status_code < 500, answer.text
     if answer.status_code >= 400:
         told = answer.json()
-        assert re.fullmatch(r"[a-z_]+", told["error"])
-        assert re.fullmatch(r"[\x20-\x21\x23-\x5b\x5d-\x7e]*", told["error_description"])
+        assert answer.headers["content-type"] == "application/json"
+        assert set(told) == {"error", "error_description"}
+        assert re.fullmatch(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+", told["error_description"])
         assert answer.headers["cache-control"] == "no-store"
+        endpoint = answer.request.url.path.removeprefix("/eudi/").partition("/")[0]
+        assert told["error"] in ERRORS.get(endpoint, {"not_found", "invalid_request"}), told
+        is_resource = endpoint in ("credential", "deferred", "notification")
+        if is_resource and told["error"] in _TOKEN | _DPOP:
+            assert answer.status_code == 401
+            assert re.match(r"(Bearer|DPoP) realm=", answer.headers["www-authenticate"])
+        elif answer.status_code not in (404, 405, 413):
+            assert answer.status_code == (401 if told["error"] == "invalid_client" else 400)
 
 
 @SOME
@@ -173,12 +207,92 @@ def test_page(wallet: Wallet, query: dict[str, str]) -> None:
 
 
 @SOME
+@given(
+    path=st.sampled_from(["code", "answer"]),
+    fields=st.dictionaries(
+        st.sampled_from(["request", "code", "agree", "form_token", "lang", "x"]), st.text(max_size=60)
+    ),
+    body=st.none() | st.binary(max_size=200),
+    from_here=st.booleans(),
+)
+def test_forms_of_the_page(
+    wallet: Wallet, path: str, fields: dict[str, str], body: bytes | None, from_here: bool
+) -> None:
+    headers = {"origin": "https://stadtpass.example"} if from_here else {}
+    if body is not None:
+        headers["content-type"] = "application/x-www-form-urlencoded"
+    content: dict[str, Any] = {"data": fields} if body is None else {"content": body}
+    answer = wallet.client.post(f"/eudi/authorize/{path}", headers=headers, **content)
+    assert answer.status_code < 500, answer.text
+    assert answer.headers.get("location", "/").startswith("/")
+
+
+@SOME
 @given(text=st.text(max_size=200) | st.binary(max_size=100).map(b64) | st.just("."))
 def test_reading_tokens(text: str) -> None:
     """The reader of tokens gives a token or says that there is none."""
     for spelt in (text, f"{text}.{text}.{text}", f"{b64(text.encode())}.{b64(text.encode())}.x"):
         with pytest.raises(jws.JwsError):
             jws.read(spelt, ("x",))
+
+
+@SOME
+@given(
+    path=st.sampled_from(
+        ["/eudi/status/", "/eudi/offers/", "/vct/", f"{METADATA}/", f"{SERVER}/", METADATA, SERVER, "/eudi/"]
+    ),
+    rest=st.text(max_size=30) | st.integers().map(str),
+    header=st.sampled_from(["accept", "accept-encoding", "if-none-match", "range", "origin", "dpop"]),
+    value=st.binary(max_size=80)
+    | st.lists(
+        st.sampled_from(
+            [
+                b"application/jwt",
+                b"application/statuslist+cwt",
+                b"gzip",
+                b"*/*",
+                b"*",
+                b";q=",
+                b"1.5",
+                b"0",
+                b",",
+                b'"',
+            ]
+        ),
+        max_size=8,
+    ).map(b"".join),
+    method=st.sampled_from(["GET", "HEAD"]),
+)
+def test_reading(wallet: Wallet, path: str, rest: str, header: str, value: bytes, method: str) -> None:
+    """Everything that is fetched without a log-in: any path behind it, any of the headers that choose a form."""
+    value = bytes(one for one in value if one not in b"\r\n\0").strip()
+    whole = path + quote(rest, safe="/") if path.endswith("/") else path
+    answer = wallet.client.request(method, whole, headers={header: value})
+    assert answer.status_code < 500, whole
+    is_ours = not whole.startswith(("/eudi/authorize", "/eudi/request", "/eudi/answer"))
+    if method == "GET" and answer.status_code >= 400 and path != "/eudi/" and is_ours:
+        check(answer)
+
+
+@pytest.mark.parametrize(
+    ("value", "is_signed"),
+    [
+        (b"", False),
+        (b"*/*", False),
+        (b"application/jwt", True),
+        (b"application/jwt;q=0", False),
+        (b"application/jwt;q=7, application/json;q=0.5", True),
+        (b"text/html", False),
+        (b"\xff", False),
+        (b"," * 400, False),
+    ],
+)
+def test_forms_of_metadata(wallet: Wallet, value: bytes, is_signed: bool) -> None:
+    """Whatever is preferred, what comes is one of the two forms, as its media type says."""
+    answer = wallet.client.get(METADATA, headers={"accept": value})
+    assert answer.status_code == 200
+    kind = "application/jwt" if is_signed else "application/json"
+    assert answer.headers["content-type"] == kind
 
 
 def _form(*names: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +16,13 @@ from joserfc.jwk import ECKey
 from litestar.testing import TestClient
 from msgspec.structs import replace
 
+import issuer.eudi
 from issuer.application import Application
 from issuer.errors import IssuerRefusal
 from issuer.settings import save_settings
-from tests.eudi_issuing_wallet import error_of, new_key, unsigned_parts
-from tests.issuer.eudi.conftest import ISSUER, MDOC, SD_JWT, MakeWallet, offer_of, set_up
+from keys.texts import texts
+from tests.eudi_issuing_wallet import WalletProvider, error_of, new_key, unsigned_parts
+from tests.issuer.eudi.conftest import ISSUER, MDOC, PROVIDER_FILE, SD_JWT, MakeWallet, offer_of, set_up
 from tests.service import City
 from tests.web_app import create_app
 
@@ -90,6 +93,89 @@ def test_signed(application: Application) -> None:
     assert {name: value for name, value in claims.items() if name not in ("sub", "iat")} == plain
 
 
+@pytest.mark.parametrize("city", ["sqlite"], indirect=True)
+def test_where_keys_must_be_kept(city: City, provider: WalletProvider, new_wallet: MakeWallet) -> None:
+    """What the operator asks for stands in the metadata (ARF, ISSU_27d), and holds without HAIP, too."""
+    (city.folder / PROVIDER_FILE).write_bytes(provider.anchor_pem)
+    application = set_up(city, wallet_providers=[PROVIDER_FILE], key_storage=["iso_18045_high"])
+    wallet = new_wallet(application)
+    for one in wallet.metadata["credential_configurations_supported"].values():
+        for kind in ("jwt", "attestation"):
+            required = one["proof_types_supported"][kind]["key_attestations_required"]
+            assert required == {"key_storage": ["iso_18045_high"]}
+    wallet.redeem(wallet.read_offer(offer_of(application).link))
+    assert error_of(wallet.ask(SD_JWT, [new_key()])) == (400, "invalid_proof")
+    nonce, key = wallet.nonce(), new_key()
+    for storage in (["iso_18045_basic"], None, "iso_18045_high"):
+        weak = provider.attest_keys([key], nonce, key_storage=storage)
+        assert error_of(wallet.ask_with(SD_JWT, {"attestation": [weak]})) == (400, "invalid_proof")
+    good = provider.attest_keys([key], nonce, key_storage=["iso_18045_basic", "iso_18045_high"])
+    assert wallet.ask_with(SD_JWT, {"attestation": [good]}).status_code == 200
+
+
+@pytest.mark.parametrize("city", ["sqlite"], indirect=True)
+def test_when_wallets_renew(application: Application) -> None:
+    """The shape that EU wallets read (ETSI TS 119 472-3); a short life is renewed in its second half."""
+    told = client_of(application).get(ISSUER_NAME).json()["credential_configurations_supported"]
+    once = {"details": ["once_only"], "batch_size": 10, "reissue_trigger_unused": 3}
+    limited = {"details": ["limited_time"], "reissue_trigger_lifetime_left": 604800}
+    policy = {"id": "arf_annex_ii", "options": [once, limited]}
+    assert told[SD_JWT]["credential_metadata"]["credential_reuse_policy"] == policy
+
+
+@pytest.mark.parametrize("city", ["sqlite"], indirect=True)
+def test_whatever_is_wrong_the_answer_is_of_one_form(application: Application) -> None:
+    """Also where no endpoint answers for itself: another method, too much, nothing there, too often."""
+    client = client_of(application)
+    for name in ("token", "par", "nonce", "credential", "deferred", "notification"):
+        for answer in (
+            client.get(f"/eudi/{name}"),
+            client.post(f"/eudi/{name}", content=bytes(300_000)),
+        ):
+            assert answer.status_code in (405, 413)
+            assert error_of(answer) == (answer.status_code, "invalid_request")
+            assert answer.headers["cache-control"] == "no-store"
+    for path in ("/eudi/status/x", "/eudi/status/9", "/vct/x", f"{ISSUER_NAME}/x", f"{SERVER_NAME}/x"):
+        answer = client.get(path)
+        assert error_of(answer) == (404, "not_found")
+        assert answer.headers["content-type"] == "application/json"
+    # Pages of others read lists and metadata in a browser, errors as well.
+    for path in ("/eudi/status/9", "/vct/x", ISSUER_NAME, SERVER_NAME):
+        assert client.get(path).headers["access-control-allow-origin"] == "*"
+
+
+@pytest.mark.parametrize("city", ["sqlite"], indirect=True)
+def test_descriptions_of_claims_do_not_contradict_each_other(application: Application) -> None:
+    """OpenID4VCI 1.0, appendix B.3: wallets stop at what is repeated or contradictory."""
+    told = client_of(application).get(ISSUER_NAME).json()["credential_configurations_supported"]
+    for name, one in told.items():
+        claims = one["credential_metadata"]["claims"]
+        paths = {tuple(claim["path"]): claim["mandatory"] for claim in claims}
+        assert len(paths) == len(claims), name
+        for path, always in paths.items():
+            if one["format"] == "mso_mdoc":
+                assert len(path) == 2
+            above = [path[:depth] for depth in range(1, len(path))]
+            assert not always or all(paths.get(each, True) for each in above), (name, path)
+            kinds = {type(other[len(path)]) for other in paths if other[: len(path)] == path != other}
+            assert len(kinds) <= 1, (name, path)
+            assert len({claim["locale"] for claim in claims[0]["display"]}) == 2
+
+
+def test_every_refusal_has_a_sentence_for_wallets() -> None:
+    """ASCII without quotes and backslashes (RFC 6749, 5.2), whatever the code refuses."""
+    reasons: set[str] = set()
+    folder = Path(issuer.eudi.__file__).parent
+    for file in folder.glob("*.py"):
+        told = file.read_text()
+        reasons |= set(re.findall(r'(?:Refused|unauthorized)\(\s*[\w"]+,\s*"([A-Z_]+)"', told))
+        reasons |= set(re.findall(r'(?:invalid|_invalid|invalid_grant)\((?:\w+, )?"([A-Z_]+)"', told))
+    assert len(reasons) > 50
+    say = texts("issuer", "en")
+    for reason in reasons:
+        assert re.fullmatch(r"[\x20-\x21\x23-\x5b\x5d-\x7e]+", say(f"EUDI_{reason}"))
+
+
 def test_server(application: Application) -> None:
     told = client_of(application).get(SERVER_NAME).json()
     assert told["issuer"] == ISSUER
@@ -155,6 +241,7 @@ def test_off(city: City) -> None:
     "settings",
     [
         {"haip": True},
+        {"key_storage": ["iso_18045_high"]},
         {"batch_size": 1},
         {"redirect_uris": ["https://wallet.example/cb?x=1"]},
         {"unknown": 1},

@@ -1,4 +1,4 @@
-"""Round trips with a wallet library from npm (oid4vc-ts 0.4.6, on which Credo and Paradym are built)."""
+"""Round trips with wallets from npm: Credo 0.6.3, and oid4vc-ts 0.4.6, on which Credo and Paradym are built."""
 
 from __future__ import annotations
 
@@ -16,10 +16,12 @@ from typing import IO, Any
 
 import pytest
 from joserfc.jwk import ECKey
+from litestar.testing import TestClient
 from uvicorn import Config, Server
 
 from issuer.application import Application
 from issuer.eudi import making
+from issuer.setup import DEMO_EUDI_ROOT
 from keys.errors import KeyRefusal
 from scripts.js_types import FOLDER, installed
 from tests.eudi_issuing_wallet import CLIENT, WalletProvider, unsigned_parts
@@ -53,10 +55,10 @@ def served(application: Application) -> Iterator[str]:
     thread.join(timeout=20)
 
 
-class NodeWallet:
-    """The wallet of tests/node/issuing.mjs in a process of its own."""
+class NodeProcess:
+    """A script of tests/node in a process of its own, which is told JSON and tells JSON."""
 
-    def __init__(self, application: Application, target: str, **task: Any) -> None:
+    def __init__(self, script: str, task: dict[str, Any]) -> None:
         node, npm = shutil.which("node"), shutil.which("npm")
         if node is None or npm is None:
             pytest.skip("node or npm is missing (apt install npm): wallets' libraries cannot run")
@@ -64,22 +66,13 @@ class NodeWallet:
             fcntl.flock(lock, fcntl.LOCK_EX)
             assert installed(npm), "npm could not install the libraries named in tests/node/package.json"
         self.process = subprocess.Popen(
-            [node, FOLDER / "issuing.mjs"],
+            [node, FOLDER / script],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        told = {
-            "now": application.now().timestamp(),
-            "origin": ISSUER,
-            "target": target,
-            "clientId": CLIENT,
-            "redirectUri": REDIRECT,
-            "batch": 3,
-            **task,
-        }
-        self.tell(told)
+        self.tell(task)
 
     def tell(self, told: dict[str, Any]) -> None:
         pipe: IO[str] | None = self.process.stdin
@@ -111,6 +104,25 @@ class NodeWallet:
             assert pipe is not None
             pipe.close()
         self.process.wait(timeout=30)
+
+
+class NodeWallet(NodeProcess):
+    """A wallet: ``script`` is issuing.mjs (oid4vc-ts) or credo.mjs (Credo)."""
+
+    def __init__(
+        self, application: Application, target: str, *, script: str = "issuing.mjs", **task: Any
+    ) -> None:
+        told = {
+            "now": application.now().timestamp(),
+            "origin": ISSUER,
+            "target": target,
+            "clientId": CLIENT,
+            "redirectUri": REDIRECT,
+            "batch": 3,
+            "root": (application.workspace.folder / DEMO_EUDI_ROOT).read_text(),
+            **task,
+        }
+        super().__init__(script, told)
 
 
 def provider_of(provider: WalletProvider) -> dict[str, Any]:
@@ -149,6 +161,56 @@ def test_pre_authorized_under_haip(haip: Application, provider: WalletProvider) 
     with served(haip) as target:
         told = {"flow": "pre-authorized", "dpop": True, "provider": provider_of(provider)}
         check(NodeWallet(haip, target, offer=offer_of(haip).link, **told).end(), renewed=True)
+
+
+def check_credo(told: dict[str, Any]) -> None:
+    """What Credo has checked itself: signatures, chains, keys, and the labels behind ``vct``.
+
+    It asks for the second configuration with the nonce of the first answer (trap: no c_nonce there, no second one).
+    """
+    check(told, renewed=True)
+    assert told["typeMetadata"]["vct"] == f"{ISSUER}/vct/library-card/1"
+
+
+@pytest.mark.parametrize("tx_code", [False, True])
+def test_credo_pre_authorized(application: Application, tx_code: bool) -> None:
+    with served(application) as target:
+        offer = offer_of(application, tx_code=tx_code)
+        told = {"offer": offer.link, "txCode": offer.tx_code, "flow": "pre-authorized"}
+        check_credo(NodeWallet(application, target, script="credo.mjs", **told).end())
+
+
+def test_credo_authorization_code_under_haip(haip: Application, provider: WalletProvider) -> None:
+    with served(haip) as target:
+        told = {"offer": offer_of(haip).link, "flow": "code", "provider": provider_of(provider)}
+        wallet = NodeWallet(haip, target, script="credo.mjs", **told)
+        page = wallet.hear()["authorize"]
+        client = browser(haip)
+        visit(client, haip, card(haip), CARD)
+        wallet.tell({"redirect": choose(client, page).headers["location"]})
+        check_credo(wallet.end())
+
+
+def test_metadata_with_an_svg_in_a_data_uri_is_refused_as_a_whole(application: Application) -> None:
+    """Trap: one logo as data:image/svg+xml, and Credo and Paradym take nothing of the metadata. Ours has https."""
+    client = TestClient(create_app(application), base_url=ISSUER)
+    ours = client.get("/.well-known/openid-credential-issuer").text
+    server = client.get("/.well-known/oauth-authorization-server").json()
+    logo = f"{ISSUER}/static/types/library-card/logo.png"
+    assert logo in ours
+    variants = {
+        "ours": ours,
+        "svg": ours.replace(logo, "data:image/svg+xml;base64,PHN2Zy8+"),
+        "png": ours.replace(logo, "data:image/png;base64,iVBORw0KGgo="),
+    }
+    task = {
+        "issuer": ISSUER,
+        "server": server,
+        "variants": {one: json.loads(variants[one]) for one in variants},
+    }
+    verdicts = NodeProcess("metadata.mjs", task).end()
+    assert (verdicts["ours"], verdicts["png"]) == ("taken", "taken")
+    assert verdicts["svg"] != "taken"
 
 
 def test_deferred(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import cbor2
@@ -14,10 +15,12 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from issuer import attributes as stored_attributes
 from issuer import lifecycle, outgoing
 from issuer.application import Application
+from issuer.audit import AuditEvent
 from issuer.eudi import following, status_lists
-from issuer.lifecycle import Actor, Changes
+from issuer.lifecycle import Actor, Changes, NextRevision
 from issuer.models import PassRow
 from issuer.models_eudi import (
     EudiCredentialRow,
@@ -27,6 +30,8 @@ from issuer.models_eudi import (
     IssuanceSessionRow,
 )
 from issuer.nightly.retention import preview
+from issuer.outgoing import EventName
+from issuer.register import WalletIdentity, subject
 from passes.card_numbers import CardNumber
 from tests.eudi_issuing_wallet import Wallet, error_of, new_key, unsigned_parts
 from tests.issuer.eudi.conftest import MDOC, SD_JWT, MakeWallet, card, offer_of, set_up
@@ -73,6 +78,25 @@ def change(session: Session, application: Application, number: str) -> None:
         seal_for=application.sealer(session, pass_type),
         actor=_actor(application),
     )
+
+
+def renew(session: Session, application: Application, number: str, *, says_else: bool) -> None:
+    pass_type = application.pass_types[CARD]
+    row, current = lifecycle.running(session, (application.tenant, CARD, number), application.now())
+    attributes = stored_attributes.decode(pass_type, current.attributes)
+    attributes |= {"branch": "Zentralbibliothek II"} if says_else else {}
+    row.period_last += timedelta(days=365)
+    following = NextRevision(
+        attributes,
+        AuditEvent("renew", subject(CARD, number)),
+        WalletIdentity(current.serial, current.apple_token),
+        EventName.RENEWED,
+        older_stand=not says_else,
+    )
+    lifecycle.supersede(
+        session, pass_type, row, current, following,
+        seal_for=application.sealer(session, pass_type), actor=_actor(application),
+    )  # fmt: skip
 
 
 def _other_card(application: Application, session: Session, number: str) -> CardNumber:
@@ -122,7 +146,7 @@ def wallet(application: Application, new_wallet: MakeWallet) -> Wallet:
     return new_wallet(application, uses_dpop=True)
 
 
-@pytest.mark.parametrize(("step", "value"), [(revoke, 1), (reissue, 1), (change, 1), (suspend, 2)])
+@pytest.mark.parametrize(("step", "value"), [(revoke, 1), (reissue, 1), (suspend, 2)])
 def test_steps(application: Application, wallet: Wallet, step: Step, value: int) -> None:
     number, bystander = running_numbers(application, CARD)[:2]
     other = issued(wallet, application, bystander)
@@ -177,6 +201,40 @@ def test_reissued_after_a_change(application: Application, wallet: Wallet) -> No
         change(session, application, number)
     new = issued(wallet, application, number)
     assert [status(wallet, *one) for one in (*old, *new)] == [1, 1, 0, 0]
+
+
+def test_change_is_fetched_anew(application: Application, wallet: Wallet, new_wallet: MakeWallet) -> None:
+    """A wallet whose key binds its refresh token has the new number without its holder; no other way is open."""
+    number, bystander = running_numbers(application, CARD)[:2]
+    other, unbound = new_wallet(application, uses_dpop=True), new_wallet(application)
+    beside = issued(other, application, bystander)
+    old = [*issued(wallet, application, number), *issued(unbound, application, number)]
+    offer = wallet.read_offer(offer_of(application, number).link)
+    with application.writing() as session:
+        change(session, application, number)
+    assert [status(wallet, *one) for one in old] == [1] * 4
+    assert error_of(unbound.ask(SD_JWT, [new_key()])) == (401, "invalid_token")
+    assert error_of(wallet.ask(SD_JWT, [new_key()])) == (401, "invalid_token")
+    assert error_of(unbound.redeem(offer)) == (400, "invalid_grant")
+    assert wallet.refresh().status_code == 200
+    new = more(wallet)
+    assert [status(wallet, *one) for one in (*new, *beside)] == [0] * 4
+    with application.writing() as session:
+        revoke(session, application, number)
+    assert error_of(wallet.refresh()) == (400, "invalid_grant")
+
+
+@pytest.mark.parametrize(("says_else", "value"), [(False, 0), (True, 1)])
+def test_renewal(application: Application, wallet: Wallet, says_else: bool, value: int) -> None:
+    """A further term leaves what is true; one that changes more, such as the category, does not."""
+    number = card(application)
+    old = issued(wallet, application, number)
+    with application.writing() as session:
+        renew(session, application, number, says_else=says_else)
+    assert [status(wallet, *one) for one in old] == [value, value]
+    assert wallet.refresh().status_code == 200
+    assert [status(wallet, *one) for one in more(wallet)] == [0, 0]
+    assert [status(wallet, *one) for one in old] == [1, 1]
 
 
 def test_refresh_replaces(application: Application, wallet: Wallet) -> None:
@@ -240,9 +298,9 @@ def test_list_and_credential_have_one_certificate(application: Application, wall
 def test_lists_are_signed_anew_before_they_end(application: Application, wallet: Wallet, city: City) -> None:
     [(uri, _)] = issued(wallet, application, card(application), 1)
     first = unsigned_parts(wallet.client.get(uri).text)[1]
-    city.clock.forward(minutes=30)
+    city.clock.forward(minutes=14)
     assert unsigned_parts(wallet.client.get(uri).text)[1] == first
-    city.clock.forward(minutes=31)
+    city.clock.forward(minutes=1)
     later = unsigned_parts(wallet.client.get(uri).text)[1]
     assert later["iat"] > first["iat"]
     assert later["exp"] > application.now().timestamp() + later["ttl"]
@@ -251,8 +309,9 @@ def test_lists_are_signed_anew_before_they_end(application: Application, wallet:
 def test_places_are_never_given_out_twice(application: Application) -> None:
     with application.writing() as session:
         taken: set[tuple[int, int]] = set()
+        series = status_lists.Series(CARD, "2027H1", None)
         for _ in range(6):
-            places = status_lists.allocate(session, application.tenant, CARD, "2027H1", 5, capacity=20)
+            places = status_lists.allocate(session, application.tenant, series, 5, capacity=20)
             for number, index in places:
                 session.add(_row(application, number, index))
             session.flush()
@@ -364,5 +423,7 @@ def test_every_event_is_followed_or_leaves_all_as_it_is(application: Application
     names = {one.value for one in outgoing.EventName}
     untouched = {"pass.issued", "carrier.added", "carrier.removed"}
     followed = {"pass.suspended", "pass.resumed"}
-    followed |= {one.value for one in (*outgoing._INVALID_BY, *outgoing._ENDED_BY)}
+    followed |= {
+        one.value for one in outgoing._INVALID_BY | outgoing._FETCHED_ANEW_AFTER | outgoing._ENDED_BY
+    }
     assert names == untouched | followed

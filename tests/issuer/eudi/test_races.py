@@ -15,10 +15,11 @@ from sqlalchemy import select
 from issuer.application import Application
 from issuer.eudi.offers import TRIES
 from issuer.models_eudi import EudiCredentialRow, IssuanceSessionRow
-from tests.eudi_issuing_wallet import PRE_AUTHORIZED, Wallet, WalletProvider, new_key
+from tests.eudi_issuing_wallet import PRE_AUTHORIZED, Wallet, WalletProvider, error_of, new_key
 from tests.issuer.eudi.conftest import SD_JWT, MakeWallet, card, offer_of
 from tests.issuer.eudi.test_authorization_code import VERIFIER, agreed
 from tests.issuer.eudi.test_one_revocation import revoke
+from tests.service import City
 
 AT_ONCE = 6
 
@@ -70,8 +71,33 @@ def test_refresh_token(trusting: Application, wallets: list[Wallet]) -> None:
         one.tokens = wallets[0].tokens
     answers = at_once(*(one.refresh for one in wallets))
     assert statuses(answers) == {200: 1, 400: AT_ONCE - 1}
+    # No word that would have a wallet give up: it may have asked twice without meaning to.
+    assert {one.json()["error"] for one in answers if one.status_code == 400} == {"slow_down"}
     with trusting.reading() as session:
         assert session.scalars(select(IssuanceSessionRow)).one().generation == 1
+    # Each stand-in keeps the tokens that it has got itself.
+    [winner] = [one for one, answer in zip(wallets, answers, strict=True) if answer.status_code == 200]
+    assert winner.ask(SD_JWT, [new_key()]).status_code == 200
+
+
+def test_refresh_token_and_its_copy(trusting: Application, city: City, wallets: list[Wallet]) -> None:
+    """A wallet uses its new tokens while the old token comes again: one of the two, and a copy ends the session."""
+    first, second = wallets[:2]
+    first.redeem(first.read_offer(offer_of(trusting).link))
+    copied = second.tokens = first.tokens
+    first.refresh()
+    kept = first.tokens["refresh_token"]
+    city.clock.forward(minutes=1)
+    used, again = at_once(lambda: first.ask(SD_JWT, [new_key()]), second.refresh)
+    assert copied["refresh_token"] != kept
+    assert (used.status_code, again.status_code) in ((200, 400), (401, 200))
+    if used.status_code == 200:
+        assert again.json()["error"] == "invalid_grant"
+        assert error_of(first.refresh()) == (400, "invalid_grant")
+    else:
+        assert second.ask(SD_JWT, [new_key()]).status_code == 200
+        # The wallet comes with what it has: not used before, of the generation that the copy has used.
+        assert first.refresh().status_code == 200
 
 
 def test_nonce(trusting: Application, wallets: list[Wallet]) -> None:

@@ -20,7 +20,6 @@ from issuer.nightly.reports import Report
 from issuer.staff.permissions import Role
 from passes.periods import BERLIN, berlin_day
 from tests.browsers import (
-    CHROMIUM,
     DESKTOP,
     NARROW,
     SQLITE,
@@ -35,10 +34,11 @@ from tests.issuer.console.test_browser import first_visit, link_for, picture
 from tests.issuer.figures.samples import add_cases, put_on_apple, put_on_google
 from tests.issuer.figures.test_months import switch_on
 from tests.service import PERMIT, City, running_numbers
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 
 

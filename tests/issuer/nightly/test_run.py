@@ -202,6 +202,7 @@ def test_the_task_runs_in_a_real_engine(city: City, monkeypatch: pytest.MonkeyPa
             "open-data",
             "payments",
             "reminders",
+            "residence",
             "retention",
             "warnings",
         ]

@@ -9,6 +9,7 @@ import struct
 import time
 import zlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ from passes.qr import link_png, qr_png
 from passes.seal import Sealer
 from tests.recognition_set import frames
 from tests.trust_factory import Key, permit
-from tests.web_pages import CHROMIUM, needs_chromium, served
+from tests.web_pages import CHROMIUM, WHOLE_CHROMIUM, needs_chromium, needs_whole_chromium, served
 
 pytestmark = [pytest.mark.slow, needs_chromium]
 FOREIGN = "https://example.org/menu"
@@ -55,9 +56,9 @@ CLIP = (
 )  # fmt: skip
 
 
-def launch(playwright: Playwright, *more: str) -> Browser:
+def launch(playwright: Playwright, *more: str, program: Path = CHROMIUM) -> Browser:
     return playwright.chromium.launch(
-        executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu", *more]
+        executable_path=str(program), args=["--no-sandbox", "--disable-gpu", *more]
     )
 
 
@@ -461,11 +462,16 @@ def test_the_camera_is_let_go_while_hidden_and_taken_again_with_its_torch(filmed
     }
 
 
+@needs_whole_chromium
 def test_the_lens_chosen_is_taken_again_and_one_that_is_gone_is_not_missed(
     playwright: Playwright, site: str
 ) -> None:
+    # The engine alone has no profile: there a lens has another id after each load.
     browser = launch(
-        playwright, "--use-fake-device-for-media-stream=device-count=2", "--use-fake-ui-for-media-stream"
+        playwright,
+        "--use-fake-device-for-media-stream=device-count=2",
+        "--use-fake-ui-for-media-stream",
+        program=WHOLE_CHROMIUM,
     )
     context = browser.new_context()
     page = context.new_page()

@@ -1,0 +1,143 @@
+"""Residence proven by an EUDI Wallet: what of a credential has to agree with an application, and what that settles.
+
+Compared is what the residents' register would compare (`issuer.rules.sources`): the name, and street, house number
+and postal code of the main residence, however they are spelled. What was compared is not kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+from issuer.cases.facts import CaseFacts, ProofCredential, ResidenceProof
+from issuer.cases.rules import CheckOutcome
+from issuer.errors import IssuerRefusal
+from issuer.holders import Holder
+from issuer.rules.house_numbers import HouseNumber, parse_house_number
+from issuer.rules.kinds import Check
+from issuer.rules.sources.names import RegisteredName
+from issuer.rules.sources.protocols import Person
+from issuer.rules.street_names import street_keys
+from keys.texts import Texts
+from passes.display import day_text
+from passes.errors import PassRefusal
+from passes.periods import berlin_day
+
+# As which evidence of a kind's rules a credential counts; where the rules accept neither, no wallet is asked.
+EVIDENCE_OF: Final[Mapping[ProofCredential, str]] = {
+    ProofCredential.PID: "identity_card",
+    ProofCredential.RESIDENCE_CERTIFICATE: "registration_certificate",
+}
+# What the directory of streets does not know, a person must look at, whoever lives there.
+_FOR_A_PERSON: Final = "ADDRESS_UNCLEAR"
+_SECONDARY: Final = "secondary"
+_LONGEST: Final = 400
+# German identity cards have the house number behind the street.
+_NUMBERED: Final = re.compile(r"(?P<street>.*?\D)\s+(?P<number>\d.*)", re.DOTALL)
+
+
+class Difference(StrEnum):
+    """In what a credential does not agree with an application."""
+
+    NAME = "name"
+    ADDRESS = "address"
+
+
+def differences(person: Holder, shown: Mapping[str, str]) -> frozenset[Difference]:
+    """In what ``shown``, a credential's values under our names, differs from who asks; empty where all agrees.
+
+    The names are ``family_name``, ``given_names``, ``main_street``, ``main_house_number``, ``main_postal_code``. A
+    value that is missing agrees with nothing. Of several given names one is enough, and where a credential has no
+    house number of its own it is looked for behind the street.
+    """
+    values = {name: text[:_LONGEST] for name, text in shown.items()}
+    found = set()
+    if not _is_name(person, values):
+        found.add(Difference.NAME)
+    if not _is_address(person, values):
+        found.add(Difference.ADDRESS)
+    return frozenset(found)
+
+
+def credentials_for(evidence: Sequence[str], facts: CaseFacts) -> tuple[ProofCredential, ...]:
+    """The credentials that count as one of the types ``evidence``, for what ``facts`` say.
+
+    None for a secondary residence: wallets are asked for the main one alone.
+    """
+    if facts.residence == _SECONDARY:
+        return ()
+    return tuple(one for one, name in EVIDENCE_OF.items() if name in evidence)
+
+
+def is_for_wallet(check: Mapping[str, Any], facts: CaseFacts) -> bool:
+    """Whether ``check``, as a case stores it, is open and a wallet can settle it."""
+    return (
+        check["name"] == Check.RESIDENCE
+        and check["outcome"] == CheckOutcome.EVIDENCE
+        and not check.get("accepted")
+        and check["reason"] != _FOR_A_PERSON
+        and bool(credentials_for(check["evidence"], facts))
+    )
+
+
+def settled(checks: Sequence[dict[str, Any]], facts: CaseFacts) -> list[dict[str, Any]]:
+    """``checks``, as a case stores them, with what the proof in ``facts`` settles accepted as that evidence."""
+    proof = facts.residence_proof
+    if proof is None:
+        return list(checks)
+    return [
+        one | {"accepted": EVIDENCE_OF[proof.credential], "proven": True}
+        if is_for_wallet(one, facts) and proof.credential in credentials_for(one["evidence"], facts)
+        else one
+        for one in checks
+    ]
+
+
+def proof_text(proof: ResidenceProof | None, say: Texts) -> str:
+    """That residence was proven by a wallet: by which credential, whose, on which day; empty where it was not."""
+    if proof is None:
+        return ""
+    return say(
+        "WALLET_PROVEN",
+        credential=say(f"WALLET_CREDENTIAL_{proof.credential.name}"),
+        issuer=proof.issuer or say("WALLET_ISSUER_UNNAMED"),
+        day=day_text(berlin_day(proof.at), say.language),
+    )
+
+
+def _is_name(person: Holder, values: Mapping[str, str]) -> bool:
+    family = values.get("family_name", "").strip()
+    if not family:
+        return False
+    try:
+        shown = RegisteredName.of(family, values.get("given_names", ""), None)
+    except PassRefusal:
+        return False
+    return shown.fits(Person(person.family_name, person.given_name))
+
+
+def _is_address(person: Holder, values: Mapping[str, str]) -> bool:
+    street, number = values.get("main_street", "").strip(), values.get("main_house_number", "").strip()
+    if not street or values.get("main_postal_code", "").strip() != person.postal_code:
+        return False
+    written = [(street, number)]
+    behind = _NUMBERED.fullmatch(street) if not number else None
+    if behind is not None:
+        written.append((behind["street"], behind["number"]))
+    try:
+        streets, numbers = _place(person.street, person.house_number)
+        shown = [_place(*one) for one in written]
+    except IssuerRefusal:
+        return False
+    return any(streets & others and numbers == other for others, other in shown)
+
+
+def _place(street: str, number: str) -> tuple[set[str], tuple[HouseNumber, ...]]:
+    """The keys of a street, of which one has to be the other's, and the numbers.
+
+    Raises IssuerRefusal for what is no street or no house number.
+    """
+    keys = street_keys(street)
+    return {keys.full, keys.plain} - {""}, parse_house_number(number) if number.strip() else ()

@@ -1,0 +1,245 @@
+"""Residence proven by a wallet: what agrees with an application, what that settles, and what ends it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from issuer import audit
+from issuer.application import Application
+from issuer.cases import proofs, steps
+from issuer.cases.facts import ProofCredential, ResidenceProof
+from issuer.cases.proofs import Difference, differences
+from issuer.cases.rules import Check, CheckOutcome
+from issuer.cases.states import CaseState
+from issuer.errors import IssuerRefusal
+from issuer.holders import Holder
+from issuer.models_cases import CaseRow
+from tests.issuer.cases.office import CLERK, ERIKA, HOLDER, WANTED, Office
+
+AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
+PID, CERTIFICATE = ProofCredential.PID, ProofCredential.RESIDENCE_CERTIFICATE
+PROOF = ResidenceProof(PID, "Bundesdruckerei TEST", AT)
+ANYTHING = ("registration_certificate", "identity_card")
+RESIDENCE = Check("residence", CheckOutcome.EVIDENCE, ANYTHING, "NOT_RESIDENT")
+SHOWN = {
+    "family_name": "Mustermann",
+    "given_names": "Erika Maria",
+    "main_street": "Pastorswiesenring",
+    "main_house_number": "31",
+    "main_postal_code": "40474",
+    "main_city": "Düsseldorf",
+}
+OTHER = replace(
+    ERIKA,
+    family_name="Müller-Lüdenscheidt",
+    given_name="Jörg",
+    street="Dr.-Übermut-Straße",
+    house_number="12a",
+)
+NAME, ADDRESS = {Difference.NAME}, {Difference.ADDRESS}
+
+
+@pytest.fixture
+def office(application: Application) -> Office:
+    return Office(application)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        {},
+        {"given_names": "Erika"},
+        {"given_names": "Maria-Erika"},
+        {"family_name": "MUSTERMANN", "given_names": "ERIKA", "main_street": "PASTORSWIESENRING"},
+        {"main_house_number": " 31 "},
+        {"main_house_number": "Nr. 31"},
+        # As German identity cards have it.
+        {"main_street": "PASTORSWIESENRING 31", "main_house_number": ""},
+        # Which town a postal code belongs to is written in many ways.
+        {"main_city": "Duesseldorf-Nord"},
+    ],
+)
+def test_however_it_is_spelled(shown: dict[str, str]) -> None:
+    assert differences(ERIKA, SHOWN | shown) == set()
+
+
+@pytest.mark.parametrize(
+    "street", ["Dr.-Übermut-Straße", "DR. ÜBERMUT STRAẞE", "dr übermut str.", "Doktor-Uebermut-Strasse"]
+)
+@pytest.mark.parametrize("number", ["12 a", "12A", "12a"])
+@pytest.mark.parametrize("family", ["Müller Lüdenscheidt", "MUELLER-LUEDENSCHEIDT"])
+def test_umlauts_streets_and_letters_of_house_numbers(street: str, number: str, family: str) -> None:
+    shown = SHOWN | {"family_name": family, "given_names": "Jörg", "main_street": street}
+    assert differences(OTHER, shown | {"main_house_number": number}) == set()
+    assert differences(OTHER, shown | {"main_street": f"{street} {number}", "main_house_number": ""}) == set()
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        ({"family_name": "Musterfrau"}, NAME),
+        ({"given_names": "Max"}, NAME),
+        ({"given_names": ""}, NAME),
+        ({"family_name": ""}, NAME),
+        ({"family_name": "x" * 5000}, NAME),
+        ({"main_street": "Feldrand"}, ADDRESS),
+        ({"main_street": ""}, ADDRESS),
+        ({"main_street": "31", "main_house_number": ""}, ADDRESS),
+        ({"main_street": "x" * 5000}, ADDRESS),
+        ({"main_house_number": "33"}, ADDRESS),
+        ({"main_house_number": "31a"}, ADDRESS),
+        ({"main_house_number": "31-33"}, ADDRESS),
+        ({"main_house_number": ""}, ADDRESS),
+        ({"main_house_number": "above the baker's"}, ADDRESS),
+        ({"main_street": "Pastorswiesenring 33", "main_house_number": ""}, ADDRESS),
+        # A number of its own counts, whatever stands behind the street.
+        ({"main_street": "Pastorswiesenring 31", "main_house_number": "33"}, ADDRESS),
+        ({"main_postal_code": "40475"}, ADDRESS),
+        ({"main_postal_code": ""}, ADDRESS),
+        ({"family_name": "Musterfrau", "main_house_number": "33"}, NAME | ADDRESS),
+    ],
+)
+def test_what_does_not_agree_is_named(shown: dict[str, str], expected: set[Difference]) -> None:
+    assert differences(ERIKA, SHOWN | shown) == expected
+
+
+def test_nothing_agrees_with_nothing() -> None:
+    assert differences(ERIKA, {}) == NAME | ADDRESS
+    assert differences(Holder("", ""), {}) == NAME | ADDRESS
+    assert differences(Holder("", ""), {"main_street": " ", "family_name": " "}) == NAME | ADDRESS
+
+
+@given(st.dictionaries(st.sampled_from(sorted(SHOWN)), st.text(max_size=60)))
+def test_whatever_a_credential_says_is_an_answer(shown: dict[str, str]) -> None:
+    found = differences(ERIKA, shown)
+    assert found <= NAME | ADDRESS
+    if found == set():
+        assert shown["main_postal_code"].strip() == ERIKA.postal_code
+
+
+def stored(*evidence: str, **other: Any) -> dict[str, Any]:
+    return msgspec.structs.asdict(Stored(evidence=list(evidence))) | other
+
+
+class Stored(msgspec.Struct):
+    """A check as a case stores it."""
+
+    evidence: list[str]
+    name: str = "residence"
+    outcome: str = "evidence"
+    reason: str = "NOT_RESIDENT"
+
+
+PROVEN = msgspec.structs.replace(WANTED, residence_proof=PROOF)
+
+
+def test_a_proof_counts_as_the_evidence_that_the_rules_name() -> None:
+    [check] = proofs.settled([stored(*ANYTHING)], PROVEN)
+    assert (check["accepted"], check["proven"]) == ("identity_card", True)
+    certificate = msgspec.structs.replace(
+        WANTED, residence_proof=msgspec.structs.replace(PROOF, credential=CERTIFICATE)
+    )
+    [check] = proofs.settled([stored(*ANYTHING)], certificate)
+    assert check["accepted"] == "registration_certificate"
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        stored("registration_certificate"),
+        stored("a_letter_of_the_city"),
+        stored(*ANYTHING, name="keeper_1"),
+        stored(*ANYTHING, outcome="refused"),
+        stored(outcome="confirmed"),
+        # Who lives there does not say in which zone that is.
+        stored(*ANYTHING, reason="ADDRESS_UNCLEAR"),
+        stored(*ANYTHING, accepted="registration_certificate"),
+    ],
+)
+def test_and_as_nothing_else(check: dict[str, Any]) -> None:
+    assert proofs.settled([check], PROVEN) == [check]
+
+
+def test_a_secondary_residence_is_in_no_wallet_that_is_asked() -> None:
+    facts = msgspec.structs.replace(PROVEN, residence="secondary")
+    assert proofs.settled([stored(*ANYTHING)], facts) == [stored(*ANYTHING)]
+    assert not proofs.is_for_wallet(stored(*ANYTHING), facts)
+    assert proofs.is_for_wallet(stored(*ANYTHING), WANTED)
+    assert not proofs.is_for_wallet(stored("a_letter_of_the_city"), WANTED)
+
+
+def prove(office: Office, case_id: str, proof: ResidenceProof = PROOF) -> None:
+    with office.application.writing() as session:
+        steps.prove_residence(session, office.application.tenant, case_id, office.by(HOLDER), proof)
+
+
+def test_what_was_proven_before_needs_no_clerk(office: Office) -> None:
+    office.rules.found = [RESIDENCE]
+    case = office.draft()
+    prove(office, case.id)
+    with office.application.writing() as session:
+        steps.submit(session, office.application.tenant, case.id, office.by(HOLDER), office.rules)
+        case = steps.approve(session, office.application.tenant, case.id, office.by(CLERK), office.rules)
+        entries = audit.history(session, office.application.tenant, case.subject)
+    assert case.state is CaseState.AWAITING_PAYMENT
+    [check] = case.checks
+    assert (check["accepted"], check["proven"]) == ("identity_card", True)
+    told = {one.action: one.after for one in entries}
+    assert told["case_prove"] == {"credential": "pid", "issuer": "Bundesdruckerei TEST"}
+    assert (told["case_submit"] or {})["open_checks"] == []
+    kept = office.case(case.id).facts.residence_proof
+    assert kept == PROOF
+
+
+def test_what_the_office_has_asked_for(office: Office) -> None:
+    office.rules.found = [RESIDENCE]
+    case = office.submitted()
+    assert case.checks[0].get("accepted") is None
+    with pytest.raises(IssuerRefusal, match="CASE_STEP"):
+        prove(office, case.id)
+    with office.application.writing() as session:
+        steps.ask_documents(session, office.application.tenant, case.id, office.by(CLERK), ["residence"])
+    prove(office, case.id, msgspec.structs.replace(PROOF, credential=CERTIFICATE))
+    case = office.case(case.id)
+    assert case.state is CaseState.DOCUMENTS
+    assert case.checks[0]["accepted"] == "registration_certificate"
+
+
+@pytest.mark.parametrize(
+    ("other", "holds"),
+    [
+        ({"house_number": "33"}, False),
+        ({"street": "Gartenweg"}, False),
+        ({"postal_code": "40475"}, False),
+        ({"family_name": "Musterfrau"}, False),
+        ({"given_name": "Max"}, False),
+        ({"family_name": "MUSTERMANN"}, True),
+        ({"email": ""}, True),
+    ],
+)
+def test_another_name_or_address_ends_it(office: Office, other: dict[str, str], holds: bool) -> None:
+    case = office.draft()
+    prove(office, case.id)
+    with office.application.writing() as session:
+        row = session.get_one(CaseRow, (office.application.tenant, case.id))
+        facts = office.case(row.id).facts
+        person = replace(ERIKA, **other)
+        case = steps.save_draft(session, office.application.tenant, case.id, office.by(HOLDER), facts, person)
+    assert (case.facts.residence_proof is not None) is holds
+
+
+def test_no_claim_is_kept(office: Office) -> None:
+    case = office.draft()
+    prove(office, case.id)
+    with office.application.reading() as session:
+        row = session.get_one(CaseRow, (office.application.tenant, case.id))
+        text = repr((row.facts, row.checks))
+    for said in (ERIKA.family_name, ERIKA.street, ERIKA.postal_code):
+        assert said not in text

@@ -1,0 +1,139 @@
+"""Refresh tokens: one at a time, lost answers lose nothing, and what was copied is noticed (RFC 9700, 4.14.2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from httpx import Response
+from sqlalchemy import select
+
+from issuer.application import Application
+from issuer.models import AuditEntryRow
+from issuer.models_eudi import EudiCredentialRow, IssuanceSessionRow
+from tests.eudi_issuing_wallet import Wallet, error_of, new_key
+from tests.issuer.eudi.conftest import MDOC, SD_JWT, MakeWallet, offer_of
+from tests.issuer.eudi.test_one_revocation import more, status
+from tests.service import City
+
+
+@pytest.fixture
+def wallet(application: Application, new_wallet: MakeWallet) -> Wallet:
+    made = new_wallet(application, uses_dpop=True)
+    assert made.redeem(made.read_offer(offer_of(application).link)).status_code == 200
+    return made
+
+
+def refresh_with(wallet: Wallet, token: str) -> Response:
+    return wallet.token(grant_type="refresh_token", refresh_token=token)
+
+
+def replays(application: Application) -> int:
+    with application.reading() as session:
+        return len(session.scalars(select(AuditEntryRow).where(AuditEntryRow.action == "eudi-replay")).all())
+
+
+def test_an_answer_that_got_lost(application: Application, city: City, wallet: Wallet) -> None:
+    """The wallet has heard nothing, and asks again with the token that it has."""
+    places = more(wallet)
+    token = wallet.tokens["refresh_token"]
+    lost: list[dict[str, Any]] = []
+    for _ in range(3):
+        assert refresh_with(wallet, token).status_code == 200
+        lost.append(wallet.tokens)
+        city.clock.forward(seconds=30)
+    assert len({one["refresh_token"] for one in lost}) == 3
+    fresh = more(wallet)
+    assert [status(wallet, *one) for one in places] == [1, 1]
+    assert [status(wallet, *one) for one in fresh] == [0, 0]
+    with application.reading() as session:
+        assert session.scalars(select(IssuanceSessionRow)).one().generation == 1
+    assert wallet.refresh().status_code == 200
+    assert replays(application) == 0
+
+
+def test_the_answer_before_the_last_one_works_as_well(city: City, wallet: Wallet) -> None:
+    """Two answers to one question arrive in the wrong order: the wallet goes on with whichever it has kept."""
+    token = wallet.tokens["refresh_token"]
+    refresh_with(wallet, token)
+    first = wallet.tokens["refresh_token"]
+    city.clock.forward(seconds=5)
+    refresh_with(wallet, token)
+    assert refresh_with(wallet, first).status_code == 200
+    assert wallet.ask(SD_JWT, [new_key()]).status_code == 200
+    assert wallet.refresh().status_code == 200
+
+
+def test_at_the_same_moment_one_counts(application: Application, wallet: Wallet) -> None:
+    token = wallet.tokens["refresh_token"]
+    assert refresh_with(wallet, token).status_code == 200
+    again = refresh_with(wallet, token)
+    assert error_of(again) == (400, "slow_down")
+    assert again.headers["retry-after"] == "2"
+    assert wallet.ask(SD_JWT, [new_key()]).status_code == 200
+    assert replays(application) == 0
+
+
+@pytest.mark.parametrize("used", ["access", "refresh"])
+def test_a_copy_is_noticed(application: Application, city: City, wallet: Wallet, used: str) -> None:
+    """Once something of the next tokens was used, the answer has arrived: the old one is in other hands as well."""
+    token = wallet.tokens["refresh_token"]
+    wallet.refresh()
+    places = more(wallet) if used == "access" else []
+    if used == "refresh":
+        wallet.refresh()
+    kept = wallet.tokens
+    city.clock.forward(minutes=1)
+    assert error_of(refresh_with(wallet, token)) == (400, "invalid_grant")
+    assert replays(application) == 1
+    wallet.tokens = kept
+    assert error_of(wallet.refresh()) == (400, "invalid_grant")
+    assert error_of(wallet.ask(MDOC, [new_key()])) == (401, "invalid_token")
+    # Credentials are bound to other keys, and nobody has revoked the pass.
+    assert [status(wallet, *one) for one in places] == [0] * len(places)
+    with application.reading() as session:
+        row = session.scalars(select(IssuanceSessionRow)).one()
+        assert row.ended_at == application.now()
+    assert replays(application) == 1
+
+
+def test_a_copy_that_was_quicker_than_the_wallet(
+    application: Application, city: City, wallet: Wallet
+) -> None:
+    """Whoever comes second with an older token ends the session for both."""
+    token = wallet.tokens["refresh_token"]
+    refresh_with(wallet, token)
+    theirs = wallet.tokens["refresh_token"]
+    city.clock.forward(minutes=1)
+    refresh_with(wallet, token)
+    assert wallet.ask(SD_JWT, [new_key()]).status_code == 200
+    wallet.refresh()
+    assert wallet.ask(SD_JWT, [new_key()]).status_code == 200
+    assert error_of(refresh_with(wallet, theirs)) == (400, "invalid_grant")
+    assert replays(application) == 1
+    assert error_of(wallet.refresh()) == (400, "invalid_grant")
+
+
+def test_a_copy_without_the_key_does_nothing(
+    application: Application, wallet: Wallet, new_wallet: MakeWallet
+) -> None:
+    token = wallet.tokens["refresh_token"]
+    wallet.refresh()
+    assert wallet.ask(SD_JWT, [new_key()]).status_code == 200
+    thief = new_wallet(application, uses_dpop=True)
+    assert error_of(refresh_with(thief, token)) == (400, "invalid_grant")
+    assert replays(application) == 0
+    assert wallet.refresh().status_code == 200
+
+
+def test_a_refresh_brings_no_more_than_a_batch(application: Application, city: City, wallet: Wallet) -> None:
+    """Asking again for lost answers is no way to more credentials."""
+    token = wallet.tokens["refresh_token"]
+    for _ in range(3):
+        refresh_with(wallet, token)
+        city.clock.forward(seconds=3)
+    for _ in range(3):
+        wallet.ask(SD_JWT, [new_key() for _ in range(6)])
+    with application.reading() as session:
+        valid = session.scalars(select(EudiCredentialRow).where(EudiCredentialRow.status_value == 0)).all()
+        assert len(valid) == 10
