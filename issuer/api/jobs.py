@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from issuer.api import job_runs
-from issuer.api.auth import ApiRequest, application_of, require
+from issuer.api.auth import ApiRequest, application_of, demand, require
 from issuer.api.documentation import Success, documented
 from issuer.api.idempotency import Answer, answer_once
 from issuer.api.job_runs import OPEN, QUEUED, TASK, TASKS, outstanding
@@ -30,6 +30,7 @@ from issuer.application import Application
 from issuer.errors import IssuerRefusal
 from issuer.importing.csv_file import ENCODINGS
 from issuer.models_access import JobFindingRow, JobRow
+from issuer.residence.certificates import names_person
 from issuer.web.problems import language_of, misplaced, problem
 from keys.errors import Refusal
 from keys.texts import texts
@@ -174,7 +175,8 @@ def create_job(
     description=(
         "The file has the columns of the pass type's register, or those of its legacy layout. Refused rows stop no "
         "good ones; the same file again changes nothing. With `dry_run` it is checked only. The file is deleted when "
-        "the job has ended."
+        "the job has ended. Certificates of residence need the scope `residence:write` as well, also for a dry run: "
+        "what is found tells of the register of residents."
     ),
     responses=documented(_STARTED, _TOO_MANY, problem(422, "FILE_MISSING")),
 )
@@ -193,6 +195,8 @@ def create_import(
     pass_type = _pass_type(application, type_id, parameter="type")
     if Scope.PASSES_WRITE not in request.user.scopes and not dry_run:
         raise problem(403, "SCOPE_MISSING", scope=Scope.PASSES_WRITE)
+    if names_person(pass_type):
+        demand(request.user, Scope.RESIDENCE_WRITE)
     if encoding is not None and encoding.strip().lower().replace("_", "-") not in ENCODINGS:
         known = ", ".join(sorted(set(ENCODINGS.values())))
         raise misplaced(IssuerRefusal("ENCODING_UNKNOWN", known=known), parameter="encoding")
