@@ -17,12 +17,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from issuer.api import job_runs
-from issuer.api.auth import ApiRequest, application_of, demand, require
+from issuer.api.auth import ApiRequest, application_of, require
 from issuer.api.documentation import Success, documented
 from issuer.api.idempotency import Answer, answer_once
 from issuer.api.job_runs import OPEN, QUEUED, TASK, TASKS, outstanding
 from issuer.api.paging import USUAL_PAGE, Cursor, Limit, page_of
-from issuer.api.pass_answers import respond
+from issuer.api.pass_answers import may_act, respond
 from issuer.api.pass_examples import TYPE, body_example
 from issuer.api.pass_schemas import Number, Reason, TypeId
 from issuer.api.scopes import Scope
@@ -30,7 +30,6 @@ from issuer.application import Application
 from issuer.errors import IssuerRefusal
 from issuer.importing.csv_file import ENCODINGS
 from issuer.models_access import JobFindingRow, JobRow
-from issuer.residence.certificates import names_person
 from issuer.web.problems import language_of, misplaced, problem
 from keys.errors import Refusal
 from keys.texts import texts
@@ -147,7 +146,7 @@ def create_job(
 ) -> Response[bytes]:
     """Start a step for many passes."""
     application = application_of(request)
-    pass_type = _pass_type(application, data.type, pointer="#/type")
+    pass_type = may_act(request.user, _pass_type(application, data.type, pointer="#/type"))
     if Scope.PASSES_WRITE not in request.user.scopes and data.kind == "reissue":
         raise problem(403, "SCOPE_MISSING", scope=Scope.PASSES_WRITE)
     if Scope.PASSES_REVOKE not in request.user.scopes and data.kind != "reissue":
@@ -195,8 +194,7 @@ def create_import(
     pass_type = _pass_type(application, type_id, parameter="type")
     if Scope.PASSES_WRITE not in request.user.scopes and not dry_run:
         raise problem(403, "SCOPE_MISSING", scope=Scope.PASSES_WRITE)
-    if names_person(pass_type):
-        demand(request.user, Scope.RESIDENCE_WRITE)
+    may_act(request.user, pass_type)
     if encoding is not None and encoding.strip().lower().replace("_", "-") not in ENCODINGS:
         known = ", ".join(sorted(set(ENCODINGS.values())))
         raise misplaced(IssuerRefusal("ENCODING_UNKNOWN", known=known), parameter="encoding")

@@ -153,6 +153,39 @@ def test_only_with_its_scope(serve: Serve, application: Application) -> None:
         assert session.scalars(select(JobRow.id)).all() == []
 
 
+@pytest.mark.parametrize(
+    ("step", "body"),
+    [
+        ("pickup-links", {"channel": "desk"}),
+        ("letter-codes", None),
+        ("eudi-offers", {"tx_code": True}),
+        ("approve", {}),
+        *((one, {"reason": "x"}) for one in ("suspend", "resume", "revoke", "reissue")),
+        ("renew", {"term_months": 12, "channel": "online", "fee_cents": 0}),
+    ],
+)
+def test_nobody_elses_certificate(
+    serve: Serve, application: Application, step: str, body: dict[str, Any] | None
+) -> None:
+    """Numbers run on: whoever may do things with permits must not get hold of certificates by them."""
+    other = office_of(serve, application, *(one for one in Scope if one is not Scope.RESIDENCE_WRITE))
+    one = f"{PASSES}/{RESIDENCE}/{issued(application)}"
+    headers = {"If-Match": other.get(one).headers["etag"]}
+    answer = other.post(f"{one}/{step}", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "SCOPE_MISSING")
+    assert other.get(one).headers["etag"] == headers["If-Match"]
+
+
+def test_nor_by_a_job(serve: Serve, application: Application) -> None:
+    other = office_of(serve, application, *(one for one in Scope if one is not Scope.RESIDENCE_WRITE))
+    number = issued(application)
+    for kind in ("revoke", "suspend", "resume", "reissue"):
+        job = {"kind": kind, "type": RESIDENCE, "numbers": [number], "reason": "x"}
+        assert other.post("/api/v1/jobs", json=job).status_code == 403, kind
+    changed = other.patch(f"{PASSES}/{RESIDENCE}/{number}", json={"zone": "BÖ"}, headers={"If-Match": '"1"'})
+    assert changed.status_code == 403
+
+
 def test_sent_whole(city: City, reader: Office) -> None:
     """A system that sends what it says itself is asked for nothing but the block, and nobody pays."""
     answer = reader.post(PASSES, json=sent())
