@@ -30,6 +30,10 @@ def _no_state(wallet: PresentingWallet, question: Question, members: dict[str, A
     return {"response": wallet.encrypted(question, {"vp_token": members["vp_token"]})}
 
 
+def _half_a_pair(wallet: PresentingWallet, question: Question, members: dict[str, Any]) -> dict[str, str]:
+    return {"response": wallet.encrypted(question, members | {"state": "\ud800" * 22})}
+
+
 def _foreign_key(wallet: PresentingWallet, question: Question, members: dict[str, Any]) -> dict[str, str]:
     key = ECKey.generate_key("P-256", private=False).as_dict(private=False)
     return {"response": wallet.encrypted(question, members, key=key)}
@@ -60,6 +64,7 @@ def _altered(wallet: PresentingWallet, question: Question, members: dict[str, An
 NO_ANSWERS: dict[str, Callable[[PresentingWallet, Question, dict[str, Any]], dict[str, str]]] = {
     "state": _state,
     "no state": _no_state,
+    "half of a surrogate pair": _half_a_pair,
     "for another key": _foreign_key,
     "another kid": _foreign_kid,
     "zip bomb": _zip_bomb,
