@@ -78,7 +78,11 @@ def begin(request: AnyRequest, data: FormData) -> Response[Any]:
     try:
         with desk.application.writing() as session:
             asking.withdraw_if_there(
-                session, desk.application, _token(text_of(data, "instead")), _asker(desk)
+                session,
+                desk.application,
+                _token(text_of(data, "instead")),
+                _asker(desk),
+                actor=desk.staff.actor,
             )
             asked = asking.ask(
                 session,

@@ -13,12 +13,13 @@ import hashlib
 import hmac
 import logging
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from cryptography.hazmat.primitives.serialization import Encoding
-from sqlalchemy import CursorResult, update
+from sqlalchemy import CursorResult, delete, update
 from sqlalchemy.orm import Session
 
 from issuer import audit
@@ -186,6 +187,28 @@ def take(
     event = AuditEvent("presentation-take", subject(asked_id), after={"credential": shown.credential.value})
     audit.append(session, application.tenant, [event], application.now(), actor)
     return shown
+
+
+def withdraw(
+    session: Session, application: Application, asked_id: str, asker: Asker, *, actor: str = "holder"
+) -> None:
+    """End a question and forget its answer, in a writing transaction. Raises IssuerRefusal PRESENTATION_UNKNOWN."""
+    row = _own(session, application, asked_id, asker)
+    session.execute(
+        delete(PresentationRow).where(
+            PresentationRow.tenant == application.tenant, PresentationRow.id == row.id
+        )
+    )
+    event = AuditEvent("presentation-withdraw", subject(asked_id))
+    audit.append(session, application.tenant, [event], application.now(), actor)
+
+
+def withdraw_if_there(
+    session: Session, application: Application, asked_id: str, asker: Asker, *, actor: str = "holder"
+) -> None:
+    """As `withdraw`, for whoever asks anew; without a fault where there is nothing of ``asker``'s to end."""
+    with suppress(IssuerRefusal):
+        withdraw(session, application, asked_id, asker, actor=actor)
 
 
 def client_id_of(signer: EudiSigningIdentity) -> str:

@@ -13,7 +13,7 @@ from issuer.errors import IssuerRefusal
 from issuer.models_presentations import PresentationRow
 from issuer.nightly.retention import preview
 from issuer.presentations import store
-from issuer.presentations.asking import Asked, Asker, ask, can_ask, take
+from issuer.presentations.asking import Asked, Asker, ask, can_ask, take, withdraw
 from issuer.presentations.store import State
 from issuer.presentations.wishes import Credential, Wish, queries
 from issuer.setup import DEMO_EUDI_ROOT, DEMO_PID_ROOT
@@ -96,8 +96,9 @@ def test_nobody_else_hears_of_it(application: Application, neighbour: Applicatio
     for other in (OTHER_DESK, APPLICANT, Asker("case", DESK.key)):
         with pytest.raises(IssuerRefusal, match="PRESENTATION_UNKNOWN"):
             become(application, made, other)
-        with pytest.raises(IssuerRefusal, match="PRESENTATION_UNKNOWN"), application.writing() as session:
-            take(session, application, made.id, other)
+        for act in (take, withdraw):
+            with pytest.raises(IssuerRefusal, match="PRESENTATION_UNKNOWN"), application.writing() as session:
+                act(session, application, made.id, other)
     with pytest.raises(IssuerRefusal, match="PRESENTATION_UNKNOWN"):
         become(neighbour, made)
     assert become(application, made).state is State.HOLDS
@@ -176,6 +177,18 @@ def test_it_ends_after_ten_minutes(application: Application, city: City) -> None
     store.forget_ended(application)
     with application.reading() as session:
         assert session.scalar(select(func.count()).select_from(PresentationRow)) == 0
+
+
+def test_withdrawn(service: Service) -> None:
+    made = asked(service.application)
+    wallet = service.wallet()
+    wallet.held = [own(service.application, CARD, SD_JWT)]
+    question = wallet.read(made.link)
+    with service.application.writing() as session:
+        withdraw(session, service.application, made.id, DESK)
+    assert wallet.answer(question).status_code == 404
+    with pytest.raises(IssuerRefusal, match="PRESENTATION_UNKNOWN"):
+        become(service.application, made)
 
 
 @pytest.mark.parametrize("back", ["", "x", "//evil.example/", "https://evil.example/", "/x#y"])
