@@ -110,6 +110,24 @@ def test_it_is_kept_for_as_long_as_it_says(city: City, lists: ListServer) -> Non
     assert len(lists.asked) == 2
 
 
+def test_it_is_not_kept_beyond_its_end(city: City, lists: ListServer) -> None:
+    application = trusting(city, lists, f"private:{lists.host}")
+    lists.body = token(application, lists.uri, ttl=3600, lives=60)
+    assert code(shown(application, lists.uri)) is None
+    city.clock.forward(minutes=2)
+    lists.body = token(application, lists.uri)
+    assert code(shown(application, lists.uri)) is None
+    assert len(lists.asked) == 2
+
+
+def test_a_list_that_says_nothing_is_not_kept(city: City, lists: ListServer) -> None:
+    application = trusting(city, lists, f"private:{lists.host}")
+    lists.body = token(application, lists.uri + "/other")
+    assert code(shown(application, lists.uri)) == "PRESENTATION_STATUS_UNKNOWN"
+    lists.body = token(application, lists.uri)
+    assert code(shown(application, lists.uri)) is None
+
+
 def _status(lists: ListServer) -> None:
     lists.status = 404
 
