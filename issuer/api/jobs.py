@@ -22,7 +22,7 @@ from issuer.api.documentation import Success, documented
 from issuer.api.idempotency import Answer, answer_once
 from issuer.api.job_runs import OPEN, QUEUED, TASK, TASKS, outstanding
 from issuer.api.paging import USUAL_PAGE, Cursor, Limit, page_of
-from issuer.api.pass_answers import respond
+from issuer.api.pass_answers import may_act, respond
 from issuer.api.pass_examples import TYPE, body_example
 from issuer.api.pass_schemas import Number, Reason, TypeId
 from issuer.api.scopes import Scope
@@ -146,7 +146,7 @@ def create_job(
 ) -> Response[bytes]:
     """Start a step for many passes."""
     application = application_of(request)
-    pass_type = _pass_type(application, data.type, pointer="#/type")
+    pass_type = may_act(request.user, _pass_type(application, data.type, pointer="#/type"))
     if Scope.PASSES_WRITE not in request.user.scopes and data.kind == "reissue":
         raise problem(403, "SCOPE_MISSING", scope=Scope.PASSES_WRITE)
     if Scope.PASSES_REVOKE not in request.user.scopes and data.kind != "reissue":
@@ -174,7 +174,8 @@ def create_job(
     description=(
         "The file has the columns of the pass type's register, or those of its legacy layout. Refused rows stop no "
         "good ones; the same file again changes nothing. With `dry_run` it is checked only. The file is deleted when "
-        "the job has ended."
+        "the job has ended. Certificates of residence need the scope `residence:write` as well, also for a dry run: "
+        "what is found tells of the register of residents."
     ),
     responses=documented(_STARTED, _TOO_MANY, problem(422, "FILE_MISSING")),
 )
@@ -193,6 +194,7 @@ def create_import(
     pass_type = _pass_type(application, type_id, parameter="type")
     if Scope.PASSES_WRITE not in request.user.scopes and not dry_run:
         raise problem(403, "SCOPE_MISSING", scope=Scope.PASSES_WRITE)
+    may_act(request.user, pass_type)
     if encoding is not None and encoding.strip().lower().replace("_", "-") not in ENCODINGS:
         known = ", ".join(sorted(set(ENCODINGS.values())))
         raise misplaced(IssuerRefusal("ENCODING_UNKNOWN", known=known), parameter="encoding")

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from issuer import attributes as stored_attributes
-from issuer.api.auth import ApiClient
+from issuer.api.auth import ApiClient, demand
 from issuer.api.pass_schemas import Holder, PassAnswer, PassSummary, Period, Warning
 from issuer.api.scopes import Scope
 from issuer.api.versions import etag
@@ -37,6 +37,17 @@ def pass_type_of(application: Application, type_id: str) -> PassType:
         return application.pass_types[type_id]
     except PassRefusal:
         raise RegisterRefusal("NUMBER_UNKNOWN", number=type_id[:40]) from None
+
+
+def may_act(client: ApiClient, pass_type: PassType) -> PassType:
+    """``pass_type``, if the client's credentials allow it to do anything with passes of the type.
+
+    Who issues certificates of residence decides also who gets hold of one: raises the problem 403 SCOPE_MISSING for
+    them without ``residence:write``.
+    """
+    if names_person(pass_type):
+        demand(client, Scope.RESIDENCE_WRITE)
+    return pass_type
 
 
 def pass_answer(

@@ -14,7 +14,7 @@ from issuer import lifecycle
 from issuer.api.auth import ApiRequest, application_of, require
 from issuer.api.documentation import Success, documented
 from issuer.api.idempotency import Answer, answer_once
-from issuer.api.pass_answers import pass_answer, pass_type_of
+from issuer.api.pass_answers import may_act, pass_answer, pass_type_of
 from issuer.api.pass_examples import NUMBER, PASS, UNKNOWN, VERSIONED, body_example
 from issuer.api.pass_schemas import (
     ApproveRequest,
@@ -264,6 +264,7 @@ def create_pickup_link(
 ) -> Response[bytes]:
     """A one-time link to the pass, or a mail with one."""
     application = application_of(request)
+    may_act(request.user, pass_type_of(application, type_id))
 
     def effect(session: Session) -> Answer:
         _must_hold(application, session, type_id, number)
@@ -294,6 +295,7 @@ def create_pickup_link(
 def create_code(request: ApiRequest, type_id: FromPath[str], number: FromPath[str]) -> Response[bytes]:
     """A code that opens the pass together with its last day."""
     application = application_of(request)
+    may_act(request.user, pass_type_of(application, type_id))
 
     def effect(session: Session) -> Answer:
         _must_hold(application, session, type_id, number)
@@ -323,7 +325,7 @@ def _take(
     step: Step,
 ) -> Response[bytes]:
     application = application_of(request)
-    pass_type = pass_type_of(application, type_id)
+    pass_type = may_act(request.user, pass_type_of(application, type_id))
     wanted = required(request)
     actor = Actor(request.user.actor, application.now(), data.reason)
 

@@ -29,7 +29,7 @@ DESCRIPTIONS: Final[dict[Scope, str]] = {
     Scope.PASSES_WRITE: "Issue, change and reissue passes, and fetch them for Apple Wallet",
     Scope.PASSES_REVOKE: "Revoke, suspend and resume passes",
     Scope.HOLDERS_READ: "See names and addresses of holders, also in prints, and search by name",
-    Scope.RESIDENCE_WRITE: "Issue certificates of residence",
+    Scope.RESIDENCE_WRITE: "Issue certificates of residence; beside another scope, act on them",
     Scope.JOBS_WRITE: "Start, watch and cancel bulk jobs",
     Scope.CHECKS_READ: "Ask whether a plate has a permit",
     Scope.STATEMENTS_READ: "Get signed statements about a plate at a past moment",

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from issuer.api.auth import ApiRequest, application_of, require
 from issuer.api.documentation import Success, documented
 from issuer.api.idempotency import Answer, answer_once
-from issuer.api.pass_answers import pass_type_of
+from issuer.api.pass_answers import may_act, pass_type_of
 from issuer.api.pass_examples import NUMBER, UNKNOWN, body_example
 from issuer.api.scopes import Scope
 from issuer.errors import IssuerRefusal, RegisterRefusal
@@ -74,7 +74,7 @@ def create_eudi_offer(
 ) -> Response[bytes]:
     """A fresh offer."""
     application = application_of(request)
-    pass_type = pass_type_of(application, type_id)
+    pass_type = may_act(request.user, pass_type_of(application, type_id))
 
     def effect(session: Session) -> Answer:
         offer = create_offer(

@@ -289,17 +289,18 @@ def status_of(row: RowUnderCheck, today: date) -> PassStatus:
 def not_blocked(row: RowUnderCheck, around: Surroundings) -> None:
     """Nobody gets a certificate by machine for whom the register of residents blocks disclosure (§§ 51, 52 BMG).
 
-    A register that is connected and gives no answer is no permission; what has ended confirms nothing any more.
+    Nor does anybody whom it does not know: an answer of its own for those who are blocked would tell who they are. A
+    register that is connected and gives no answer is no permission; what has ended confirms nothing any more.
     """
     in_force = status_of(row, around.today) in (PassStatus.ACTIVE, PassStatus.SUSPENDED)
     if around.residents is None or not in_force or not row.fit("family_name", "given_names", "birth_date"):
         return
     person = Person(row.text("family_name"), row.text("given_names"), row.day("birth_date"))
-    answer = around.residents.is_blocked(person, around.today)
+    answer = around.residents.may_certify(person, around.today)
     if isinstance(answer, SourceAway):
         if answer.reason != NOT_CONNECTED:
             row.error("family_name", "RESIDENTS_AWAY")
-    elif answer:
+    elif not answer:
         row.error("family_name", "CERTIFICATE_AT_OFFICE", text="CERTIFICATE_AT_OFFICE_ROW")
 
 

@@ -50,6 +50,7 @@ ELSEWHERE = {
     "/office/login": "test_browser", "/office/login/code": "test_browser", "/office/factor": "test_browser",
     "/office/welcome/{token}": "test_browser",
     "/office/imports/{run_id}": "test_imports_browser", "/office/imports/{run_id}/undo": "test_imports_browser",
+    "/office/library/print/{run_id}": "test_library_browser",
     "/office/print/{run_id}": "test_admin_browser", "/office/devices/{device_id}": "test_admin_browser",
     "/office/wallet/{asked_id}": "test_wallet_browser", "/office/wallet/{asked_id}/back": "test_wallet_browser",
     "/office/library/wallet/{asked_id}": "test_wallet_browser",

@@ -121,8 +121,11 @@ class ResidentsRegister(Protocol):
         """What is registered of ``person``, who has named birth date and one of their addresses, on ``day``."""
         ...
 
-    def is_blocked(self, person: Person, day: date) -> bool | SourceAway:
-        """Whether disclosure is blocked (§§ 51, 52 BMG) for somebody who can be ``person`` on ``day``."""
+    def may_certify(self, person: Person, day: date) -> bool | SourceAway:
+        """Whether somebody is registered on ``day`` who can be ``person``, and disclosure is blocked for no such one.
+
+        Blocked (§§ 51, 52 BMG) and unknown are one answer, as in `NotByMachine`.
+        """
         ...
 
     def contradicts(self, certified: Resident, day: date) -> bool | SourceAway:
@@ -152,7 +155,7 @@ class Away:
         """No answer."""
         return SourceAway(self.reason)
 
-    def is_blocked(self, person: Person, day: date) -> SourceAway:  # noqa: ARG002
+    def may_certify(self, person: Person, day: date) -> SourceAway:  # noqa: ARG002
         """No answer."""
         return SourceAway(self.reason)
 

@@ -139,12 +139,14 @@ class ResidentsFile:
             return NotByMachine()
         return known.resident(who.pop(), day) or NotByMachine()
 
-    def is_blocked(self, person: Person, day: date) -> bool | SourceAway:  # noqa: ARG002 - a block has no days here
-        """As `ResidentsRegister.is_blocked`; on the day that the file is of."""
+    def may_certify(self, person: Person, day: date) -> bool | SourceAway:
+        """As `ResidentsRegister.may_certify`; a block holds whatever the day."""
         known = self._file.content()
         if isinstance(known, SourceAway):
             return known
-        return any(known.by_person[one][0].name.fits(person) for one in known.blocked)
+        fitting = [who for who, rows in known.by_person.items() if rows[0].name.fits(person)]
+        lives = any(one.holds(day) for who in fitting for one in known.by_person[who])
+        return lives and known.blocked.isdisjoint(fitting)
 
     def contradicts(self, certified: Resident, day: date) -> bool | SourceAway:
         """As `ResidentsRegister.contradicts`: somebody of that name and birth date, and of nobody else.

@@ -7,6 +7,7 @@ from sqlalchemy import delete, select
 from issuer import reconciliation
 from issuer.application import Application
 from issuer.models_eudi import EudiCredentialRow, EudiStatusListRow
+from issuer.restored_log import RevocationLogs
 from tests.eudi_issuing_wallet import error_of
 from tests.issuer.eudi.conftest import MakeWallet, card, offer_of
 from tests.issuer.eudi.test_one_revocation import issued, more, status
@@ -26,8 +27,9 @@ def test_restore(application: Application, new_wallet: MakeWallet) -> None:
                 EudiCredentialRow.list_index == index,
             )
             session.execute(delete(EudiCredentialRow).where(*place))
+        log = RevocationLogs(b"", (), ())
         reconciliation.reconcile(
-            session, application.tenant, application.now(), "test", [], None, keep_credentials=True
+            session, application.tenant, application.now(), "test", log, None, keep_credentials=True
         )
     assert [status(wallet, *one) for one in (*before, *since)] == [0, 0, 1, 1]
     assert error_of(wallet.redeem(offer)) == (400, "invalid_grant")

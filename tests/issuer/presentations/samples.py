@@ -29,7 +29,6 @@ APPLICANT = Asker("case", "a visit")
 BACK = "/office/shown"
 PID_VCT, PID_DOCTYPE = "urn:eudi:pid:de:1", "eu.europa.ec.eudi.pid.1"
 RESIDENCE, CARD = "residence-certificate", "library-card"
-TYPE_OF = {Wish.LIBRARY_CARD: CARD, Wish.RESIDENCE_CERTIFICATE: RESIDENCE}
 
 
 def asked(

@@ -253,7 +253,8 @@ def test_no_family_no_print_run_and_no_reminder(city: City, application: Applica
     # A visit of one pass is no visit of a family.
     family = client.get("/p/family")
     assert (family.status_code, "Quirina" in family.text) == (303, False)
-    assert RESIDENCE not in printable_types(application)
+    for library in (False, True):
+        assert RESIDENCE not in printable_types(application, library=library)
     city.clock.forward(days=80)
     with application.reading() as session:
         assert [one for one in reminders.due(session, application) if one.type_id == RESIDENCE] == []
