@@ -27,7 +27,7 @@ from issuer.models_eudi import IssuanceSessionRow
 from issuer.models_imports import ImportRunRow
 from issuer.models_staff import StaffAccountRow
 from issuer.restored_lists import lists_in
-from issuer.restored_log import LoggedRevocation, RevocationLogs
+from issuer.restored_log import LoggedCard, LoggedRevocation
 from issuer.sequences import next_sequence
 from issuer.staff.accounts import State
 from issuer.status_allocation import CAPACITY, NUMBERS, half_year
@@ -92,26 +92,29 @@ def reconcile(
     tenant: str,
     at: datetime,
     actor: str,
-    log: RevocationLogs,
+    revoked: Sequence[LoggedRevocation],
     published: Path | None,
     *,
+    cards: Sequence[LoggedCard] = (),
     keep_credentials: bool,
 ) -> Reconciled:
     """Apply what the log says and the lists in ``published`` to the register restored in ``session``.
+
+    The log says what was ``revoked``, and which ``cards`` were replaced.
 
     API clients, verifier devices and webhooks are locked unless ``keep_credentials``; who was not let in yet is
     forgotten in any case. Raises IssuerRefusal
     RESTORE_REVOCATION for a revocation that cannot be applied, RESTORE_LISTS for a list that is not this city's.
     """
     run = _Run(session, tenant, at, actor)
-    _replay(run, log.entries)
-    for card in log.cards:
+    _replay(run, revoked)
+    for card in cards:
         if card.place is not None:
             _withdraw(run, card.place, Status.SUPERSEDED, card.type_id)
     if published is not None:
         for number, found in lists_in(session, tenant, published):
             _take_over(run, number, found)
-    run.done.cards, run.done.renumber = restored_cards.spend_again(session, tenant, log.cards)
+    run.done.cards, run.done.renumber = restored_cards.spend_again(session, tenant, cards)
     for one in run.done.renumber:
         run.done.reissue.pop(one, None)
     _close_lists(run)

@@ -134,7 +134,7 @@ def view(request: AnyRequest, asked_id: FromPath[str], data: FormData) -> Respon
             shown = asking.take(
                 session,
                 application,
-                asked_id,
+                _token(asked_id),
                 _asker(desk),
                 response_code=_token(text_of(data, "response_code")) or None,
                 actor=desk.staff.actor,
