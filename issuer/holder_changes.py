@@ -150,8 +150,10 @@ def _follow(
         notes: list[PassEvent] = []
         for row, revision in _running(session, tenant, chunk, at):
             names = changed[row.holder_ref]
-            if row.type_id == RESIDENCE and not _NOT_CERTIFIED.issuperset(names):
-                superseded.append(supersede_certificate(session, row, revision, at, actor))
+            if row.type_id == RESIDENCE:
+                # Of a language nothing in it or in its credentials changes.
+                if not _NOT_CERTIFIED.issuperset(names):
+                    superseded.append(supersede_certificate(session, row, revision, at, actor))
                 continue
             # Which fields, and never what they say.
             about = pass_subject(row.type_id, row.number)
