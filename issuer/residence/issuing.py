@@ -23,6 +23,7 @@ from issuer.importing.findings import Finding, Severity
 from issuer.importing.rows import RowFile, SourceRow
 from issuer.numbering import next_number
 from issuer.register import insert_passes, load_contents
+from issuer.revocation_log import RevocationLog
 from issuer.rules.addresses import Address
 from issuer.rules.sources.protocols import (
     Home,
@@ -128,10 +129,11 @@ def issue(
     email: str = "",
     language: str = "de",
 ) -> PassContent:
-    """A new certificate of what ``resident`` says, in a writing transaction.
+    """A new certificate of what ``resident`` says, as the last step of a writing transaction.
 
     Certificates of the same person that say otherwise are superseded in it. Raises IssuerRefusal CERTIFICATE_OFF
-    without the type, NO_SIGNING_KEY; CertificateRefused for what cannot stand in one, RegisterRefusal, KeyRefusal.
+    without the type, NO_SIGNING_KEY; CertificateRefused for what cannot stand in one, RegisterRefusal, KeyRefusal;
+    OSError where the log of revocations cannot be written.
     """
     pass_type, at, tenant = certificate_type(application), application.now(), application.tenant
     if pass_type is None:
@@ -154,7 +156,8 @@ def issue(
     if not checked.accepted:
         raise CertificateRefused(tuple(one for one in checked.findings if one.severity is Severity.ERROR))
     sealer = application.sealer(session, pass_type)
-    insert_passes(session, tenant, checked.accepted, sealer, at=at, actor=actor, action=ACTION)
+    log = RevocationLog(application.workspace.folder)
+    insert_passes(session, tenant, checked.accepted, sealer, at=at, actor=actor, log=log, action=ACTION)
     [content] = load_contents(session, tenant, pass_type, [number])
     return content
 

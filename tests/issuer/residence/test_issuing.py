@@ -186,6 +186,22 @@ def test_moving_supersedes_the_certificate(city: City, application: Application,
     assert error_of(wallet.refresh()) == (400, "invalid_grant")
 
 
+@SQLITE
+def test_another_language_is_another_certificate_and_no_change(
+    application: Application, wallet: Wallet
+) -> None:
+    first = issued(application)
+    wallet.redeem(wallet.read_offer(offer_of(application, first, type_id=RESIDENCE).link))
+    assert wallet.ask(SD_JWT, [new_key()]).status_code == 200
+    assert standing(application, issued(application, language="en")) == ("active", [0])
+    assert standing(application, first) == ("active", [0])
+    with application.reading() as session:
+        assert session.scalars(select(EudiCredentialRow.status_value)).all() == [0]
+        history = audit.history(session, application.tenant, subject(RESIDENCE, first))
+    assert "holder-changed" not in [one.action for one in history]
+    assert wallet.refresh().status_code == 200
+
+
 def test_nothing_personal_is_logged(application: Application) -> None:
     issued(application, email="marie@example.org")
     with application.reading() as session:
