@@ -37,7 +37,7 @@ SHOWN = {
     "given_names": "ĐORĐE MARIA",
     "main_street": "BÖRSENWIESENWEG 33",
     "main_postal_code": "40470",
-    "main_city": "DÜSSELDORF",
+    "main_city": "MUSTERSTADT",
 }
 BUTTON = "Mit der EUDI-Wallet nachweisen"
 
@@ -123,6 +123,7 @@ def test_a_wallet_proves_where_somebody_lives(
     [
         ({"given_names": "Max"}, "steht ein anderer Name als im Antrag"),
         ({"main_street": "Börsenwiesenweg 34"}, "eine andere Anschrift als im Antrag"),
+        ({"main_city": "Nachbarstadt"}, "eine andere Anschrift als im Antrag"),
         ({"main_postal_code": "", "family_name": ""}, "ein anderer Name und eine andere Anschrift"),
     ],
 )
