@@ -2,8 +2,8 @@
 
 Everything that costs nothing is checked first. Then one transaction uses up proof and nonces, takes places in the
 status list and notes what will be issued; signing comes after it, since nobody else can write meanwhile. If signing
-fails, the places are given up, and the wallet is told to come again. What a refresh replaces ends when the new ones are
-made, and not before: a wallet never stands there with nothing.
+fails, the places are given up, and the wallet is told to come again. What a refresh replaces ends when the new ones
+are made, and not before: a wallet never stands there with nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
