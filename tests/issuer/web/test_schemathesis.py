@@ -54,8 +54,11 @@ CONFIGURED = """
 requests_per_minute = 0
 [webhooks]
 allowed_hosts = ["portal.example.org"]
+[eudi]
+enabled = true
 """
 OPERATIONS = 40
+OFFERS = "/api/v1/passes/{type_id}/{number}/eudi-offers"
 
 
 @pytest.fixture
@@ -84,12 +87,14 @@ def test_with_every_right(application: Application, caplog: pytest.LogCaptureFix
     schema, operations = described(application)
     numbers = cycle(running_numbers(application))
     statuses: set[int] = set()
+    reached: set[tuple[str, int]] = set()
 
     def check(case: Case) -> None:
         answer = case.call(headers=headers)
         checks = KEPT if answer.status_code in TOO_LARGE else [*KEPT, REFUSED]
         case.validate_response(answer, checks=checks, headers=headers)
         statuses.add(answer.status_code)
+        reached.add((case.operation.path, answer.status_code))
 
     for operation in operations:
         # Each limit of each value once, then some at random.
@@ -113,6 +118,7 @@ def test_with_every_right(application: Application, caplog: pytest.LogCaptureFix
                 given(operation.as_strategy(GenerationMode.POSITIVE, path_parameters=known))(check_known)
             )()
     # It got through to the end, and was refused in every way there is.
+    assert (OFFERS, 201) in reached
     assert {200, 201, 202, 400, 404, 405, 409, 415, 422, 428} <= statuses
     assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
 
