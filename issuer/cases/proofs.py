@@ -2,15 +2,18 @@
 
 Compared is what the residents' register would compare (`issuer.rules.sources`): the name, and street, house number
 and postal code of the main residence, however they are spelled; and the town, since a register has only one. What was
-compared is not kept.
+compared is not kept, but for a keyed digest by which one person is one, whichever of their names they apply under.
 """
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
+
+from sqlalchemy.orm import Session
 
 from issuer.cases.facts import CaseFacts, ProofCredential, ResidenceProof
 from issuer.cases.rules import CheckOutcome
@@ -22,9 +25,11 @@ from issuer.rules.sources.names import RegisteredName
 from issuer.rules.sources.protocols import Person
 from issuer.rules.street_names import street_keys
 from issuer.rules.town_names import may_be_same_town
+from issuer.settings import record_key
 from keys.texts import Texts
 from passes.display import day_text
 from passes.errors import PassRefusal
+from passes.names import folded
 from passes.periods import berlin_day
 
 # As which evidence of a kind's rules a credential counts; where the rules accept neither, no wallet is asked.
@@ -36,6 +41,7 @@ EVIDENCE_OF: Final[Mapping[ProofCredential, str]] = {
 _FOR_A_PERSON: Final = "ADDRESS_UNCLEAR"
 _SECONDARY: Final = "secondary"
 _LONGEST: Final = 400
+_KEY_BYTES: Final = 16
 # German identity cards have the house number behind the street.
 _NUMBERED: Final = re.compile(r"(?P<street>.*?\D)\s+(?P<number>\d.*)", re.DOTALL)
 
@@ -61,6 +67,28 @@ def differences(person: Holder, shown: Mapping[str, str]) -> frozenset[Differenc
     if not _is_address(person, values):
         found.add(Difference.ADDRESS)
     return frozenset(found)
+
+
+def shown_key(session: Session, tenant: str, person: Holder, shown: Mapping[str, str]) -> str:
+    """A keyed digest of the family name and all given names in ``shown``, and of the address of ``person``.
+
+    It says that two proofs are of one person, however few of their given names an application has and in whichever
+    order; nobody without the register's key can find out whose it is. Both have to agree (`differences`): the address
+    is taken as the application has it, which comes in fewer spellings. Raises IssuerRefusal for what is no address.
+    """
+    streets, numbers = street_keys(person.street), person.house_number.strip()
+    given = shown.get("given_names", "")[:_LONGEST].replace("-", " ")
+    text = "\x1f".join(
+        (
+            folded(shown.get("family_name", "")[:_LONGEST], expand=True),
+            " ".join(sorted(folded(given, expand=True).split())),
+            streets.full,
+            " ".join(str(one) for one in parse_house_number(numbers)) if numbers else "",
+            person.postal_code,
+        )
+    )
+    mac = hmac.digest(record_key(session, tenant), f"shown\x1f{text}".encode(), "sha256")
+    return mac[:_KEY_BYTES].hex()
 
 
 def credentials_for(evidence: Sequence[str], facts: CaseFacts) -> tuple[ProofCredential, ...]:
