@@ -29,7 +29,7 @@ from issuer.settings import record_key
 from keys.texts import Texts
 from passes.display import day_text
 from passes.errors import PassRefusal
-from passes.names import folded
+from passes.names import folded, search_keys
 from passes.periods import berlin_day
 
 # As which evidence of a kind's rules a credential counts; where the rules accept neither, no wallet is asked.
@@ -91,6 +91,24 @@ def shown_key(session: Session, tenant: str, person: Holder, shown: Mapping[str,
     return mac[:_KEY_BYTES].hex()
 
 
+def holds_for(before: Holder, now: Holder) -> bool:
+    """Whether what was proven of ``before`` is still proven of ``now``: the same names and main residence.
+
+    However they are spelled, but no other given name, since of several each is somebody's whole name.
+    """
+    names = ((before.family_name, now.family_name), (before.given_name, now.given_name))
+    if not all(_is_one_name(*both) for both in names) or before.postal_code != now.postal_code:
+        return False
+    if before.city != now.city and not may_be_same_town(before.city, now.city):
+        return False
+    try:
+        streets, numbers = _place(before.street, before.house_number)
+        others, other = _place(now.street, now.house_number)
+    except IssuerRefusal:
+        return (before.street, before.house_number) == (now.street, now.house_number)
+    return bool(streets & others) and numbers == other
+
+
 def credentials_for(evidence: Sequence[str], facts: CaseFacts) -> tuple[ProofCredential, ...]:
     """The credentials that count as one of the types ``evidence``, for what ``facts`` say.
 
@@ -146,6 +164,10 @@ def _is_name(person: Holder, values: Mapping[str, str]) -> bool:
     except PassRefusal:
         return False
     return shown.fits(Person(person.family_name, person.given_name))
+
+
+def _is_one_name(one: str, other: str) -> bool:
+    return one == other or not search_keys(one[:_LONGEST]).isdisjoint(search_keys(other[:_LONGEST]))
 
 
 def _is_address(person: Holder, values: Mapping[str, str]) -> bool:

@@ -84,7 +84,7 @@ def save_draft(
         raise IssuerRefusal("CASE_STEP", step="save", state=row.state)
     if person is not None:
         before = applicant(session, tenant, case_id)
-        if before is None or person_key(session, tenant, before) != person_key(session, tenant, person):
+        if before is None or not proofs.holds_for(before, person):
             facts = msgspec.structs.replace(facts, residence_proof=None)
         save_applicant(session, tenant, case_id, person)
     save_facts(session, row, facts)
