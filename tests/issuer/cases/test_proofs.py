@@ -85,6 +85,33 @@ def test_umlauts_streets_and_letters_of_house_numbers(street: str, number: str, 
 
 
 @pytest.mark.parametrize(
+    ("street", "number", "written", "beside"),
+    [
+        ("Straße des 17. Juni", "135", "Straße des 17. Juni 135", ""),
+        ("Straße des 17. Juni", "135", "STR. DES 17.JUNI 135", ""),
+        ("Straße des 17. Juni", "135", "Straße des 17. Juni", "135"),
+        # Blocks of Mannheim.
+        ("C4", "12", "C4 12", ""),
+        ("C4", "12", "C 4, 12", ""),
+        ("C4", "12", "C 4", "12"),
+        ("Pastorswiesenring", "5", "PASTORSWIESENRING 5", "5"),
+        ("Pastorswiesenring", "5 a", "Pastorswiesenring 5a", "5A"),
+        ("Pastorswiesenring", "5", "Pastorswiesenring Nr. 5", ""),
+        ("Hauptstraße", "5", "HAUPTSTR.5", ""),
+        ("Hauptstraße", "12 1/2", "Hauptstraße 12 1/2", ""),
+        ("Hauptstraße", "12-14", "Hauptstr. 12 - 14", ""),
+        ("Hof 3", "", "Hof 3", ""),
+    ],
+)
+def test_numbers_in_and_behind_streets(street: str, number: str, written: str, beside: str) -> None:
+    person = replace(ERIKA, street=street, house_number=number)
+    shown = SHOWN | {"main_street": written, "main_house_number": beside}
+    assert differences(person, shown) == set()
+    for other in ("1", "17", f"{number}b"):
+        assert differences(replace(person, house_number=other), shown) == ADDRESS
+
+
+@pytest.mark.parametrize(
     ("shown", "expected"),
     [
         ({"family_name": "Musterfrau"}, NAME),
