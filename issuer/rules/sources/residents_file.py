@@ -13,6 +13,7 @@ from issuer.errors import IssuerRefusal
 from issuer.importing.csv_file import Table
 from issuer.rules.addresses import Address
 from issuer.rules.house_numbers import HouseNumber, parse_house_number
+from issuer.rules.sources.agreement import agrees
 from issuer.rules.sources.files import WatchedFile
 from issuer.rules.sources.names import RegisteredName
 from issuer.rules.sources.protocols import (
@@ -56,10 +57,18 @@ class _Row:
     moved_out: date | None
     words: tuple[str, ...]
 
+    @property
+    def former_names(self) -> str:
+        return self.words[_TEXTS.index("former_names")]
+
     def holds(self, day: date) -> bool:
         return (self.moved_in is None or self.moved_in <= day) and (
             self.moved_out is None or day <= self.moved_out
         )
+
+    def former_name_fits(self, person: Person) -> bool:
+        names = [one.strip() for one in self.former_names.split(",")]
+        return any(replace(self.name, family=search_keys(one)).fits(person) for one in names if one)
 
     def lives(self, address: Address, numbers: tuple[HouseNumber, ...], day: date) -> bool:
         known = self.home.postal_code
@@ -93,6 +102,15 @@ class _Residents:
     def fitting(self, person: Person, among: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
         """Those ``among`` the people whom any of their rows calls as ``person`` is called."""
         return [who for who in among if any(one.name.fits(person) for one in self.by_person[who])]
+
+    def once_called(self, person: Person, among: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """Those ``among`` the people who have another family name than ``person``, and had theirs before."""
+        return [
+            who
+            for who in among
+            if not self.fitting(person, (who,))
+            and any(one.former_name_fits(person) for one in self.by_person[who])
+        ]
 
     def named(self, person: Person) -> list[tuple[str, ...]]:
         """Everybody who can be ``person``."""
@@ -165,7 +183,7 @@ class ResidentsFile:
         return lives and known.blocked.isdisjoint(people)
 
     def contradicts(self, certified: Resident, day: date) -> bool | SourceAway:
-        """As `ResidentsRegister.contradicts`: somebody of that name and birth date, and of nobody else.
+        """As `ResidentsRegister.contradicts`: of one person of that name, today's or a former one, and birth date.
 
         Who has moved away has rows that have ended. Of a blocked person nothing is told, this neither.
         """
@@ -173,17 +191,15 @@ class ResidentsFile:
         if isinstance(known, SourceAway):
             return known
         person = Person(certified.family_name, certified.given_names, certified.birth_date)
-        who = [
-            one
-            for one in known.fitting(person, known.born.get(certified.birth_date, ()))
-            if one not in known.blocked
-        ]
+        born = known.born.get(certified.birth_date, ())
+        renamed = set(known.once_called(person, born))
+        who = [one for one in {*known.fitting(person, born), *renamed} if one not in known.blocked]
         if len(who) != 1:
             return False
         if not any(one.holds(day) for one in known.by_person[who[0]]):
             return any(one.moved_out is not None for one in known.by_person[who[0]])
         found = known.resident(who[0], day)
-        return found is not None and not _says_the_same(found, certified)
+        return found is not None and (who[0] in renamed or not agrees(found, certified))
 
 
 def _parse(table: Table) -> _Residents:
@@ -207,15 +223,6 @@ def _parse(table: Table) -> _Residents:
                 born[row.name.birth_date].add(who)
     blocked = _blocked(by_person, by_family)
     return _Residents(dict(by_street), dict(by_person), dict(by_family), dict(born), blocked)
-
-
-def _says_the_same(found: Resident, certified: Resident) -> bool:
-    """Whether a certificate says what the register says; a town that the register leaves out is the city."""
-    towns = {replace(one, city=""): one.city for one in certified.homes}
-    homes = {replace(one, city=one.city or towns.get(replace(one, city=""), "")) for one in found.homes}
-    return homes == set(certified.homes) and replace(found, homes=(), key="") == replace(
-        certified, homes=(), key=""
-    )
 
 
 def _street(text: str) -> set[str]:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
 import pytest
 
 from issuer.rules.addresses import Address
-from issuer.rules.sources.protocols import NotByMachine, Person, Residence, Resident, Resides, ResidesNot
+from issuer.rules.sources.protocols import (
+    Home,
+    NotByMachine,
+    Person,
+    Residence,
+    Resident,
+    Resides,
+    ResidesNot,
+)
 from issuer.rules.sources.residents_file import ResidentsFile
 
 TODAY = date(2026, 11, 20)
@@ -79,3 +88,58 @@ def test_who_may_be_certified(register: Register) -> None:
     assert residents.may_certify(Person("Ohne", "Otto", BORN), TODAY) is True
     assert residents.may_certify(Person("Müller", "Erika", date(1984, 2, 28)), TODAY) is False
     assert residents.may_certify(Person("x" * 5000, "Erika", BORN), TODAY) is False
+
+
+ERIKA = ";Müller;Erika Maria;Erika;Mustermann;Dr.;1984-02-29;Große Hauptstraße;17 c;40999;;main;"
+SECOND = ERIKA.replace("Große Hauptstraße;17 c;40999;;main", "Weg;1;60311;Frankfurt am Main;secondary")
+HOME = Home(Residence.MAIN, "Große Hauptstraße", "17 c", "40999", "Düsseldorf")
+OTHER = Home(Residence.SECONDARY, "Weg", "1", "60311", "Frankfurt am Main")
+CERTIFIED = Resident("Müller", "Erika Maria", BORN, (HOME, OTHER), "Erika", "Mustermann", "Dr.")
+
+
+@pytest.mark.parametrize(
+    "certified",
+    [
+        CERTIFIED,
+        replace(CERTIFIED, homes=(OTHER, HOME)),
+        replace(CERTIFIED, homes=(replace(HOME, house_number="17c"), OTHER)),
+        replace(CERTIFIED, homes=(replace(HOME, street="Grosse Hauptstr."), OTHER)),
+        replace(CERTIFIED, homes=(HOME, replace(OTHER, city="Frankfurt"))),
+        replace(CERTIFIED, usual_given_name="", former_names="", doctoral_degree=""),
+        replace(CERTIFIED, artistic_name="Erika M."),
+        replace(CERTIFIED, former_names="MUSTERMANN"),
+        replace(CERTIFIED, family_name="Mueller", given_names="Erika"),
+    ],
+)
+def test_another_spelling_is_no_contradiction(register: Register, certified: Resident) -> None:
+    assert register(ERIKA, SECOND).contradicts(certified, TODAY) is False
+
+
+@pytest.mark.parametrize(
+    "certified",
+    [
+        replace(CERTIFIED, homes=(HOME,)),
+        replace(CERTIFIED, homes=(HOME, OTHER, OTHER)),
+        replace(CERTIFIED, homes=(replace(HOME, house_number="17 d"), OTHER)),
+        replace(CERTIFIED, homes=(replace(HOME, street="Kleine Hauptstraße"), OTHER)),
+        replace(CERTIFIED, homes=(replace(HOME, postal_code="40998"), OTHER)),
+        replace(CERTIFIED, homes=(HOME, replace(OTHER, city="Offenbach"))),
+        replace(CERTIFIED, homes=(replace(HOME, residence=Residence.SECONDARY), OTHER)),
+        replace(CERTIFIED, former_names="Nguyễn"),
+        replace(CERTIFIED, doctoral_degree="Prof."),
+    ],
+)
+def test_another_fact_is(register: Register, certified: Resident) -> None:
+    assert register(ERIKA, SECOND).contradicts(certified, TODAY) is True
+
+
+def test_who_is_called_otherwise_by_now(register: Register) -> None:
+    """By marriage, say: the register knows the former name."""
+    married = ERIKA.replace(";Müller;", ";Neumann;").replace(";Mustermann;", ";Mustermann, Müller;")
+    once = replace(CERTIFIED, homes=(HOME,), former_names="Mustermann")
+    assert register(married).contradicts(once, TODAY) is True
+    assert register(married).contradicts(replace(once, given_names="Anna"), TODAY) is False
+    assert register(married).contradicts(replace(once, birth_date=date(1984, 2, 28)), TODAY) is False
+    # Whether she is the one or the other nobody can tell.
+    assert register(married, f"9{ERIKA}").contradicts(once, TODAY) is False
+    assert register(married + "yes").contradicts(once, TODAY) is False
