@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # Tests wait for files, databases and browsers a third of the time: half as many again as there are cores.
 JOBS ?= $(shell $(PYTHON) -c 'import os; n = len(os.sched_getaffinity(0)); print(n + (n + 1) // 2)')
+# Every worker and every process that a test starts reads what the first one has compiled, whatever the tester's shell
+# says; a worker that is done takes over from another, so that what a module sets up is set up once or twice.
+PYTEST := env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m pytest
 DEMO ?= demo
 PORT ?= 8000
 
@@ -32,13 +35,13 @@ run: setup
 	@$(BIN)/python scripts/demo.py $(DEMO) $(PORT)
 
 test: setup system-packages lint types layers
-	@$(BIN)/python -m pytest -n $(JOBS)
+	@$(PYTEST) -n $(JOBS) --dist worksteal
 
 crash: setup
-	@CRASH_CHANGES=2000 $(BIN)/python -m pytest tests/e2e/test_service_crash.py
+	@CRASH_CHANGES=2000 $(PYTEST) tests/e2e/test_service_crash.py
 
 check: setup lint types layers
-	@$(BIN)/python -m pytest -n $(JOBS) -m "not slow" --ignore=tests/e2e
+	@$(PYTEST) -n $(JOBS) --dist worksteal -m "not slow" --ignore=tests/e2e
 
 lint: setup
 	@$(BIN)/ruff check .

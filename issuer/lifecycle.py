@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any, Final
+from datetime import datetime
+from typing import Final
 
 from sqlalchemy import insert, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from issuer import attributes as stored_attributes
@@ -22,11 +21,12 @@ from issuer.audit import AuditEvent, Fact
 from issuer.debts import check_no_debt
 from issuer.doors import close_doors
 from issuer.errors import RegisterRefusal
-from issuer.importing.record import attribute_columns, digest, status_word
-from issuer.library.card_numbers import check_unspent, has_spent_number, in_use, spend
+from issuer.importing.record import digest, status_word
+from issuer.library.card_numbers import has_spent_number, take_card
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.models_library import MemberRow
 from issuer.outgoing import EventName, PassEvent
+from issuer.pass_changes import changed_attributes, known_columns
 from issuer.register import (
     STATUS_VALUES,
     NewRevision,
@@ -39,7 +39,6 @@ from issuer.revocation_log import ReplacedCard, RevocationLog
 from issuer.search_terms import replace_terms
 from issuer.settings import record_key
 from issuer.status_allocation import allocate
-from issuer.tariffs import find_zone
 from passes.card_numbers import CardNumber
 from passes.model import Attribute, PassContent, PassStatus, RegisteredPlate
 from passes.pass_types import PassType
@@ -56,8 +55,6 @@ _STATE_CODES: Final = {
     PassStatus.EXPIRED: "PASS_ENDED",
     PassStatus.PENDING_PAYMENT: "PASS_UNPAID",
 }
-# The kinds that a change of plates moves between; how many each has is in the city's table of kinds.
-_KIND_OF_PLATES: Final = {1: "standard", 2: "two_plates"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,13 +131,13 @@ def change(
     row, current = running(session, (tenant, pass_type.id, number), actor.at)
     before = stored_attributes.decode(pass_type, current.attributes)
     day = max(row.period_first, berlin_day(actor.at))
-    after = _changed(session, tenant, pass_type, before, changes, day)
+    after = changed_attributes(session, tenant, pass_type, before, changes, day)
     if after == before:
         raise RegisterRefusal("NOTHING_CHANGES", number=number)
     card, old_card = after.get("card_number"), row.card_key
     if isinstance(card, CardNumber) and card.text != row.card_key:
-        _take_card(session, row, card.text, actor.at)
-    row.record = {**row.record, **_known_columns(row, pass_type, after)}
+        take_card(session, row, card.text, actor.at)
+    row.record = {**row.record, **known_columns(row, pass_type, after)}
     facts_before, facts_after = stored_attributes.facts(before), stored_attributes.facts(after)
     different = [name for name in facts_after if facts_before.get(name) != facts_after[name]]
     event = AuditEvent(
@@ -385,66 +382,3 @@ def supersede(
         raise LookupError("the revision just stored is gone")
     holder = session.get(HolderRow, (row.tenant, row.holder_ref))
     return content_of(pass_type, row, revision, holder)
-
-
-def _changed(
-    session: Session,
-    tenant: str,
-    pass_type: PassType,
-    before: dict[str, Attribute],
-    changes: Changes,
-    day: date,
-) -> dict[str, Attribute]:
-    after = dict(before)
-    kinds = {spec.kind: spec.name for spec in pass_type.spec.attributes}
-    wanted: dict[str, Any] = {
-        "plates": changes.plates,
-        "zone": changes.zone_code,
-        "card_number": changes.card_number,
-    }
-    for kind, value in wanted.items():
-        if value is not None and kind not in kinds:
-            raise RegisterRefusal("ATTRIBUTE_NOT_OF_TYPE", attribute=kind, type=pass_type.id)
-    if changes.plates is not None:
-        _change_plates(after, changes.plates)
-    if changes.zone_code is not None:
-        after[kinds["zone"]] = find_zone(session, tenant, changes.zone_code, day).zone
-    if changes.card_number is not None:
-        after[kinds["card_number"]] = changes.card_number
-    return after
-
-
-def _change_plates(after: dict[str, Attribute], plates: tuple[RegisteredPlate, ...]) -> None:
-    kind = after.get("permit_kind")
-    if kind is not None and kind not in _KIND_OF_PLATES.values():
-        raise RegisterRefusal("PLATES_NOT_OF_KIND", kind=kind)
-    if len(plates) not in _KIND_OF_PLATES or len({one.plate for one in plates}) != len(plates):
-        raise RegisterRefusal("PLATE_COUNT", limit=max(_KIND_OF_PLATES))
-    after["plates"] = plates
-    if kind is not None:
-        after["permit_kind"] = _KIND_OF_PLATES[len(plates)]
-
-
-def _take_card(session: Session, row: PassRow, text: str, at: datetime) -> None:
-    """Give the pass another card number; the one that it had is spent for good.
-
-    Both are unique keys of the database: a process that wants the same number waits for this one, and then fails.
-    """
-    owner = in_use(session, row.tenant, row.type_id, [text]).get(text)
-    if owner is not None:
-        raise RegisterRefusal("CARD_TAKEN", owner=owner)
-    check_unspent(session, row.tenant, row.type_id, [text])
-    old = row.card_key
-    row.card_key = text
-    try:
-        session.flush()
-    except IntegrityError as fault:
-        raise RegisterRefusal("CARD_JUST_TAKEN", card=text) from fault
-    if old is not None:
-        spend(session, row.tenant, row.type_id, {old: row.number}, at)
-
-
-def _known_columns(row: PassRow, pass_type: PassType, attributes: dict[str, Attribute]) -> dict[str, Any]:
-    """What an import compares with from now on; columns that the register never saw stay unknown."""
-    columns = attribute_columns(pass_type.spec.register.columns, attributes)
-    return {name: value for name, value in columns.items() if name in row.record}

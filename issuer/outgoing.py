@@ -86,8 +86,12 @@ _ENDED_BY: Final = frozenset({EventName.EXPIRED})
 
 
 def _follow(session: Session, tenant: str, events: Sequence[PassEvent], at: datetime) -> None:
+    # Of an import's hundreds a few are in such a wallet, or none.
+    held = following.held(session, tenant, [(event.type_id, event.number) for event in events])
     for event in events:
         key = (event.type_id, event.number)
+        if key not in held:
+            continue
         if event.name in _INVALID_BY:
             following.invalidate(session, tenant, *key, at)
         elif event.name in _FETCHED_ANEW_AFTER:

@@ -5,14 +5,12 @@ Everything here only ever takes validity away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
@@ -29,16 +27,17 @@ from issuer.models_delivery import WalletPassRow, WebhookEndpointRow
 from issuer.models_eudi import IssuanceSessionRow
 from issuer.models_imports import ImportRunRow
 from issuer.models_staff import StaffAccountRow
-from issuer.restored_log import LoggedRevocation, RevocationLogs
+from issuer.restored_lists import lists_in
+from issuer.restored_log import LoggedCard, LoggedRevocation
 from issuer.sequences import next_sequence
 from issuer.staff.accounts import State
 from issuer.status_allocation import CAPACITY, NUMBERS, half_year
 from keys import lifecycle as key_lifecycle
 from keys.errors import Refusal
-from keys.lifecycle import KeyState, Purpose
+from keys.lifecycle import KeyState
 from passes.model import PassStatus
 from passes.periods import berlin_day
-from passes.status_list import MAX_BYTES, Status, StatusList, read_status_list, verified_status_list
+from passes.status_list import Status, StatusList
 
 # More lists than can have begun between a backup and its restore.
 _NUMBERS_LEFT_OUT: Final = 1000
@@ -97,26 +96,29 @@ def reconcile(
     tenant: str,
     at: datetime,
     actor: str,
-    log: RevocationLogs,
+    revoked: Sequence[LoggedRevocation],
     published: Path | None,
     *,
+    cards: Sequence[LoggedCard] = (),
     keep_credentials: bool,
 ) -> Reconciled:
     """Apply what the log says and the lists in ``published`` to the register restored in ``session``.
+
+    The log says what was ``revoked``, and which ``cards`` were replaced.
 
     API clients, verifier devices and webhooks are locked unless ``keep_credentials``; who was not let in yet is
     forgotten in any case. Raises IssuerRefusal
     RESTORE_REVOCATION for a revocation that cannot be applied, RESTORE_LISTS for a list that is not this city's.
     """
     run = _Run(session, tenant, at, actor)
-    _replay(run, log.entries)
-    for card in log.cards:
+    _replay(run, revoked)
+    for card in cards:
         if card.place is not None:
             _withdraw(run, card.place, Status.SUPERSEDED, card.type_id)
     if published is not None:
-        for number, found in _published_lists(run, published):
+        for number, found in lists_in(session, tenant, published):
             _take_over(run, number, found)
-    run.done.cards, run.done.renumber = restored_cards.spend_again(session, tenant, log.cards)
+    run.done.cards, run.done.renumber = restored_cards.spend_again(session, tenant, cards)
     for one in run.done.renumber:
         run.done.reissue.pop(one, None)
     _close_lists(run)
@@ -270,28 +272,6 @@ def _know_list(run: _Run, number: int, type_id: str) -> None:
             )
         )
         run.session.flush()
-
-
-def _published_lists(run: _Run, folder: Path) -> Iterator[tuple[int, StatusList]]:
-    keys: dict[bytes, ec.EllipticCurvePublicKey] = {}
-    for record in keyring.records(run.session, run.tenant, Purpose.LIST):
-        key = load_der_public_key(record.spki)
-        if isinstance(key, ec.EllipticCurvePublicKey):
-            keys[record.kid] = key
-    files = sorted((folder / "status").glob("*.cwt"))
-    if not files:
-        raise IssuerRefusal("RESTORE_LISTS", file=folder / "status")
-    for file in files:
-        try:
-            with file.open("rb") as stream:
-                unverified = read_status_list(stream.read(MAX_BYTES + 1))
-            found = verified_status_list(unverified, keys[unverified.message.kid])
-            number = int(file.stem)
-        except (Refusal, KeyError, ValueError):
-            raise IssuerRefusal("RESTORE_LISTS", file=file) from None
-        if not unverified.frame.subject.endswith(f"/status/{number}"):
-            raise IssuerRefusal("RESTORE_LISTS", file=file)
-        yield number, found
 
 
 def _take_over(run: _Run, number: int, found: StatusList) -> None:

@@ -23,6 +23,7 @@ from issuer.importing.record import attribute_columns
 from issuer.lifecycle import Actor, NextRevision, running, supersede
 from issuer.outgoing import EventName
 from issuer.register import SealFor, WalletIdentity, subject
+from issuer.residence.certificates import names_person
 from issuer.rules.kinds import kind_table
 from issuer.rules.zones import zone_on
 from issuer.tariffs import TariffZone, fees, find_zone, zones
@@ -79,11 +80,14 @@ def renew(
 
     Possible from the day that `opens_on` says until the last day. The zone is the one that holds today: a zone that
     will be merged keeps its code until then, and after that it holds in its successor. Raises RegisterRefusal
-    NUMBER_UNKNOWN, the code of the state that forbids it, RENEWAL_TOO_EARLY; IssuerRefusal ZONE_UNKNOWN, ZONE_ENDED
-    where neither the zone nor one that it was merged into holds on the new term's first day, FEE_MISMATCH;
-    PassRefusal TERM_INVALID, DATE_YEAR.
+    NUMBER_UNKNOWN, the code of the state that forbids it, CERTIFICATE_NOT_RENEWED, RENEWAL_TOO_EARLY; IssuerRefusal
+    ZONE_UNKNOWN, ZONE_ENDED where neither the zone nor one that it was merged into holds on the new term's first day,
+    FEE_MISMATCH; PassRefusal TERM_INVALID, DATE_YEAR.
     """
     row, current = running(session, (tenant, pass_type.id, number), actor.at)
+    if names_person(pass_type):
+        # It says what was so on the day of its issue: whoever needs one later gets a new one.
+        raise RegisterRefusal("CERTIFICATE_NOT_RENEWED", number=number)
     today = berlin_day(actor.at)
     before = stored_attributes.decode(pass_type, current.attributes)
     opens = opens_on(session, tenant, pass_type, before, row.period_last, today)

@@ -7,8 +7,7 @@ What happened after the backup is unknown to the register, but prints and phones
 
 - Passes and keys in the revocation log are revoked again; of a pass that the register does not know, the place in the
   status list stays invalid.
-- Card numbers that were replaced are replaced again; a card of the backup that still has one is void until it gets
-  another.
+- Card numbers that were replaced are spent again; a card that still has one is void until it gets another.
 - What the status lists published last call invalid, suspended or superseded is taken over (``published``).
 - No place of a status list is given out again: all lists are closed, and new ones get higher numbers.
 - API clients, verifier devices and webhooks come back locked: any of them may have been locked since.
@@ -178,9 +177,10 @@ def _restore(
                 config.tenant,
                 request.at,
                 request.actor,
-                log,
+                log.entries,
                 request.published,
                 keep_credentials=request.keep_credentials,
+                cards=log.cards,
             )
             # The log lasts before the register does: nothing in it may ever be missing from it.
             write_atomically(folder / REVOCATIONS, log.data, mode=FILE_MODE)

@@ -31,13 +31,12 @@ from issuer.settings import Settings
 from issuer.setup import demo_data, initialise
 from issuer.workspace import CONFIG, Workspace
 from passes.periods import BERLIN
+from tests.memory import roomy_memory
 
 TODAY = datetime(2026, 11, 20, 12, 0, tzinfo=BERLIN)
 TENANT, OTHER_TENANT = "musterstadt", "neuss"
 PERMIT, CARD = "resident-parking-permit", "library-card"
 DATABASES = ("sqlite", "postgresql")
-# A server with the databases of one test, several times over: every worker of pytest has its own.
-_MEMORY_NEEDED = 4 * 1024**3
 
 
 @dataclass
@@ -139,17 +138,11 @@ def sqlite_cities(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def _roomy_memory() -> str | None:
-    """The folder of files in memory if it has room: copying a database there takes a tenth of the time."""
-    memory = Path("/dev/shm")
-    return str(memory) if memory.is_dir() and shutil.disk_usage(memory).free > _MEMORY_NEEDED else None
-
-
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The URL of a PostgreSQL server of this test run alone."""
     # Not below pytest's own folder: the server has another user, and the next run of pytest shuts that folder to it.
-    run = Path(tempfile.mkdtemp(prefix="stadtpass-pg-", dir=_roomy_memory()))
+    run = Path(tempfile.mkdtemp(prefix="stadtpass-pg-", dir=roomy_memory()))
     run.chmod(0o755)
     private = run / "run"
     private.mkdir(mode=0o700)

@@ -8,35 +8,24 @@ import json
 import os
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import NoReturn
 
 from keys.errors import Refusal
 from keys.texts import texts
 from passes.periods import parse_time
-from passes.scanned_cards import Delivered, scanned_card
 from passes.zones import normalise_zone_code
-from verifier.image import ImageRefused, looks_like_image, read_codes
+from verifier.inputs import UsageError, as_file, verdicts_of
 from verifier.plate_check import check_plate
-from verifier.seal_check import CheckSettings, check_seal
+from verifier.seal_check import CheckSettings
 from verifier.state import StateFileError, load_state, save_state
 from verifier.trust import Trust, load_trust
-from verifier.verdict import Colour, ExitCode, Reason, Verdict, day_text, exit_code, severity
+from verifier.verdict import Colour, ExitCode, Verdict, day_text, exit_code, severity
 
-MAX_LINE = 4096
 _EXIT_CODES = "Exit code: 0 GREEN, 1 RED, 2 AMBER, 3 GREY, of several the worst; 64 usage, 70 internal error."
-_FILE_ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".txt", ".pdf", ".gif", ".bmp", ".tif", ".tiff", ".pkpass")
-_NO_TEXT_ENDINGS = (*_FILE_ENDINGS, ".json")
 _COLOURS = {Colour.GREEN: "42;30", Colour.AMBER: "43;30", Colour.RED: "41;97", Colour.GREY: "47;30"}
-
-
-class UsageError(Refusal):
-    """What was asked for on the command line cannot be done as asked."""
-
-    package = "verifier"
 
 
 class Parser(argparse.ArgumentParser):
@@ -134,13 +123,13 @@ def run_verify(arguments: argparse.Namespace) -> ExitCode:
     # What cannot be checked at all is said before the first verdict: no half of a list of verdicts.
     for item in arguments.inputs:
         if item != "-":
-            _as_file(item)
+            as_file(item)
     trust = _open_trust(arguments)
     if trust.bundle is not None and arguments.type is not None:
         known = sorted(one.id for one in trust.bundle.types.values())
         if arguments.type not in known:
             raise UsageError("TYPE_NOT_KNOWN", type=arguments.type, known=", ".join(known))
-    verdicts = (verdict for item in arguments.inputs for verdict in _verify_input(item, trust, at, settings))
+    verdicts = (verdict for item in arguments.inputs for verdict in verdicts_of(item, trust, at, settings))
     return _report(verdicts, trust, arguments)
 
 
@@ -197,98 +186,6 @@ def _state_file(arguments: argparse.Namespace) -> Path:
     chosen: Path | None = arguments.state
     folder: Path = arguments.trust
     return chosen or folder / ".state.json"
-
-
-def _verify_input(item: str, trust: Trust, at: datetime, settings: CheckSettings) -> Iterator[Verdict]:
-    if item == "-":
-        if isinstance(sys.stdin, io.TextIOWrapper):
-            sys.stdin.reconfigure(errors="replace")
-        for line in _lines(sys.stdin):
-            yield check_seal(line, trust, at, settings)
-        return
-    file = _as_file(item)
-    if file is None:
-        yield _check_text(item, trust, at, settings)
-        return
-    try:
-        with file.open("rb") as opened:
-            start = opened.read(16)
-        if looks_like_image(start):
-            yield _check_image(file, trust, at, settings)
-            return
-        if file.suffix.lower() in _NO_TEXT_ENDINGS and file.suffix.lower() != ".txt":
-            raise UsageError("NOT_A_PICTURE", file=file)
-        with file.open("r", encoding="utf-8-sig", errors="replace", newline=None) as opened:
-            for line in _lines(opened):
-                yield check_seal(line, trust, at, settings)
-    except OSError:
-        raise UsageError("FILE_UNREADABLE", file=file) from None
-
-
-def _as_file(item: str) -> Path | None:
-    if (
-        not item
-        or item.startswith(("SP1:", "SP1R:"))
-        or "://" in item
-        or "\0" in item
-        or len(item) > MAX_LINE
-    ):
-        return None
-    path = Path(item)
-    try:
-        if path.is_file():
-            return path
-        if path.is_dir():
-            raise UsageError("IS_A_FOLDER", file=item)
-    except OSError:
-        return None
-    if path.suffix.lower() in _FILE_ENDINGS:
-        raise UsageError("FILE_MISSING", file=item)
-    return None
-
-
-def _lines(source: TextIO) -> Iterator[str]:
-    """The lines that are not empty; of a line longer than any seal only the start is kept.
-
-    Raises UsageError NO_INPUT where there is none: among other inputs it would pass unnoticed.
-    """
-    found = False
-    while line := source.readline(MAX_LINE):
-        whole = line.endswith("\n")
-        while not whole and (rest := source.readline(MAX_LINE)):
-            whole = rest.endswith("\n")
-        if text := line.rstrip("\r\n"):
-            found = True
-            yield text
-    if not found:
-        raise UsageError("NO_INPUT")
-
-
-def _check_text(text: str, trust: Trust, at: datetime, settings: CheckSettings) -> Verdict:
-    bare = text.rstrip("\r\n")
-    verdict = check_seal(bare, trust, at, settings)
-    if verdict.reason is Reason.NOT_A_SEAL and scanned_card(bare).kind is Delivered.NUMBER:
-        # No signature, so nothing to check; but it is no foreign code either, and somebody wants to know what to do.
-        return replace(verdict, note="NUMBER_ALONE")
-    return verdict
-
-
-def _check_image(file: Path, trust: Trust, at: datetime, settings: CheckSettings) -> Verdict:
-    none = Verdict(Reason.NOT_A_SEAL, at, test=trust.test)
-    try:
-        codes = read_codes(file)
-    except ImageRefused as refused:
-        return Verdict(Reason.NOT_A_SEAL, at, test=trust.test, note=refused.code, params=dict(refused.params))
-    seals = [code for code in codes if code.startswith(("SP1:", "SP1R:"))]
-    if not seals:
-        # A foreign code is named as one; a picture without any code asks for a better picture.
-        return none if codes else Verdict(Reason.NOT_A_SEAL, at, test=trust.test, note="NO_CODE")
-    verdicts = [check_seal(code, trust, at, settings) for code in seals]
-    worst = max(verdicts, key=severity)
-    if len(verdicts) > 1 and worst.verdict in (Colour.GREEN, Colour.AMBER):
-        # Nobody can tell which of several seals belongs to the car, so none of them counts.
-        return Verdict(Reason.NOT_A_SEAL, at, test=trust.test, note="SEVERAL_SEALS")
-    return worst
 
 
 def _report(verdicts: Iterable[Verdict], trust: Trust, arguments: argparse.Namespace) -> ExitCode:

@@ -206,6 +206,7 @@ def reissue_pass(
         "as many as the rules of the permit kind have. A zone that has been merged by then is its successor. "
         "Number and right stay; the pass holds without a gap from its first day to the new last day. Prints of the "
         "term before stay good until its last day.",
+        RegisterRefusal("CERTIFICATE_NOT_RENEWED", number="RC-2026-000042"),
         RegisterRefusal("RENEWAL_TOO_EARLY", number=NUMBER, opens="2027-10-01", days=EARLIEST.days),
         RegisterRefusal("PASS_ENDED", number=NUMBER, last="2026-11-30"),
     )

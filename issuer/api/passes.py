@@ -37,12 +37,15 @@ from issuer.importing.check_file import check_rows
 from issuer.lifecycle import Actor, Changes
 from issuer.numbering import next_number
 from issuer.register import insert_passes, subject
+from issuer.residence.certificates import names_person
 from issuer.revocation_log import RevocationLog
+from issuer.rules.sources.protocols import Person
 from issuer.web.problems import Fault, ProblemRefusal, language_of, misplaced, problem
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
 from passes.model import RegisteredPlate
 from passes.pass_types import PassType
+from passes.periods import berlin_day
 from passes.plates import check_season_length, parse_with_season
 from passes.seasons import Season
 
@@ -93,6 +96,9 @@ def create_pass(
     except Refusal as refusal:
         raise misplaced(refusal, pointer="#/type") from None
     may_act(request.user, pass_type)
+    if names_person(pass_type):
+        # Read before the transaction if it has changed: nobody waits to write for a large file.
+        application.sources.residents.may_certify(Person("-"), berlin_day(application.now()))
 
     def effect(session: Session) -> Answer:
         number = data.number or next_number(session, application.tenant, pass_type.id, application.now())

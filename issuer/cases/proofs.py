@@ -1,7 +1,8 @@
 """Residence proven by an EUDI Wallet: what of a credential has to agree with an application, and what that settles.
 
 Compared is what the residents' register would compare (`issuer.rules.sources`): the name, and street, house number
-and postal code of the main residence, however they are spelled. What was compared is not kept.
+and postal code of the main residence, however they are spelled; and the town, since a register has only one. What was
+compared is not kept.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from issuer.rules.kinds import Check
 from issuer.rules.sources.names import RegisteredName
 from issuer.rules.sources.protocols import Person
 from issuer.rules.street_names import street_keys
+from issuer.rules.town_names import may_be_same_town
 from keys.texts import Texts
 from passes.display import day_text
 from passes.errors import PassRefusal
@@ -48,9 +50,9 @@ class Difference(StrEnum):
 def differences(person: Holder, shown: Mapping[str, str]) -> frozenset[Difference]:
     """In what ``shown``, a credential's values under our names, differs from who asks; empty where all agrees.
 
-    The names are ``family_name``, ``given_names``, ``main_street``, ``main_house_number``, ``main_postal_code``. A
-    value that is missing agrees with nothing. Of several given names one is enough, and where a credential has no
-    house number of its own it is looked for behind the street.
+    The names are ``family_name``, ``given_names``, ``main_street``, ``main_house_number``, ``main_postal_code``,
+    ``main_city``. A value that is missing agrees with nothing. Of several given names one is enough, and where a
+    credential has no house number of its own it is looked for behind the street.
     """
     values = {name: text[:_LONGEST] for name, text in shown.items()}
     found = set()
@@ -121,6 +123,8 @@ def _is_name(person: Holder, values: Mapping[str, str]) -> bool:
 def _is_address(person: Holder, values: Mapping[str, str]) -> bool:
     street, number = values.get("main_street", "").strip(), values.get("main_house_number", "").strip()
     if not street or values.get("main_postal_code", "").strip() != person.postal_code:
+        return False
+    if not may_be_same_town(values.get("main_city", ""), person.city):
         return False
     written = [(street, number)]
     behind = _NUMBERED.fullmatch(street) if not number else None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from issuer import letters
+from issuer import waiting_letters
 from issuer.application import Application
 from issuer.commands.common import add_data_argument, say, tell, tell_json, tell_table
 from issuer.errors import IssuerRefusal
@@ -40,7 +40,7 @@ def add_commands(commands: argparse._SubParsersAction[Parser]) -> None:
 def run_list(arguments: argparse.Namespace) -> ExitCode:
     """List what is to be printed."""
     with _application(arguments) as application, application.reading() as session:
-        found = letters.waiting(session, application)
+        found = waiting_letters.waiting(session, application)
     if arguments.json:
         tell_json(
             [
@@ -82,7 +82,7 @@ def run_list(arguments: argparse.Namespace) -> ExitCode:
 def run_print(arguments: argparse.Namespace) -> ExitCode:
     """Write the PDFs. GREY if some could not be made."""
     with _application(arguments) as application:
-        printed = letters.print_letters(application, arguments.out)
+        printed = waiting_letters.print_letters(application, arguments.out)
     ended = ExitCode.GREY if printed.faulty else ExitCode.GREEN
     if arguments.json:
         tell_json(
@@ -113,11 +113,11 @@ def run_print(arguments: argparse.Namespace) -> ExitCode:
 
 def run_done(arguments: argparse.Namespace) -> ExitCode:
     """Take letters off the list."""
-    ids = [*arguments.ids, *(letters.ids_in(arguments.out) if arguments.out else ())]
+    ids = [*arguments.ids, *(waiting_letters.ids_in(arguments.out) if arguments.out else ())]
     if not arguments.ids and arguments.out is None:
         raise IssuerRefusal("LETTERS_WHICH")
     with _application(arguments) as application:
-        count = letters.mark_posted(application, ids)
+        count = waiting_letters.mark_posted(application, ids)
     if arguments.json:
         tell_json({"done": count})
     else:

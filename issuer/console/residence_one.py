@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from issuer.console.case_words import staff_names
 from issuer.console.desk import Desk, acting_desk_of, desk_of
 from issuer.console.fields import options
-from issuer.console.handing_out import fresh_link, picture_of, printed
+from issuer.console.handing_out import fresh_link, picture_of, print_answer
 from issuer.console.pass_wallet import is_offered, offer_page
 from issuer.console.passes import KINDS, pass_history
 from issuer.errors import IssuerRefusal, RegisterRefusal
@@ -57,7 +57,7 @@ def print_certificate(request: AnyRequest, number: FromPath[str]) -> Response[An
         return (
             desk.problem(404, "NOT_FOUND") if status is None else desk.problem(_CONFLICT, "PASS_NOT_RUNNING")
         )
-    return desk.reader.file(printed(desk, RESIDENCE, number), "application/pdf", f"{number}.pdf")
+    return print_answer(desk, RESIDENCE, number)
 
 
 @post(_ONE + "/link", status_code=200, sync_to_thread=True)

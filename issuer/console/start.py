@@ -111,7 +111,7 @@ SLOTS: list[Slot] = [
     Slot(
         "OFFICE_SLOT_WISHES",
         "/office/wishes",
-        frozenset({Role.CLERK, Role.SUPERVISOR, Role.LIBRARIAN}),
+        frozenset({Role.CLERK, Role.SUPERVISOR, Role.LIBRARIAN, Role.REGISTRAR}),
         _always,
     ),
     Slot("OFFICE_SLOT_IMPORTS", "/office/imports", frozenset({Role.SUPERVISOR}), _imports),

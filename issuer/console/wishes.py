@@ -27,7 +27,7 @@ def show_wishes(request: AnyRequest) -> Response[Any]:
     """The requests of the last three months, the newest first, each with its pass and the day of the answer."""
     desk = desk_of(request)
     application, say, language = desk.application, desk.reader.say, desk.reader.language
-    # Wishes about library cards are the librarians' to answer, and the others those of clerks.
+    # Wishes about library cards are the librarians' to answer, about certificates of residence the registrars'.
     shown = [one.id for one in application.pass_types if page_of(desk, one.id, "-")]
     with application.reading() as session:
         entries = session.scalars(

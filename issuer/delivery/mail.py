@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from issuer import letters
+from issuer import letters, waiting_letters
 from issuer.background.tasks import Json, Queue, RetryLater, Task
 from issuer.cases import mails as case_mails
 from issuer.counters import MAILS
@@ -82,7 +82,7 @@ def tell_holder(
     """As `queue_mail`, and where there is no address a letter to be printed; says which: ``mail`` or ``letter``."""
     if queue_mail(session, application, kind, type_id, number, params):
         return "mail"
-    letters.add(session, application, kind, type_id, number, params)
+    waiting_letters.add(session, application, kind, type_id, number, params)
     return "letter"
 
 
@@ -246,6 +246,6 @@ def _fail(application: Application, identity: str, reason: str) -> None:
         if row.kind != OPERATOR:
             there = session.get(PassRow, (row.tenant, row.type_id, row.number))
             if there is not None and is_due(row.kind, row.params, there):
-                letters.add(session, application, row.kind, row.type_id, row.number, row.params)
+                waiting_letters.add(session, application, row.kind, row.type_id, row.number, row.params)
     MAILS.labels("failed").inc()
     _log.warning("mail not delivered", extra={"id": identity, "reason": reason})

@@ -20,7 +20,7 @@ from issuer.application import Application
 from issuer.audit import AuditEvent
 from issuer.errors import RegisterRefusal
 from issuer.eudi import addresses, making, sessions
-from issuer.eudi.pushed_requests import PREFIX, find_request
+from issuer.eudi.pushed_requests import PREFIX, find_request, open_request
 from issuer.eudi.requests import application_of
 from issuer.eudi.sessions import Holder
 from issuer.eudi.token_endpoint import CODE_PURPOSE
@@ -52,8 +52,8 @@ def authorize(
     """Where a wallet sends its holder (RFC 9126, 4): on to the page, whose address says nothing but which request."""
     application_of(request)
     application, reader = reader_of(request)
-    with application.reading() as session:
-        row = find_request(session, application, request_uri[:_LONGEST_REFERENCE])
+    with application.writing() as session:
+        row = open_request(session, application, request_uri[:_LONGEST_REFERENCE])
     if row is None or row.client_id != client_id:
         return _gone(reader)
     return reader.go(_PAGE + request_uri.removeprefix(PREFIX))

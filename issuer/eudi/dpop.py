@@ -75,7 +75,8 @@ def check(
     except jws.JwsError:
         raise _invalid(application, "DPOP_INVALID", resource=resource) from None
     now = application.now()
-    if claims["jti"] is None or issued is None or abs(issued - now.timestamp()) > _TOLERANCE.total_seconds():
+    haip = application.config.eudi.haip
+    if claims["jti"] is None or issued is None or not jws.is_recent(issued, now, _TOLERANCE, haip=haip):
         raise _invalid(application, "DPOP_TIME", resource=resource)
     if claims["htm"] != "POST" or htu is None or not is_same_address(htu, address):
         raise _invalid(application, "DPOP_ADDRESS", resource=resource)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import ColumnElement, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, or_, select, tuple_, union, update
 from sqlalchemy.orm import Session
 
 from issuer.eudi import status_lists
@@ -77,6 +77,27 @@ def change(session: Session, tenant: str, type_id: str, number: str, at: datetim
             .values(n=current)
         )
     return _mark_invalid(session, tenant, type_id, number, at) if says_else else 0
+
+
+def held(session: Session, tenant: str, passes: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of ``passes`` (type id, number) that have an open session, or a credential that is not invalid."""
+    found: set[tuple[str, str]] = set()
+    for chunk in chunks(passes, _CHUNK):
+        sessions = select(IssuanceSessionRow.type_id, IssuanceSessionRow.number).where(
+            IssuanceSessionRow.tenant == tenant,
+            IssuanceSessionRow.ended_at.is_(None),
+            tuple_(IssuanceSessionRow.type_id, IssuanceSessionRow.number).in_(chunk),
+        )
+        credentials = select(EudiCredentialRow.type_id, EudiCredentialRow.number).where(
+            EudiCredentialRow.tenant == tenant,
+            tuple_(EudiCredentialRow.type_id, EudiCredentialRow.number).in_(chunk),
+            or_(
+                EudiCredentialRow.status_value != status_lists.INVALID,
+                EudiCredentialRow.superseded_at.is_(None),
+            ),
+        )
+        found |= {(type_id, number) for type_id, number in session.execute(union(sessions, credentials))}
+    return found
 
 
 def suspend(session: Session, tenant: str, type_id: str, number: str, at: datetime) -> int:

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -19,6 +20,7 @@ from joserfc.util import urlsafe_b64decode
 
 LONGEST: Final = 24 * 1024
 _PARTS: Final = 3
+_AHEAD: Final = timedelta(minutes=1)
 _COORDINATE: Final = 43
 _ALGORITHM: Final = "ES256"
 # RFC 7518, 6.2.2, 6.3.2 and 6.4: members that only private and symmetric keys have.
@@ -144,6 +146,15 @@ def jwk_of(key: ECKey) -> dict[str, str]:
 def thumbprint(key: ECKey) -> str:
     """The SHA-256 thumbprint of RFC 7638, base64url."""
     return key.thumbprint()
+
+
+def is_recent(issued: float, now: datetime, tolerance: timedelta, *, haip: bool) -> bool:
+    """Whether ``issued`` (seconds since 1970) is ``now``, give or take ``tolerance`` for clocks that go wrong.
+
+    FAPI 2.0 (5.3.2.1), which HAIP builds on, takes nothing that is more than a minute ahead.
+    """
+    ahead = timedelta(seconds=issued - now.timestamp())
+    return -tolerance <= ahead <= (_AHEAD if haip else tolerance)
 
 
 def _decoded(part: str) -> bytes:

@@ -123,7 +123,8 @@ def _check(
         raise _invalid("PROOF_SIGNATURE") from None
     if proof.claims.get("aud") != issuer:
         raise _invalid("PROOF_AUDIENCE")
-    if issued is None or abs(issued - now.timestamp()) > _TOLERANCE.total_seconds():
+    haip = application.config.eudi.haip
+    if issued is None or not jws.is_recent(issued, now, _TOLERANCE, haip=haip):
         raise _invalid("PROOF_TIME")
     if told is not None and told != client_id:
         raise _invalid("PROOF_ISSUER")
@@ -157,7 +158,7 @@ def _attested(application: Application, text: object, proven: Proven, *, needs_e
     try:
         told = jws.read(text, _ATTESTATION_TYPE)
         told.verify(signer_of(told.header.get("x5c"), wallet_providers(application), now))
-        check_times(told, now, needs_end=needs_end)
+        check_times(told, now, needs_end=needs_end, haip=config.haip)
         listed = told.claims.get("attested_keys")
         if told.seconds("iat") is None or not isinstance(listed, list):
             raise jws.JwsError("claims")

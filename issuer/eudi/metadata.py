@@ -239,10 +239,16 @@ def _display(one: Configuration, settings: Settings, language: str) -> dict[str,
 
 def _claims(one: Configuration) -> list[dict[str, Any]]:
     told = claims_of(one.pass_type, one.pass_type.eudi)
+    missing = {tuple(claim["path"]) for claim in told if not claim["mandatory"]}
+
+    def is_always_there(path: list[str | None]) -> bool:
+        # Part of what may be missing may be missing, though it is never missing from it (appendix B.2).
+        return not any(tuple(path[:depth]) in missing for depth in range(1, len(path) + 1))
+
     return [
         {
             "path": claim["path"],
-            "mandatory": claim["mandatory"],
+            "mandatory": is_always_there(claim["path"]),
             "display": [{"name": each["label"], "locale": each["locale"]} for each in claim["display"]],
         }
         for claim in told

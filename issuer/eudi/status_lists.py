@@ -189,10 +189,17 @@ def _current(session: Session, tenant: str, series: Series, capacity: int) -> Eu
 
 
 def _free(session: Session, one: EudiStatusListRow, count: int) -> list[int]:
-    free: list[int] = []
+    free: dict[int, None] = {}
     while len(free) < count:
-        index = secrets.randbelow(one.capacity)
-        if index in free or session.get(EudiCredentialRow, (one.tenant, one.number, index)) is not None:
-            continue
-        free.append(index)
-    return free
+        drawn = [secrets.randbelow(one.capacity) for _ in range(count - len(free))]
+        taken = set(
+            session.scalars(
+                select(EudiCredentialRow.list_index).where(
+                    EudiCredentialRow.tenant == one.tenant,
+                    EudiCredentialRow.list_number == one.number,
+                    EudiCredentialRow.list_index.in_(drawn),
+                )
+            )
+        )
+        free |= dict.fromkeys(index for index in drawn if index not in taken)
+    return list(free)

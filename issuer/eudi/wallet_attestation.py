@@ -93,7 +93,8 @@ def _attested(application: Application, attestation: str, proof: str, issuer: st
     confirmed = told.claims.get("cnf")
     if client_id is None or not isinstance(confirmed, dict):
         raise jws.JwsError("claims")
-    check_times(told, now, needs_end=True)
+    haip = application.config.eudi.haip
+    check_times(told, now, needs_end=True, haip=haip)
     key = jws.public_key(confirmed.get("jwk"))
     pop = jws.read(proof, _POP_TYPE)
     pop.verify(key)
@@ -101,9 +102,9 @@ def _attested(application: Application, attestation: str, proof: str, issuer: st
     if pop.text("iss") not in (None, client_id) or not _is_for(pop.claims.get("aud"), issuer):
         raise jws.JwsError("audience")
     jti, issued = pop.text("jti"), pop.seconds("iat")
-    if jti is None or issued is None or abs(issued - now.timestamp()) > _TOLERANCE.total_seconds():
+    if jti is None or issued is None or not jws.is_recent(issued, now, _TOLERANCE, haip=haip):
         raise jws.JwsError("time")
-    check_times(pop, now, needs_end=False)
+    check_times(pop, now, needs_end=False, haip=haip)
     shown = (name or "")[:_LONGEST_NAME]
     return Wallet(
         client_id,
@@ -114,7 +115,7 @@ def _attested(application: Application, attestation: str, proof: str, issuer: st
     )
 
 
-def check_times(token: jws.Jws, now: datetime, *, needs_end: bool) -> None:
+def check_times(token: jws.Jws, now: datetime, *, needs_end: bool, haip: bool) -> None:
     """Check ``exp``, ``nbf`` and ``iat`` of ``token`` with some tolerance for clocks. Raises JwsError."""
     at, tolerance = now.timestamp(), _TOLERANCE.total_seconds()
     end, begin, issued = token.seconds("exp"), token.seconds("nbf"), token.seconds("iat")
@@ -122,7 +123,11 @@ def check_times(token: jws.Jws, now: datetime, *, needs_end: bool) -> None:
         raise jws.JwsError("exp")
     if end is not None and end + tolerance <= at:
         raise jws.JwsError("exp")
-    if any(one is not None and one - tolerance > at for one in (begin, issued)):
+    # How long ago it began does not matter here.
+    if any(
+        one is not None and not jws.is_recent(max(one, at), now, _TOLERANCE, haip=haip)
+        for one in (begin, issued)
+    ):
         raise jws.JwsError("nbf")
 
 

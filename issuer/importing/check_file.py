@@ -10,7 +10,7 @@ import hmac
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -19,6 +19,7 @@ from issuer.errors import IssuerRefusal
 from issuer.holders import Holder
 from issuer.importing.checks import CHECKS, Check, status_of
 from issuer.importing.columns import Normaliser
+from issuer.importing.earlier_rows import NO_EARLIER_ROWS, EarlierRows
 from issuer.importing.findings import Finding
 from issuer.importing.record import Record, RecordValue, differing, record_of
 from issuer.importing.row_under_check import Member, RowUnderCheck, Surroundings, attributes_of, normalised
@@ -90,50 +91,6 @@ class CheckedFile:
     fees_checked: bool
 
 
-class EarlierRows(Protocol):
-    """What rows say to each other across the pieces of a file. Names stand here as keyed digests."""
-
-    def first_rows(self, numbers: Sequence[str]) -> dict[str, int]:
-        """In which row each of ``numbers`` stood first, as far as it did."""
-
-    def cards(self, texts: Sequence[str]) -> dict[str, str]:
-        """The number of the row that was the first to claim each of the card numbers ``texts``."""
-
-    def spent(self, texts: Sequence[str]) -> dict[str, str]:
-        """The number of the row that says it has replaced each of the card numbers ``texts``."""
-
-    def names(self, refs: Sequence[str]) -> dict[str, str]:
-        """The digest of the name that each of the holders ``refs`` had first."""
-
-    def members(self, numbers: Sequence[str]) -> dict[str, Member]:
-        """Those of ``numbers`` that are members in any row of the file, also in later ones."""
-
-    def keep(self, first_rows: Mapping[str, int], around: Surroundings, names: Mapping[str, str], /) -> None:
-        """Remember these and the card numbers of ``around`` for the pieces that follow; the first of each stays."""
-
-
-class _None:
-    """A file in one piece has no earlier rows."""
-
-    def first_rows(self, _numbers: Sequence[str]) -> dict[str, int]:
-        return {}
-
-    def cards(self, _texts: Sequence[str]) -> dict[str, str]:
-        return {}
-
-    def spent(self, _texts: Sequence[str]) -> dict[str, str]:
-        return {}
-
-    def names(self, _refs: Sequence[str]) -> dict[str, str]:
-        return {}
-
-    def members(self, _numbers: Sequence[str]) -> dict[str, Member]:
-        return {}
-
-    def keep(self, *_remembered: object) -> None:
-        return
-
-
 def check_rows(
     session: Session,
     tenant: str,
@@ -151,7 +108,7 @@ def check_rows(
     TENANT_UNKNOWN, CHECK_UNKNOWN for a check that the type names and nobody has.
     """
     checks = _checks_of(pass_type)
-    before: EarlierRows = earlier if earlier is not None else _None()
+    before: EarlierRows = earlier if earlier is not None else NO_EARLIER_ROWS
     normaliser = Normaliser()
     rows = [normalised(source, file, pass_type, normaliser) for source in file.rows]
     numbers = [row.number for row in rows if row.number]

@@ -66,7 +66,7 @@ def set_birth_date(
     consents, for who is under the age of consent.
 
     Raises IssuerRefusal NOT_A_MEMBERSHIP, CATEGORY_UNKNOWN, BIRTH_DATE_NOT_WANTED, DATE_IN_FUTURE, CONSENT_MISSING,
-    CONSENT_NAME, MEMBER_OF_AGE for a consent of an adult's parent, GUARDIAN_NOT_ADULT for a minor who answers for
+    CONSENT_NAME, MEMBER_OF_AGE for a consent of an adult's parent, WARDS_NEED_ADULT for a minor who answers for
     somebody; RegisterRefusal NUMBER_UNKNOWN, CARD_REPLACED.
     """
     rules, today = rules_of(pass_type), berlin_day(actor.at)
@@ -80,7 +80,7 @@ def set_birth_date(
         raise IssuerRefusal("DATE_IN_FUTURE", today=today.isoformat())
     is_adult = age_on(born, today) >= rules.full_age
     if not is_adult and wards(session, tenant, pass_type.id, number):
-        raise IssuerRefusal("GUARDIAN_NOT_ADULT", guardian=number)
+        raise IssuerRefusal("WARDS_NEED_ADULT", number=number)
     after = _category(rules, row, before, born, today)
     needed = consent_needed(rules, after, born, today)
     if needed and member.consent_at is None and not consent_name:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final
 
 from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from issuer.errors import RegisterRefusal
@@ -81,3 +82,23 @@ def spend(session: Session, tenant: str, type_id: str, cards: dict[str, str], at
     ]
     if rows:
         session.execute(insert(ReplacedCardRow), rows)
+
+
+def take_card(session: Session, row: PassRow, text: str, at: datetime) -> None:
+    """Give the pass another card number; the one that it had is spent for good.
+
+    Both are unique keys of the database: a process that wants the same number waits for this one, and then fails.
+    Raises RegisterRefusal CARD_TAKEN, CARD_SPENT, CARD_JUST_TAKEN.
+    """
+    owner = in_use(session, row.tenant, row.type_id, [text]).get(text)
+    if owner is not None:
+        raise RegisterRefusal("CARD_TAKEN", owner=owner)
+    check_unspent(session, row.tenant, row.type_id, [text])
+    old = row.card_key
+    row.card_key = text
+    try:
+        session.flush()
+    except IntegrityError as fault:
+        raise RegisterRefusal("CARD_JUST_TAKEN", card=text) from fault
+    if old is not None:
+        spend(session, row.tenant, row.type_id, {old: row.number}, at)

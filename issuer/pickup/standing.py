@@ -14,6 +14,7 @@ from issuer.library.membership import consent_missing
 from issuer.models_delivery import WalletPassRow
 from issuer.models_library import MemberRow
 from issuer.register import load_contents
+from issuer.residence.certificates import names_person
 from passes.card_numbers import CardNumber
 from passes.display import Shown, display_hint, shown_fields
 from passes.errors import PassRefusal
@@ -84,6 +85,11 @@ class HeldPass:
     def is_withdrawn(self) -> bool:
         """Whether the holder wants no wallets."""
         return self.wallet is not None and self.wallet.withdrawn_at is not None
+
+    @property
+    def is_certificate(self) -> bool:
+        """Whether it says who its holder is: it is neither renewed nor changed, a new one is asked for."""
+        return names_person(self.pass_type)
 
     @property
     def is_of_member(self) -> bool:

@@ -80,8 +80,14 @@ def take_answer(application: Application, token: str, fields: Mapping[str, str])
         taken = _store(session, application, row.id, shown, refusal, code)
     if not taken:
         raise Refused("invalid_request", "QUESTION", status=404)
-    counters.PRESENTATIONS.labels("refused" if refusal is not None else "holds").inc()
+    counters.PRESENTATIONS.labels(_result(refusal)).inc()
     return Reply(refusal is None, None if code is None else _back(settings, row.back, code))
+
+
+def _result(refusal: Refusal | None) -> str:
+    if refusal is None:
+        return "holds"
+    return "declined" if refusal.code == "PRESENTATION_DECLINED" else "refused"
 
 
 def _members(question: Question, fields: Mapping[str, str]) -> Mapping[str, Any]:
@@ -97,7 +103,10 @@ def _members(question: Question, fields: Mapping[str, str]) -> Mapping[str, Any]
     else:
         raise Refused("invalid_request", "ANSWER_MISSING")
     state = members.get("state")
-    if not isinstance(state, str) or not hmac.compare_digest(state.encode(), question.handles.state.encode()):
+    # JSON may hold half of a surrogate pair, which is no UTF-8.
+    if not isinstance(state, str) or not state.isascii():
+        raise Refused("invalid_request", "ANSWER_STATE")
+    if not hmac.compare_digest(state.encode(), question.handles.state.encode()):
         raise Refused("invalid_request", "ANSWER_STATE")
     return members
 
@@ -113,7 +122,12 @@ def _checked(
             "PRESENTATION_WALLET", fault=error if isinstance(error, str) and error in _ERRORS else "?"
         )
     lists = ListsOnDemand(application, addresses.issuer_of(settings))
-    return shown_in(application, question, members.get("vp_token"), application.now(), lists)
+    try:
+        return shown_in(application, question, members.get("vp_token"), application.now(), lists)
+    except PresentationRefused as fault:
+        if fault.code == "PRESENTATION_STATUS_UNKNOWN":
+            lists.forget()
+        raise
 
 
 def _store(

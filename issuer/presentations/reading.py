@@ -18,7 +18,7 @@ from issuer.application import Application
 from issuer.presentations.errors import AnswerRefused
 from issuer.presentations.handles import Handles
 from issuer.presentations.store import Shown
-from issuer.presentations.trust import anchors_of
+from issuer.presentations.trust import anchors_of, check_own
 from issuer.presentations.wishes import MDOC, Query
 from passes.sd_jwt import decoded
 from verifier.credentials.disclosures import ClaimPath
@@ -66,6 +66,7 @@ def shown_in(
     else:
         expected = Expected(query.types, question.client_id, handles.nonce)
         presented = check_sd_jwt(presentation, anchors, expected, at, lists)
+    check_own(application, presented)
     return Shown(
         query.credential,
         query.form,

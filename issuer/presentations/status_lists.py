@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine
@@ -36,6 +37,7 @@ _MOST: Final = 16
 _LONGEST_KEPT: Final = timedelta(hours=1)
 _HIGHEST: Final = 1_000_000_000
 _OK: Final = 200
+_LONGEST_NAME: Final = 253
 _TYP: Final = "statuslist+jwt"
 _ACCEPT: Final = {
     "Accept": f"{JWT_MEDIA_TYPE}, {CWT_MEDIA_TYPE};q=0.5",
@@ -67,12 +69,21 @@ class ListsOnDemand(Mapping[str, str | bytes | FetchedToken]):
     def __init__(self, application: Application, base: str) -> None:
         self._application = application
         self._own = base + addresses.STATUS
+        self._asked: set[str] = set()
 
     def __getitem__(self, uri: str) -> str | bytes | FetchedToken:
         """The list at ``uri``. Raises KeyError where it cannot be had."""
         if uri.startswith(self._own):
             return self._of_ours(uri)
+        self._asked.add(uri)
         return _fetched(self._application, uri)
+
+    def forget(self) -> None:
+        """Keep none of the lists that were asked for: they say nothing, the next one may."""
+        kept = _kept_of(self._application)
+        with kept.lock:
+            for uri in self._asked:
+                kept.tokens.pop((self._application.tenant, uri), None)
 
     def __iter__(self) -> Iterator[str]:
         """Nothing is there before it is asked for."""
@@ -93,8 +104,7 @@ class ListsOnDemand(Mapping[str, str | bytes | FetchedToken]):
 
 
 def _fetched(application: Application, uri: str) -> FetchedToken:
-    with _kept_lock:
-        kept = _kept.setdefault(application.engine, _Kept())
+    kept = _kept_of(application)
     now, name = application.now(), (application.tenant, uri)
     with kept.lock:
         found = kept.tokens.get(name)
@@ -103,15 +113,28 @@ def _fetched(application: Application, uri: str) -> FetchedToken:
     try:
         token = FetchedToken(_fetch(application, uri), now)
     except (OSError, Refusal, ValueError) as fault:
-        # The host stands in the credential of somebody; the log needs no more than that it happened.
-        _log.warning("a status list could not be fetched", extra={"fault": type(fault).__name__})
+        # The host is the issuer's, whom we believe: the operator may have to list it.
+        facts = {"fault": getattr(fault, "code", type(fault).__name__), "host": _host(uri)}
+        _log.warning("a status list could not be fetched", extra=facts)
         raise KeyError(uri) from None
     with kept.lock:
-        kept.tokens[name] = (token, now + _lives(token.token))
+        kept.tokens[name] = (token, _until(token))
         kept.tokens.move_to_end(name)
         while len(kept.tokens) > _MOST:
             kept.tokens.popitem(last=False)
     return token
+
+
+def _host(uri: str) -> str:
+    try:
+        return (urlsplit(uri).hostname or "")[:_LONGEST_NAME]
+    except ValueError:
+        return ""
+
+
+def _kept_of(application: Application) -> _Kept:
+    with _kept_lock:
+        return _kept.setdefault(application.engine, _Kept())
 
 
 def _fetch(application: Application, uri: str) -> str | bytes:
@@ -128,15 +151,23 @@ def _fetch(application: Application, uri: str) -> str | bytes:
     return answer.content.decode("ascii").strip()
 
 
-def _lives(token: str | bytes) -> timedelta:
-    """How long a token may be used before it is fetched anew, as it says itself; unchecked, so an hour at most."""
-    if isinstance(token, bytes):
-        return timedelta(0)
+def _until(fetched: FetchedToken) -> datetime:
+    """Until when a token may be used before it is fetched anew, as it says itself.
+
+    It is not checked here, so that is at most an hour; one that is no list, or of another address, is not kept.
+    """
+    if isinstance(fetched.token, bytes):
+        return fetched.at
     try:
-        ttl = integer(read_jws(token, _TYP).payload, "ttl", optional=True)
+        payload = read_jws(fetched.token, _TYP).payload
+        ttl, ends = integer(payload, "ttl", optional=True), integer(payload, "exp", optional=True)
     except PresentationRefused:
-        return timedelta(0)
-    return min(_LONGEST_KEPT, timedelta(seconds=min(ttl or 0, 86_400)))
+        return fetched.at
+    now = int(fetched.at.timestamp())
+    seconds = min(ttl or 0, int(_LONGEST_KEPT.total_seconds()))
+    if ends is not None:
+        seconds = min(seconds, max(ends - now, 0))
+    return fetched.at + timedelta(seconds=max(seconds, 0))
 
 
 @lru_cache(maxsize=4)

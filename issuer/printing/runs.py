@@ -13,10 +13,10 @@ from issuer import audit
 from issuer.application import Application
 from issuer.audit import AuditEvent, Facts
 from issuer.errors import IssuerRefusal
-from issuer.letters import mark_posted_in
 from issuer.models_print import PrintFileRow, PrintItemRow, PrintRunRow
 from issuer.printing import making
 from issuer.printing.selection import Chosen, Kind, Selection, chosen, printable_types
+from issuer.waiting_letters import mark_posted_in
 
 QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 WAITING, MADE, FAULTY, SPOILED = "waiting", "made", "faulty", "spoiled"

@@ -11,12 +11,12 @@ from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
-from issuer.letters import waiting
 from issuer.models import HolderRow, PassRow, PassTermRow, RevisionRow
 from issuer.models_delivery import AppleRegistrationRow, WalletPassRow
 from issuer.models_print import PrintItemRow
 from issuer.residence.certificates import names_person
 from issuer.search_terms import ZONE
+from issuer.waiting_letters import waiting
 from passes.model import PassStatus
 from passes.periods import berlin_day
 

@@ -184,7 +184,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /office/figures/adoption.csv": _roles(*_FIGURES),
     "GET /office/figures/ending.csv": _roles(*_FIGURES),
     "GET /office/figures/cases.csv": _roles(*_FIGURES),
-    "GET /office/wishes": _roles(Role.CLERK, Role.SUPERVISOR, Role.LIBRARIAN),
+    "GET /office/wishes": _roles(Role.CLERK, Role.SUPERVISOR, Role.LIBRARIAN, Role.REGISTRAR),
     # Imports of old registers.
     "GET /office/imports": _roles(Role.CLERK, Role.SUPERVISOR, menu="OFFICE_MENU_IMPORTS"),
     "GET /office/imports/new": _roles(Role.SUPERVISOR),

@@ -35,6 +35,7 @@ _WALLETS: Final = (
     addresses.NOTIFICATION,
     addresses.OFFERS.rstrip("/"),
     addresses.STATUS.rstrip("/"),
+    addresses.PRESENTATIONS.rstrip("/"),
     addresses.ISSUER_METADATA,
     addresses.SERVER_METADATA,
     "/vct",

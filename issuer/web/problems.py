@@ -86,6 +86,7 @@ _STATUS_OF_CODE: Final[Mapping[str, int]] = {
             "PRESENTATION_NOTHING",
             "CERTIFICATE_AT_OFFICE",
             "CERTIFICATE_OFF",
+            "CERTIFICATE_NOT_RENEWED",
         ),
         409,
     ),

@@ -125,7 +125,8 @@ class PermitCity:
         until = time.monotonic() + seconds
         while not (found := what()):
             assert time.monotonic() < until, self.log()
-            time.sleep(0.1)
+            # What is asked costs the service time that it needs to get there.
+            time.sleep(0.25)
         return found
 
     def mails(self, to: str) -> dict[str, str]:

@@ -25,17 +25,7 @@ from issuer.cases.facts import CaseKind, Channel, ProofCredential
 from issuer.cases.store import CaseActor
 from issuer.register import load_contents
 from issuer.staff.permissions import Role
-from tests.browsers import (
-    CHROMIUM,
-    DESKTOP,
-    NARROW,
-    SQLITE,
-    Site,
-    check,
-    chromium,
-    context,
-    site,
-)
+from tests.browsers import DESKTOP, NARROW, SQLITE, Site, check, chromium, context, site
 from tests.e2e.test_apply_browser import picture
 from tests.e2e.test_every_page import all_by_tab
 from tests.eudi_presenting_wallet import MDOC, SD_JWT, PresentingWallet, Question
@@ -45,11 +35,9 @@ from tests.issuer.presentations.conftest import wallet_of
 from tests.issuer.presentations.samples import CARD, RESIDENCE, own
 from tests.passes.credential_samples import residence
 from tests.service import PERMIT, City, running_numbers
+from tests.web_pages import needs_chromium
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
-]
+pytestmark = [pytest.mark.slow, needs_chromium]
 SOON = 30_000
 # On a phone with scripts, and on a desk without.
 WAYS = pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from pypdf import PdfReader
 
-from issuer import letters, lifecycle
+from issuer import letters, lifecycle, waiting_letters
 from issuer.application import Application
 from issuer.cli import main
 from issuer.delivery import mail
@@ -39,7 +39,7 @@ HOLDER = {
 
 def put(application: Application, number: str, kind: str = "pickup", **params: str) -> bool:
     with application.writing() as session:
-        return letters.add(session, application, kind, PERMIT, number, params)
+        return waiting_letters.add(session, application, kind, PERMIT, number, params)
 
 
 def last_of(application: Application, number: str) -> date:
@@ -72,7 +72,7 @@ def number(application: Application) -> str:
 
 def test_a_letter_opens_the_pass(application: Application, number: str, out: Path) -> None:
     assert put(application, number)
-    printed = letters.print_letters(application, out)
+    printed = waiting_letters.print_letters(application, out)
     assert (printed.files, printed.dropped, printed.without_address) == (1, 0, 0)
     (file,) = out.iterdir()
     assert file.stat().st_mode & 0o777 == 0o600
@@ -88,7 +88,7 @@ def test_a_letter_opens_the_pass(application: Application, number: str, out: Pat
 def test_the_address_stands_in_the_window(application: Application, number: str, out: Path) -> None:
     """DIN 5008 form B: the address field is 20 to 105 mm from the left and 45 to 90 mm from the top."""
     put(application, number)
-    letters.print_letters(application, out)
+    waiting_letters.print_letters(application, out)
     (file,) = out.iterdir()
     places: dict[str, tuple[float, float]] = {}
 
@@ -114,7 +114,7 @@ def test_every_kind_in_both_languages(
 ) -> None:
     holder_of(application, number, language=language)
     put(application, number, kind, last=last_of(application, number).isoformat())
-    letters.print_letters(application, out)
+    waiting_letters.print_letters(application, out)
     (file,) = out.iterdir()
     text = text_of(file)
     assert word in text
@@ -134,7 +134,7 @@ def test_after_a_new_seal_the_letter_asks_to_print_again(
 ) -> None:
     holder_of(application, number, language=language)
     put(application, number, mail.RESEALED)
-    letters.print_letters(application, out)
+    waiting_letters.print_letters(application, out)
     (file,) = out.iterdir()
     text = " ".join(text_of(file).split())
     assert void in text
@@ -146,7 +146,7 @@ def test_after_a_new_seal_the_letter_asks_to_print_again(
 def test_two_letters_for_a_pass_have_one_code(application: Application, number: str, out: Path) -> None:
     put(application, number, "pickup")
     put(application, number, "reminder", last=last_of(application, number).isoformat())
-    letters.print_letters(application, out)
+    waiting_letters.print_letters(application, out)
     codes = {code_in(text_of(file)) for file in out.iterdir()}
     assert len(list(out.iterdir())) == 2
     assert len(codes) == 1
@@ -157,7 +157,7 @@ def test_a_letter_for_a_family_has_a_code_of_its_own(
 ) -> None:
     for kind in ("pickup", mail.FAMILY, "changed"):
         put(application, number, kind)
-    letters.print_letters(application, out)
+    waiting_letters.print_letters(application, out)
     last = last_of(application, number)
     opened = []
     for file in out.iterdir():
@@ -180,10 +180,10 @@ def test_a_letter_for_a_family_has_a_code_of_its_own(
 
 def test_a_second_print_makes_the_first_worthless(application: Application, number: str, out: Path) -> None:
     put(application, number)
-    letters.print_letters(application, out)
+    waiting_letters.print_letters(application, out)
     (file,) = out.iterdir()
     first = code_in(text_of(file))
-    letters.print_letters(application, out)
+    waiting_letters.print_letters(application, out)
     second = code_in(text_of(file))
     with application.writing() as session:
         assert redeem_code(session, application, first, last_of(application, number)) is None
@@ -203,7 +203,7 @@ def test_a_name_that_cannot_be_shown_stops_no_other(
     for one in numbers:
         holder_of(application, one, **HOLDER)
         put(application, one)
-    letters.print_letters(application, out)
+    waiting_letters.print_letters(application, out)
     before = {row: out / f"{row}.pdf" for row in column(application, LetterRow.id)}
     (faulty_id,) = column(application, LetterRow.id, number=numbers[1])
     first = before[faulty_id].read_bytes()
@@ -229,10 +229,10 @@ def test_a_letter_of_a_type_that_is_gone_stops_no_other(
     (ref,) = column(application, PassRow.holder_ref, type_id=CARD, number=card)
     with application.writing() as session:
         session.query(HolderRow).filter_by(tenant=application.tenant, ref=ref).update(HOLDER)
-        letters.add(session, application, "pickup", CARD, card, {})
+        waiting_letters.add(session, application, "pickup", CARD, card, {})
     kept = {PERMIT: application.pass_types[PERMIT]}
     monkeypatch.setattr(Application, "pass_types", kept)
-    printed = letters.print_letters(application, out)
+    printed = waiting_letters.print_letters(application, out)
     assert (printed.files, [one.refusal.code for one in printed.faulty]) == (1, ["LETTERS_FAULTY"])
     assert card in printed.faulty[0].refusal.sentence("de")
 
@@ -244,8 +244,8 @@ def test_a_full_disk_leaves_no_letter_without_its_code(
     for one in numbers:
         holder_of(application, one, **HOLDER)
         put(application, one)
-    letters.print_letters(application, out)
-    real, written = letters.write_atomically, []
+    waiting_letters.print_letters(application, out)
+    real, written = waiting_letters.write_atomically, []
 
     def full(path: Path, data: bytes, *, mode: int) -> None:
         if written:
@@ -253,9 +253,9 @@ def test_a_full_disk_leaves_no_letter_without_its_code(
         real(path, data, mode=mode)
         written.append(path)
 
-    monkeypatch.setattr(letters, "write_atomically", full)
+    monkeypatch.setattr(waiting_letters, "write_atomically", full)
     with pytest.raises(OSError, match="full"):
-        letters.print_letters(application, out)
+        waiting_letters.print_letters(application, out)
     files = {row: out / f"{row}.pdf" for row in column(application, LetterRow.id)}
     there = {column(application, LetterRow.number, id=row)[0]: file for row, file in files.items()}
     assert sorted(there) == numbers
@@ -271,7 +271,7 @@ def test_a_letter_whose_code_could_not_be_stored_is_not_left_there(
     put(application, number)
     monkeypatch.setattr(codes, "keep_code", fail)
     with pytest.raises(RuntimeError):
-        letters.print_letters(application, out)
+        waiting_letters.print_letters(application, out)
     assert list(out.iterdir()) == []
 
 
@@ -290,7 +290,7 @@ def test_what_is_no_longer_so_is_not_printed(application: Application, number: s
     with application.writing() as session:
         actor = Actor("test", application.now(), "why")
         lifecycle.revoke(session, application.tenant, PERMIT, other, actor=actor)
-    printed = letters.print_letters(application, out)
+    printed = waiting_letters.print_letters(application, out)
     assert (printed.files, printed.dropped) == (0, 2)
     assert count(application, LetterRow) == 0
 
@@ -298,19 +298,19 @@ def test_what_is_no_longer_so_is_not_printed(application: Application, number: s
 def test_without_an_address_nothing_is_printed(application: Application, number: str, out: Path) -> None:
     holder_of(application, number, street="")
     put(application, number)
-    printed = letters.print_letters(application, out)
+    printed = waiting_letters.print_letters(application, out)
     assert (printed.files, printed.without_address) == (0, 1)
     with application.reading() as session:
-        assert [one.can_be_posted for one in letters.waiting(session, application)] == [False]
+        assert [one.can_be_posted for one in waiting_letters.waiting(session, application)] == [False]
 
 
 def test_another_city_sees_none_of_it(
     application: Application, neighbour: Application, number: str, out: Path
 ) -> None:
     put(application, number)
-    assert letters.print_letters(neighbour, out).files == 0
+    assert waiting_letters.print_letters(neighbour, out).files == 0
     (identity,) = column(application, LetterRow.id)
-    assert letters.mark_posted(neighbour, [identity]) == 0
+    assert waiting_letters.mark_posted(neighbour, [identity]) == 0
 
 
 def test_on_the_command_line(

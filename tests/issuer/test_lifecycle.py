@@ -24,6 +24,7 @@ from issuer.status_allocation import status_entries
 from issuer.tariffs import zones_from_csv
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
+from passes.display import day_text
 from passes.model import PassContent, PassStatus, RegisteredPlate
 from passes.pass_types import PassType
 from passes.periods import BERLIN, berlin_day
@@ -305,7 +306,7 @@ def test_nobody_is_moved_into_a_zone_that_has_ended_or_not_begun(
         assert caught.value.code == "ZONE_ENDED"
         for language in ("de", "en"):
             assert f"{zone}, " not in caught.value.sentence(language)
-            assert berlin_day(at).isoformat() in caught.value.sentence(language)
+            assert day_text(berlin_day(at), language) in caught.value.sentence(language)
     assert moved("BÖ", midnight - timedelta(seconds=1)).attributes["zone"] == Zone("BÖ", "Börsenwiese")
     assert moved("MÜ", midnight).attributes["zone"] == Zone("MÜ", "Münsterstraße")
 

@@ -242,9 +242,14 @@ def test_the_desk_gets_it_sealed(
     city: City, application: Application, check: Callable[[bytes], Checked]
 ) -> None:
     clerk = settle(application, city.clock, "clerk", Role.CLERK)
-    answer = clerk.client.get(f"/office/passes/{OWN}/{OWN_NUMBER}/print.pdf")
-    assert answer.status_code == 200, answer.text
-    is_sealed(check(answer.content))
+    registrar = settle(application, city.clock, "meldeamt", Role.REGISTRAR)
+    for person, path in (
+        (clerk, f"/office/passes/{OWN}/{OWN_NUMBER}/print.pdf"),
+        (registrar, f"/office/residence/{NUMBER}/print.pdf"),
+    ):
+        answer = person.client.get(path)
+        assert answer.status_code == 200, answer.text
+        is_sealed(check(answer.content))
 
 
 def test_the_command_line_gets_it_sealed(

@@ -15,7 +15,7 @@ from passes.qr import qr_png
 from passes.seasons import Season
 from passes.status_list import Status
 from tests.trust_factory import LIST_NUMBER, NOW, PLATE, City, Key, permit, seconds
-from verifier import cli
+from verifier import cli, inputs
 
 AT = ["--at", "2026-11-20T12:00"]
 
@@ -119,7 +119,7 @@ def test_a_long_line_is_one_line_and_never_a_good_one(
     city: City, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = city.seal().encode()
-    feed(monkeypatch, text + b" " * (cli.MAX_LINE - len(text)) + text + b"\n" + text + b"x" * 100_000)
+    feed(monkeypatch, text + b" " * (inputs.MAX_LINE - len(text)) + text + b"\n" + text + b"x" * 100_000)
     assert verify(city, "--json", "-") == 1
     reasons = [json.loads(line)["reason"] for line in capsys.readouterr().out.splitlines()]
     assert reasons == ["MALFORMED", "MALFORMED"]
@@ -265,7 +265,7 @@ def test_a_fault_of_ours_is_never_a_colour(
     def broken(*arguments: object) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(cli, "check_seal", broken)
+    monkeypatch.setattr(inputs, "check_seal", broken)
     monkeypatch.delenv("STADTPASS_DEBUG", raising=False)
     assert verify(city, "SP1:X") == 70
     assert "ZeroDivisionError" in capsys.readouterr().err

@@ -108,7 +108,10 @@ def _check_binding(
     if read.payload.get("aud") != expected.audience:
         raise PresentationRefused("PRESENTATION_AUDIENCE")
     nonce = read.payload.get("nonce")
-    if not isinstance(nonce, str) or not secrets.compare_digest(nonce.encode(), expected.nonce.encode()):
+    # JSON may hold half of a surrogate pair, which is no UTF-8.
+    if not isinstance(nonce, str) or not nonce.isascii():
+        raise PresentationRefused("PRESENTATION_NONCE")
+    if not secrets.compare_digest(nonce.encode(), expected.nonce.encode()):
         raise PresentationRefused("PRESENTATION_NONCE")
     wanted = encoded(hashlib.sha256(covered.encode("ascii")).digest())
     if read.payload.get("sd_hash") != wanted:

@@ -31,6 +31,7 @@ from issuer.console.library.steps import told_of
 from issuer.console.moments import moment
 from issuer.console.passes import pass_history
 from issuer.library.families import family_of
+from issuer.library.member_rows import was_cleared
 from issuer.library.membership import consent_missing, is_of_age
 from issuer.library.sources import Patron, PatronUnknown, SourceMisbehaves, SourceUnavailable, ask, source_of
 from issuer.models import HolderRow, PassRow
@@ -47,8 +48,8 @@ from passes.periods import berlin_day
 _SENTENCES: Final = ("display_hint", "rules", "contact", "privacy", "reminder")
 # What a step before has done, and the sentence that says so.
 _DONE: Final = (
-    "blocked", "unblocked", "replaced", "renewed", "consent", "guardian", "birth", "birth-unstored", "reissued",
-    "revoked", "reinstated",
+    "blocked", "unblocked", "replaced", "renewed", "renewed-paid", "consent", "guardian", "birth", "birth-unstored",
+    "reissued", "revoked", "reinstated",
 )  # fmt: skip
 _MOST_CENTS: Final = 9
 
@@ -230,7 +231,8 @@ def _birth_label(say: Texts, one: Shown) -> str:
     """What leads to the page of the birth date; empty for an institution, which has none."""
     if _is_institution(one):
         return ""
-    is_known = one.member is not None and one.member.birth_date is not None
+    member = one.member
+    is_known = (member is not None and member.birth_date is not None) or was_cleared(one.row, member)
     return say("OFFICE_LIB_BIRTH_CORRECT" if is_known else "OFFICE_LIB_BIRTH_ENTER")
 
 

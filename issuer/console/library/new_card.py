@@ -43,11 +43,13 @@ from issuer.console.library.shared import (
     library_types,
     read_card,
 )
-from issuer.errors import RegisterRefusal
+from issuer.console.library.step_pages import RECEIPT_FAULTS
+from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.library import card_numbers
 from issuer.library.before_issue import MemberNotInOrder, Unchecked, check_before_issue
 from issuer.library.members import NewMember, enrol
 from issuer.library.membership import consent_needed
+from issuer.library.receipts import book_fee
 from issuer.library.renewals import TERM_MONTHS
 from issuer.library.sources import source_of
 from issuer.lifecycle import Actor
@@ -126,6 +128,7 @@ def issue_card(request: AnyRequest, data: FormData) -> Response[Any]:
     if asks is None:
         return person_page(desk, form, status=WRONG)
     card = read_card(application, form.values["card_number"], form.values["symbology"])
+    receipt = form.values["receipt"]
     try:
         # Between the first page and this one somebody may have blocked the member there.
         check_before_issue(source_of(application), card.text)
@@ -137,14 +140,23 @@ def issue_card(request: AnyRequest, data: FormData) -> Response[Any]:
                 content = enrol(session, application.tenant, pass_type, new, seal_for=seal_for, actor=actor)
                 address = fresh_link(desk, session, pass_type.id, content.number, Channel.SCREEN)
                 one = find_member(session, desk, pass_type.id, content.number)
-                cents = fees(desk, session, pass_type, asks.born).get(new.category)
+                cents = fees(desk, session, pass_type, asks.born).get(new.category) or 0
+                if receipt and not cents:
+                    raise IssuerRefusal("OFFICE_LIB_RECEIPT_SURPLUS")
+                if receipt:
+                    # Not booked, not issued: both are one transaction.
+                    last = content.period.last
+                    book_fee(
+                        session, application, pass_type.id, content.number, last, cents, receipt,
+                        actor=desk.staff.actor,
+                    )  # fmt: skip
     except Refusal as refusal:
         note_refusal(desk, form, _FIELD_OF.get(refusal.code, "category"), refusal)
         return check_page(desk, form, pass_type, status=CONFLICT)
     if new is None or one is None:
         return check_page(desk, form, pass_type, status=WRONG)
     desk.note_access(one.subject)
-    fee = shown(cents, desk.reader.language) if cents else ""
+    fee = shown(cents, desk.reader.language) if cents and not receipt else ""
     return code_page(desk, one, address, issued=True, fee=fee)
 
 
@@ -155,6 +167,8 @@ _FIELD_OF: Final = {
     "GUARDIAN_NOT_ADULT": "guardian",
     "GUARDIAN_ENDED": "guardian",
     "CONSENT_NAME": "consent_name",
+    "MEMBER_OF_AGE": "guardian",
+    **dict.fromkeys(RECEIPT_FAULTS, "receipt"),
 }
 
 

@@ -31,7 +31,7 @@ CARD: Final = ("type_id", "card_number", "symbology", "for_guardian")
 PERSON: Final = (
     "kind", "given_name", "family_name", "birth_day", "birth_month", "birth_year", "email", "language", "branch",
 )  # fmt: skip
-LAST: Final = ("category", "consent", "consent_name", "guardian")
+LAST: Final = ("category", "consent", "consent_name", "guardian", "receipt")
 KINDS: Final = ("person", "institution")
 _TEMPLATES: Final = ("library_new_card.html", "library_new_person.html", "library_new_check.html")
 
@@ -127,6 +127,7 @@ def check_page(desk: Desk, form: Form, pass_type: PassType, *, status: int = 200
         ),
         needs_consent=born is not None and age_on(born, today) < rules.consent_under,
         consent_under=rules.consent_under,
+        asks_receipt=any(prices.values()),
     )
 
 

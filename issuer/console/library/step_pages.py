@@ -46,12 +46,13 @@ STEPS: Final = {
 }
 _BUTTONS: Final = ("number", "renew", "consent", "guardian", "birth", "revoke", "reissue", "reinstate")
 _TITLES: Final = ("renew", "consent", "guardian", "birth")
+RECEIPT_FAULTS: Final = ("RECEIPT_FORMAT", "RECEIPT_USED", "PAYMENT_DONE", "OFFICE_LIB_RECEIPT_SURPLUS")
 _BY_REASON: Final = "library_reason.html"
 # The member's page offers these where they are needed, not among the others.
 _ELSEWHERE: Final = ("consent", "guardian", "birth")
 FIELDS: Final = (
     "reason", "fees", "card_number", "symbology", "consent", "consent_name", "guardian", "version",
-    "birth_day", "birth_month", "birth_year",
+    "birth_day", "birth_month", "birth_year", "receipt",
 )  # fmt: skip
 
 
@@ -191,6 +192,7 @@ def _offer(desk: Desk, one: Shown) -> dict[str, Any]:
         "until": day_text(one.row.period_last, language),
         "then": day_text(offer.last, language),
         "fee": fee_text(desk, offer.fee_cents),
+        "asks_receipt": bool(offer.fee_cents),
         "changed": changed,
     }
 

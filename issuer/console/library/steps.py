@@ -29,10 +29,19 @@ from issuer.console.library.shared import (
     find_member,
     read_card,
 )
-from issuer.console.library.step_pages import FIELDS, REASONS, STEPS, UNBLOCK, step_page, symbology_of
+from issuer.console.library.step_pages import (
+    FIELDS,
+    REASONS,
+    RECEIPT_FAULTS,
+    STEPS,
+    UNBLOCK,
+    step_page,
+    symbology_of,
+)
 from issuer.delivery import mail
 from issuer.errors import IssuerRefusal
 from issuer.library import birth_dates, families, members, renewals
+from issuer.library.receipts import book_fee
 from issuer.lifecycle import Actor
 from issuer.models_library import BlockReason
 from issuer.reinstatement import reinstate
@@ -90,8 +99,8 @@ def take_step(
                 one = now
                 form.values["version"] = ""
     except Refusal as refusal:
-        field = _FIELD_OF_CODE.get(refusal.code) if step == "birth" else None
-        note_refusal(desk, form, field or _FIELD_OF.get(step, "reason"), refusal)
+        field = _FIELD_OF_CODE.get((step, refusal.code)) or _FIELD_OF.get(step, "reason")
+        note_refusal(desk, form, field, refusal)
         desk.note_access(one.subject)
         return step_page(desk, one, step, form, status=CONFLICT)
     if form.errors:
@@ -194,7 +203,7 @@ def _number(desk: Desk, session: Session, one: Shown, new: CardNumber | None) ->
     return Done("replaced")
 
 
-def _renew(desk: Desk, session: Session, one: Shown, _: Form) -> Done | None:
+def _renew(desk: Desk, session: Session, one: Shown, form: Form) -> Done | None:
     application = desk.application
     said = texts("issuer", "de")("OFFICE_LIB_RENEW_REASON")
     renewed = renewals.renew_membership(
@@ -205,7 +214,17 @@ def _renew(desk: Desk, session: Session, one: Shown, _: Form) -> Done | None:
         seal_for=application.sealer(session, one.pass_type),
         actor=_actor(desk, said),
     )
-    return Done("renewed", str(renewed.fee_cents or ""))
+    cents, receipt = renewed.fee_cents or 0, form.values["receipt"]
+    if not receipt:
+        return Done("renewed", str(cents or ""))
+    if not cents:
+        raise IssuerRefusal("OFFICE_LIB_RECEIPT_SURPLUS")
+    # Not booked, not renewed: both are one transaction.
+    book_fee(
+        session, application, one.row.type_id, one.row.number, renewed.last, cents, receipt,
+        actor=desk.staff.actor,
+    )  # fmt: skip
+    return Done("renewed-paid", str(cents))
 
 
 def _consent(desk: Desk, session: Session, one: Shown, form: Form) -> Done | None:
@@ -304,7 +323,11 @@ _FIELD_OF: Final = {
     "guardian": "guardian",
     "birth": "birth_day",
 }
-_FIELD_OF_CODE: Final = {"CONSENT_MISSING": "consent", "CONSENT_NAME": "consent_name"}
+_FIELD_OF_CODE: Final = {
+    ("birth", "CONSENT_MISSING"): "consent",
+    ("birth", "CONSENT_NAME"): "consent_name",
+    **{("renew", code): "receipt" for code in RECEIPT_FAULTS},
+}
 
 
 def _actor(desk: Desk, reason: str | None = None) -> Actor:

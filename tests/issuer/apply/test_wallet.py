@@ -37,7 +37,7 @@ SHOWN = {
     "given_names": "ĐORĐE MARIA",
     "main_street": "BÖRSENWIESENWEG 33",
     "main_postal_code": "40470",
-    "main_city": "DÜSSELDORF",
+    "main_city": "MUSTERSTADT",
 }
 BUTTON = "Mit der EUDI-Wallet nachweisen"
 
@@ -123,6 +123,7 @@ def test_a_wallet_proves_where_somebody_lives(
     [
         ({"given_names": "Max"}, "steht ein anderer Name als im Antrag"),
         ({"main_street": "Börsenwiesenweg 34"}, "eine andere Anschrift als im Antrag"),
+        ({"main_city": "Nachbarstadt"}, "eine andere Anschrift als im Antrag"),
         ({"main_postal_code": "", "family_name": ""}, "ein anderer Name und eine andere Anschrift"),
     ],
 )
@@ -295,6 +296,13 @@ def test_questions_are_counted(stranger: Applicant) -> None:
         ask(stranger)
     answer = stranger.send("/apply/wallet", DOCUMENTS)
     assert answer.status_code == 429
+
+
+@pytest.mark.parametrize("identity", ["a%20b", "x" * 200, "%C3%BC"])
+def test_questions_that_are_none(stranger: Applicant, identity: str) -> None:
+    path = f"/apply/wallet/{identity}"
+    stranger.goes(DOCUMENTS, stranger.get(path))
+    assert "gibt es nicht mehr" in told(use(stranger, path))
 
 
 def test_a_form_of_another_page_is_refused(stranger: Applicant, application: Application) -> None:

@@ -64,6 +64,7 @@ def office(application: Application) -> Office:
         {"main_street": "PASTORSWIESENRING 31", "main_house_number": ""},
         # Which town a postal code belongs to is written in many ways.
         {"main_city": "Duesseldorf-Nord"},
+        {"main_city": "LANDESHAUPTSTADT DÜSSELDORF"},
     ],
 )
 def test_however_it_is_spelled(shown: dict[str, str]) -> None:
@@ -103,6 +104,9 @@ def test_umlauts_streets_and_letters_of_house_numbers(street: str, number: str, 
         ({"main_street": "Pastorswiesenring 31", "main_house_number": "33"}, ADDRESS),
         ({"main_postal_code": "40475"}, ADDRESS),
         ({"main_postal_code": ""}, ADDRESS),
+        # Some postal codes are those of two towns, which may have streets of the same name.
+        ({"main_city": "Neuss"}, ADDRESS),
+        ({"main_city": ""}, ADDRESS),
         ({"family_name": "Musterfrau", "main_house_number": "33"}, NAME | ADDRESS),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from dataclasses import replace as replaced
@@ -20,9 +21,10 @@ from issuer.console.library import member, new_card
 from issuer.errors import IssuerRefusal
 from issuer.library.sources import Patron, PatronStanding, PatronUnknown, SourceUnavailable
 from issuer.lifecycle import Actor
-from issuer.models import PassRow, RevisionRow
+from issuer.models import AuditEntryRow, PassRow, RevisionRow
 from issuer.models_access import PickupLinkRow
 from issuer.models_library import MemberRow, MembershipFeeRow
+from issuer.models_payments import PaymentRow
 from issuer.pickup.standing import held_pass
 from issuer.register import load_contents, subject
 from issuer.settings import load_settings, save_settings
@@ -560,7 +562,8 @@ def test_a_consent_that_is_missing_waits_and_is_noted(library: Library) -> None:
 def test_a_birth_date_is_entered_later(library: Library) -> None:
     grown = library.issued(FIRST, "adult", **GROWN_UP)
     page = library.get(library.path(grown)).text
-    assert "Geburtsdatum eintragen" in page
+    # There was one, which decides nothing and is not stored.
+    assert "Geburtsdatum berichtigen" in page
     path = library.path(grown) + "/steps/birth"
     assert "Ab 21 Jahren wird es nicht gespeichert" in library.get(path).text
     assert library.send(path).status_code == 422
@@ -623,6 +626,39 @@ def test_issued_anew_with_the_same_number(library: Library) -> None:
     with library.application.reading() as session:
         links = session.scalars(select(PickupLinkRow).where(PickupLinkRow.number == number)).all()
     assert [one.used_at is not None for one in links] == [True]
+
+
+def booked(library: Library) -> list[tuple[str, str, int, str | None]]:
+    with library.application.reading() as session:
+        rows = session.scalars(select(PaymentRow).where(PaymentRow.kind == "membership")).all()
+    return sorted((one.ref, one.state, one.received_cents, one.provider_id) for one in rows)
+
+
+def test_a_fee_taken_at_the_desk_is_booked_with_its_receipt(library: Library) -> None:
+    number = library.issued(FIRST, "adult", **GROWN_UP, receipt=" B 17 ")
+    last = library.row(FIRST).period_last
+    ref = f"{CARD}/{number}"
+    assert booked(library) == [(f"{ref}/{last}", "paid", 2000, "B 17")]
+    with library.application.reading() as session:
+        entries = session.scalars(
+            select(AuditEntryRow).where(AuditEntryRow.action == "payment-counter")
+        ).all()
+    assert [json.loads(one.after or "")["amount_cents"] for one in entries] == [2000]
+    # The same receipt twice is a mistake, and then nothing is issued either.
+    again = library.send(NEW, **library.answers(SECOND, **GROWN_UP), category="adult", receipt="B 17")
+    assert (again.status_code, "schon gebucht" in again.text) == (409, True)
+    free = library.send(NEW, **library.answers(SECOND, **GROWN_UP), category="duesselpass", receipt="B 18")
+    assert (free.status_code, "keine Gebühr" in free.text) == (409, True)
+    with library.application.writing() as session:
+        row = session.get_one(PassRow, (library.application.tenant, CARD, number))
+        row.period_last = date(2026, 12, 24)
+    path = library.path(number) + "/steps/renew"
+    assert "Belegnummer der Kasse" in library.get(path).text
+    assert library.send(path, receipt="B 17").status_code == 409
+    assert library.row(FIRST).period_last == date(2026, 12, 24)
+    done = library.send(path, receipt="B 19")
+    assert "die Gebühr ist gebucht" in library.get(done.headers["location"]).text
+    assert (f"{ref}/2027-12-24", "paid", 2000, "B 19") in booked(library)
 
 
 def test_clerks_see_no_members_and_librarians_no_permits(library: Library) -> None:

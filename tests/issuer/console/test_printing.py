@@ -9,7 +9,7 @@ import pypdfium2
 import pytest
 from sqlalchemy import select, update
 
-from issuer import letters, lifecycle
+from issuer import lifecycle, waiting_letters
 from issuer.application import Application
 from issuer.background.tasks import RetryLater
 from issuer.delivery import mail
@@ -178,10 +178,10 @@ def test_letters_are_printed_with_codes_and_posted(
     with application.writing() as session:
         assert redeem_code(session, application, read_code(codes.pop()), last) is not None
     with application.reading() as session:
-        assert len(letters.waiting(session, application)) == 2
+        assert len(waiting_letters.waiting(session, application)) == 2
     assert clerk.send(f"{path}/posted").status_code == 303
     with application.reading() as session:
-        assert letters.waiting(session, application) == []
+        assert waiting_letters.waiting(session, application) == []
     assert "Verschickt, vermerkt" in clerk.client.get(path).text
     # Once more is once more, also of what is out; a run that was just begun skips what somebody posts meanwhile.
     second = clerk.send(f"{path}/again").headers["location"].partition("?")[0]
@@ -191,8 +191,8 @@ def test_letters_are_printed_with_codes_and_posted(
         mail.tell_holder(session, application, mail.CHANGED, PERMIT, number, {})
     third = begin(clerk, kind="letters")
     with application.reading() as session:
-        ids = [one.id for one in letters.waiting(session, application)]
-    letters.mark_posted(application, ids)
+        ids = [one.id for one in waiting_letters.waiting(session, application)]
+    waiting_letters.mark_posted(application, ids)
     make(application, third)
     assert "der Brief ist verschickt oder nicht mehr nötig" in clerk.client.get(f"/office/print/{third}").text
 

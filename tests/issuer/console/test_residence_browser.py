@@ -11,14 +11,15 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from issuer.staff.permissions import Role
-from tests.browsers import CHROMIUM, DESKTOP, NARROW, SQLITE, Site, check, chromium, context, site
+from tests.browsers import DESKTOP, NARROW, SQLITE, Site, check, chromium, context, site
 from tests.issuer.console.test_browser import first_visit, link_for, picture
 from tests.issuer.residence.registry import BLOCKED, ERIKA, FILE, HOME, SECOND, write_register
 from tests.service import City
+from tests.web_pages import needs_chromium
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not CHROMIUM.is_file(), reason="needs chromium (apt install chromium)"),
+    needs_chromium,
 ]
 
 

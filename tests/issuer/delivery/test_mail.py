@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from issuer import letters, lifecycle
+from issuer import lifecycle, waiting_letters
 from issuer.application import Application
 from issuer.background.tasks import RetryLater
 from issuer.delivery import mail
@@ -485,7 +485,7 @@ def test_without_an_address_there_is_no_mail(application: Application) -> None:
         assert mail.tell_holder(session, application, "changed", PERMIT, number, {}) == "letter"
         assert mail.tell_holder(session, application, "changed", PERMIT, number, {}) == "letter"
     with application.reading() as session:
-        assert [(one.kind, one.number) for one in letters.waiting(session, application)] == [
+        assert [(one.kind, one.number) for one in waiting_letters.waiting(session, application)] == [
             ("changed", number)
         ]
         assert mail.outstanding(session, application.tenant) == []

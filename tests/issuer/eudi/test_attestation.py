@@ -69,6 +69,26 @@ def test_pre_authorized_needs_the_wallet_too(
     assert wallet.redeem(offer).status_code == 200
 
 
+def test_clocks_that_are_ahead(haip: Application, wallet: Wallet, provider: WalletProvider) -> None:
+    """Under HAIP a minute at most (FAPI 2.0, 5.3.2.1), and the ten seconds that everybody must take."""
+    offer = wallet.read_offer(offer_of(haip).link)
+    wallet.nonce()
+    address, at = wallet.server["token_endpoint"], int(provider.at.timestamp())
+    fields = {
+        "grant_type": PRE_AUTHORIZED,
+        "pre-authorized_code": offer["grants"][PRE_AUTHORIZED]["pre-authorized_code"],
+    }
+    late = {"DPoP": wallet.dpop_proof(address, iat=at + 90)}
+    assert error_of(wallet.post(address, fields, headers=late)) == (400, "invalid_dpop_proof")
+    for headers in (
+        wallet.authentication(iat=at + 90),
+        {**wallet.authentication(), HEADER: provider.attest_wallet(wallet.instance_key, nbf=at + 90)},
+    ):
+        assert error_of(wallet.post(address, fields, headers=headers)) == (401, "invalid_client")
+    headers = {**wallet.authentication(iat=at + 10), "DPoP": wallet.dpop_proof(address, iat=at + 10)}
+    assert wallet.post(address, fields, headers=headers).status_code == 200
+
+
 def test_key_attestation_is_needed(haip: Application, wallet: Wallet) -> None:
     wallet.redeem(wallet.read_offer(offer_of(haip).link))
     assert error_of(wallet.ask(SD_JWT, [new_key()])) == (400, "invalid_proof")

@@ -142,9 +142,19 @@ def test_a_new_request_for_every_answer(trusting: Application, wallet: Wallet) -
 
 
 def test_request_grows_old(trusting: Application, city: City, wallet: Wallet) -> None:
-    page = pushed(wallet)
-    city.clock.forward(minutes=16)
-    assert browser(trusting).get(page).status_code == 410
+    """To be opened within nine minutes (FAPI 2.0: less than ten); then the holder has fifteen, once."""
+    page, other = pushed(wallet), pushed(wallet)
+    client = browser(trusting)
+    city.clock.forward(minutes=8)
+    shown = client.get(page).headers["location"]
+    city.clock.forward(minutes=2)
+    assert client.get(other).status_code == 410
+    assert client.get(page).status_code == 303
+    city.clock.forward(minutes=12)
+    assert client.get(shown).status_code == 200
+    city.clock.forward(minutes=3)
+    assert client.get(page).status_code == 410
+    assert client.get(shown).status_code == 410
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, text
 
-from issuer import keyring, reconciliation
+from issuer import certified_keys, keyring, reconciliation
 from issuer.application import Application
 from issuer.cli import main
 from issuer.eudi import making
 from issuer.eudi.making import Order
 from issuer.models_eudi import EudiCredentialRow, EudiStatusListRow
-from issuer.restored_log import LoggedRevocation
+from issuer.restored_log import LoggedRevocation, RevocationLogs
 from keys import lifecycle
 from keys.demo_ca import LIFETIME
 from keys.demo_eudi_ca import DemoEudiAuthority
@@ -42,7 +42,7 @@ def new_signer(application: Application, *, life: timedelta = timedelta(days=400
     with application.writing() as session:
         record = keyring.create_key(session, keys, application.tenant, Purpose.EUDI, now, test=True)
         identity = authority.issue(EudiUse.DOCUMENT_SIGNER, keys.signer(record.uri))
-        certified = keyring.certified(record, identity)
+        certified = certified_keys.certified(record, identity)
         keyring.transition(session, certified, keyring.activate(session, certified, now), now, "test")
     return record.kid.hex()
 
@@ -149,9 +149,10 @@ def test_a_stolen_key_stays_so_after_a_restore(application: Application, wallet:
     places = issued(wallet, application, card(application))
     new_signer(application)
     logged = LoggedRevocation(Path("revocations.log"), 1, stolen, "", "", None)
+    log = RevocationLogs(b"", (logged,), ())
     with application.writing() as session:
         reconciliation.reconcile(
-            session, application.tenant, application.now(), "test", [logged], None, keep_credentials=True
+            session, application.tenant, application.now(), "test", log, None, keep_credentials=True
         )
     assert [status(wallet, *one) for one in places] == [1, 1]
 

@@ -144,6 +144,24 @@ def test_whatever_is_wrong_the_answer_is_of_one_form(application: Application) -
         assert client.get(path).headers["access-control-allow-origin"] == "*"
 
 
+@pytest.mark.parametrize("city", ["sqlite"], indirect=True)
+def test_descriptions_of_claims_do_not_contradict_each_other(application: Application) -> None:
+    """OpenID4VCI 1.0, appendix B.3: wallets stop at what is repeated or contradictory."""
+    told = client_of(application).get(ISSUER_NAME).json()["credential_configurations_supported"]
+    for name, one in told.items():
+        claims = one["credential_metadata"]["claims"]
+        paths = {tuple(claim["path"]): claim["mandatory"] for claim in claims}
+        assert len(paths) == len(claims), name
+        for path, always in paths.items():
+            if one["format"] == "mso_mdoc":
+                assert len(path) == 2
+            above = [path[:depth] for depth in range(1, len(path))]
+            assert not always or all(paths.get(each, True) for each in above), (name, path)
+            kinds = {type(other[len(path)]) for other in paths if other[: len(path)] == path != other}
+            assert len(kinds) <= 1, (name, path)
+            assert len({claim["locale"] for claim in claims[0]["display"]}) == 2
+
+
 def test_every_refusal_has_a_sentence_for_wallets() -> None:
     """ASCII without quotes and backslashes (RFC 6749, 5.2), whatever the code refuses."""
     reasons: set[str] = set()

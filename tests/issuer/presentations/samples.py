@@ -7,7 +7,7 @@ from typing import Any
 
 from issuer.application import Application
 from issuer.eudi import addresses, status_lists
-from issuer.eudi.identity import document_signer
+from issuer.eudi.identity import document_signer, signer_id
 from issuer.models_eudi import EudiCredentialRow
 from issuer.presentations.asking import Asked, Asker, Outcome, ask, outcome
 from issuer.presentations.wishes import Wish
@@ -29,7 +29,6 @@ APPLICANT = Asker("case", "a visit")
 BACK = "/office/shown"
 PID_VCT, PID_DOCTYPE = "urn:eudi:pid:de:1", "eu.europa.ec.eudi.pid.1"
 RESIDENCE, CARD = "residence-certificate", "library-card"
-TYPE_OF = {Wish.LIBRARY_CARD: CARD, Wish.RESIDENCE_CERTIFICATE: RESIDENCE}
 
 
 def asked(
@@ -47,7 +46,8 @@ def become(application: Application, made: Asked, asker: Asker = DESK, code: str
 def own_place(application: Application, type_id: str, status: int = 0) -> StatusReference:
     """A place in one of the city's own lists that says ``status``."""
     with application.writing() as session:
-        [(number, index)] = status_lists.allocate(session, application.tenant, type_id, "2026H2", 1)
+        series = status_lists.Series(type_id, "2026H2", signer_id(session, application))
+        [(number, index)] = status_lists.allocate(session, application.tenant, series, 1)
         session.add(
             EudiCredentialRow(
                 tenant=application.tenant,

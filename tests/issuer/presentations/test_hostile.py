@@ -10,8 +10,10 @@ from typing import Any
 
 import cbor2
 import pytest
+import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from schemathesis import Case
 
 from issuer.presentations.errors import AnswerRefused
 from issuer.presentations.reading import Question as Asked
@@ -21,6 +23,7 @@ from issuer.presentations.wishes import Wish
 from passes.sd_jwt import encoded
 from tests.eudi_presenting_wallet import SD_JWT, Held, Question, parsed_link
 from tests.eudi_wallet import jws
+from tests.issuer.eudi.conftest import ISSUER
 from tests.issuer.eudi.test_hostile import values
 from tests.issuer.presentations.conftest import Service
 from tests.issuer.presentations.samples import RESIDENCE, asked, own
@@ -100,6 +103,41 @@ def test_encrypted_messages(
     head = encoded(json.dumps(told).encode())
     for text in (".".join(parts), f"{head}..{encoded(b'x' * 12)}.e30.{encoded(b'x' * 16)}"):
         check(service.client.post(question.address, data={"response": text}))
+
+
+def _described(token: str) -> dict[str, Any]:
+    """Both addresses of a question, in words that schemathesis reads."""
+    fields = {name: {"type": "string"} for name in NAMES}
+    form = {
+        "content": {"application/x-www-form-urlencoded": {"schema": {"type": "object", "properties": fields}}}
+    }
+    tokens = {"type": "string", "enum": [token, "A" * 22, "x"]}
+    where = [{"name": "token", "in": "path", "required": True, "schema": tokens}]
+    answer = {"parameters": where, "responses": {"default": {"description": "an answer"}}}
+    posted = {"requestBody": form, **answer}
+    paths = {
+        "/eudi/presentations/{token}": {"get": answer, "post": posted},
+        "/eudi/presentations/{token}/answer": {"post": posted},
+    }
+    return {"openapi": "3.1.0", "info": {"title": "questions", "version": "1"}, "paths": paths}
+
+
+def test_schemathesis(service: Service, question: Question) -> None:
+    schema = schemathesis.openapi.from_dict(_described(question.address.split("/")[-2]))
+    seen: set[int] = set()
+    for operation in (one.ok() for one in schema.get_all_operations()):
+
+        @settings(SOME, max_examples=15)
+        @given(operation.as_strategy(schemathesis.GenerationMode.POSITIVE))
+        def ask(case: Case) -> None:
+            told = case.as_transport_kwargs(base_url=ISSUER)
+            told = {name: value for name, value in told.items() if name != "cookies" and value is not None}
+            answer = service.client.request(**told)
+            check(answer)
+            seen.add(answer.status_code)
+
+        ask()
+    assert seen == {200, 400, 404}
 
 
 def test_an_answer_of_anything(service: Service) -> None:

@@ -110,6 +110,24 @@ def test_it_is_kept_for_as_long_as_it_says(city: City, lists: ListServer) -> Non
     assert len(lists.asked) == 2
 
 
+def test_it_is_not_kept_beyond_its_end(city: City, lists: ListServer) -> None:
+    application = trusting(city, lists, f"private:{lists.host}")
+    lists.body = token(application, lists.uri, ttl=3600, lives=60)
+    assert code(shown(application, lists.uri)) is None
+    city.clock.forward(minutes=2)
+    lists.body = token(application, lists.uri)
+    assert code(shown(application, lists.uri)) is None
+    assert len(lists.asked) == 2
+
+
+def test_a_list_that_says_nothing_is_not_kept(city: City, lists: ListServer) -> None:
+    application = trusting(city, lists, f"private:{lists.host}")
+    lists.body = token(application, lists.uri + "/other")
+    assert code(shown(application, lists.uri)) == "PRESENTATION_STATUS_UNKNOWN"
+    lists.body = token(application, lists.uri)
+    assert code(shown(application, lists.uri)) is None
+
+
 def _status(lists: ListServer) -> None:
     lists.status = 404
 
@@ -175,12 +193,17 @@ def test_a_list_by_another_authority(city: City, lists: ListServer) -> None:
 
 
 @pytest.mark.parametrize("host", ["{host}", "private:localhost", "private:other.example:{port}"])
-def test_hosts_that_are_not_listed(city: City, lists: ListServer, host: str) -> None:
+def test_hosts_that_are_not_listed(
+    city: City, lists: ListServer, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """No address inside by accident, no other port, no other name: nobody is asked."""
     application = trusting(city, lists, host.format(host=lists.host, port=lists.port))
     lists.body = token(application, lists.uri)
     assert code(shown(application, lists.uri)) == "PRESENTATION_STATUS_UNKNOWN"
     assert lists.asked == []
+    # The operator learns which host it was.
+    told = [(vars(one)["host"], vars(one)["fault"]) for one in caplog.records if "host" in vars(one)]
+    assert told == [("localhost", "WEBHOOK_ADDRESS" if host == "{host}" else "WEBHOOK_HOST")]
 
 
 def test_nobody_is_asked_for_what_does_not_hold(city: City, lists: ListServer) -> None:

@@ -11,7 +11,7 @@ from issuer.staff.permissions import Role
 from tests.issuer.console.conftest import cheap_hashes
 from tests.issuer.console.people import Colleague, settle
 from tests.issuer.console.permit_office import pdf_text
-from tests.issuer.pickup.browser import browser
+from tests.issuer.pickup.browser import browser, send, visit
 from tests.issuer.residence.registry import FILE, RESIDENCE, SECRETS, issued, registry
 from tests.service import City
 
@@ -153,6 +153,18 @@ def test_who_does_not_need_an_address_sees_none(
     # And the registrar sees certificates, and nothing else.
     assert registrar.client.get("/office/passes").status_code == 403
     assert "residence-certificate" not in somebody.client.get("/office/imports/new").text
+
+
+def test_wishes_about_a_certificate_are_the_registrars(
+    city: City, application: Application, registrar: Colleague
+) -> None:
+    number = issued(application)
+    client = browser(application)
+    visit(client, application, number, RESIDENCE)
+    send(client, "/p/pass/data/rights/ask", "/p/pass/data/rights", request="correction")
+    assert f'href="{PATH}/{number}"' in registrar.client.get("/office/wishes").text
+    clerk = settle(application, city.clock, "clerk", Role.CLERK, Role.LIBRARIAN)
+    assert number not in clerk.client.get("/office/wishes").text
 
 
 def test_the_log_has_who_and_when_and_not_whom(

@@ -9,6 +9,7 @@ from issuer.models import PassRow
 from issuer.nightly import residence
 from issuer.nightly.reports import Report
 from passes.periods import berlin_day
+from tests.issuer.pickup.browser import browser, visit
 from tests.issuer.residence.registry import (
     BLOCKED,
     ERIKA,
@@ -52,6 +53,11 @@ def test_who_has_moved(city: City, application: Application) -> None:
     assert night(application) == {"superseded": 1}
     assert status(application, number) == "superseded"
     assert night(application) == {}
+    client = browser(application)
+    visit(client, application, number, RESIDENCE)
+    page = client.get("/p/pass")
+    assert "Eine neue stellt Ihnen die Stadt kostenlos aus" in page.text
+    assert "permit.pdf" not in page.text
 
 
 @SQLITE

@@ -24,6 +24,8 @@ from tests.issuer.web.raw_requests import PROTECTED
 from tests.service import City
 
 STARTED = "Strg+C"
+# What is said before the register is asked, and whatever it answers.
+ON_ONE_DATABASE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 
 
 def command(*arguments: object) -> list[str]:
@@ -98,6 +100,7 @@ def answer_to(port: int, sent: bytes) -> bytes:
 
 
 @pytest.mark.slow
+@ON_ONE_DATABASE
 def test_what_the_server_answers_by_itself_has_the_headers_as_well(city: City) -> None:
     """No HTTP at all, a head without an end, and one caller too many never reach the application."""
     script = (
@@ -124,7 +127,7 @@ def test_what_the_server_answers_by_itself_has_the_headers_as_well(city: City) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("city", ["sqlite"], indirect=True)
+@ON_ONE_DATABASE
 def test_malformed_requests_are_refused_with_every_header(city: City) -> None:
     with running("serve", "--data", city.folder, "--port", 0, "--no-worker") as service:
         service.wait_for(STARTED)
@@ -190,6 +193,7 @@ def test_a_worker_alone_and_a_name_only_once(city: City) -> None:
 
 
 @pytest.mark.slow
+@ON_ONE_DATABASE
 def test_a_request_under_way_is_answered_and_slow_callers_are_let_go(city: City) -> None:
     with running("serve", "--data", city.folder, "--port", 0, "--no-worker") as service:
         service.wait_for(STARTED)
@@ -207,6 +211,7 @@ def test_a_request_under_way_is_answered_and_slow_callers_are_let_go(city: City)
 
 
 @pytest.mark.slow
+@ON_ONE_DATABASE
 def test_the_clock_goes_on_from_where_it_was_set(city: City) -> None:
     place = ("--data", city.folder, "--port", 0, "--no-worker", "--at", "2027-01-01T00:00:00Z")
     with running("serve", *place, STADTPASS_SERVICE_SECURITY_CONTACT="mailto:x@example.org") as service:

@@ -96,3 +96,17 @@ async function asked(ask) {
   if (!(found instanceof PublicKeyCredential)) throw new Refusal("PASSKEY", { fault: "none" });
   return found;
 }
+
+/**
+ * The passkey of this device with a fresh salt; made at the first shift that wants one.
+ * @param {import("./store.js").Store} store
+ * @param {string} device
+ * @param {string} name what the system shows for it
+ */
+export async function passkeyOf(store, device, name) {
+  const known = await store.get("keys", "passkey");
+  if (known instanceof Uint8Array) return freshlySalted(known);
+  const made = await createPasskey(device, name);
+  await store.put("keys", "passkey", made.id);
+  return made;
+}

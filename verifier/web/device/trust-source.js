@@ -2,6 +2,7 @@
 /** The one place where the device's trust is put together: stored files, re-verified at each start, never just believed. */
 
 import { Memory } from "../core/memory.js";
+import { isExpired, isStale } from "../core/signed-list.js";
 import { loadTrust } from "../core/trust.js";
 import { memoryOf, saveMemory } from "./device-memory.js";
 import { trustFiles } from "./trust-files.js";
@@ -57,4 +58,16 @@ async function oldestTime(trust) {
   }
   if (trust.plateList !== null) times.push(trust.plateList.frame.issuedAt);
   return Math.min(...times);
+}
+
+/**
+ * Whether checks are as good as they can be: by the lists alone, not by when they were fetched.
+ * @param {Trust} trust
+ * @param {number} now seconds
+ * @returns {"fresh" | "old" | "none"}
+ */
+export function ageOfLists(trust, now) {
+  const frames = [trust.index?.frame, trust.bundle?.frame, trust.plateList?.frame].filter((one) => one !== undefined);
+  if (frames.some((one) => isExpired(one, now))) return "none";
+  return frames.some((one) => isStale(one, now)) ? "old" : "fresh";
 }

@@ -2,16 +2,16 @@
 /** What the screens know of the device: its lists, its enrolment, the key of its shift, its settings. */
 
 import { Refusal } from "../core/errors.js";
-import { isExpired, isStale } from "../core/signed-list.js";
 import { forgetCopy } from "../device/device-memory.js";
 import { lookUpCard } from "../device/card-lookup.js";
+import { askCity, nameOfZone, withMerged } from "../device/zones.js";
 import { Identity } from "../device/identity.js";
-import { createPasskey, freshlySalted, passkeysOffered } from "../device/passkey.js";
+import { passkeyOf, passkeysOffered } from "../device/passkey.js";
 import { selfTest } from "../device/readiness.js";
 import { changeSettings, readSettings } from "../device/settings.js";
 import { openStore } from "../device/store.js";
 import { keepInSync, outcomeOf, sync } from "../device/sync.js";
-import { currentTrust } from "../device/trust-source.js";
+import { ageOfLists, currentTrust } from "../device/trust-source.js";
 import { Vault } from "../device/vault.js";
 import { probeCamera } from "../scan/camera.js";
 import { Decoder } from "../scan/decoder.js";
@@ -118,18 +118,12 @@ export class Device {
   }
 
   get zoneName() {
-    const code = this.settings.zone;
-    return code ? (this.zones.find((one) => one.code === code)?.name ?? code) : "";
+    return nameOfZone(this.zones, this.settings.zone);
   }
 
   /** The zone of the shift with those that were merged into it, as checks go by them. */
   get zoneSettings() {
-    const chosen = this.settings.zone || null;
-    /** @param {Zone} one */
-    const others = ({ merged }) => (Array.isArray(merged) ? merged : []);
-    // A zone that ended in the middle of a shift is where its successor is.
-    const zone = this.zones.find(({ code }) => code === chosen) ?? this.zones.find((one) => chosen && others(one).includes(chosen));
-    return zone === undefined ? { zone: chosen, merged: [] } : { zone: zone.code, merged: others(zone) };
+    return withMerged(this.zones, this.settings.zone);
   }
 
   /** The signed time of the oldest list, null where one is missing. */
@@ -143,9 +137,8 @@ export class Device {
    * @returns {"fresh" | "old" | "none"}
    */
   listState(now) {
-    const frames = [this.trust?.index?.frame, this.trust?.bundle?.frame, this.trust?.plateList?.frame].filter((one) => one !== undefined);
-    if (this.#lists === null || this.#lists.connectOnce || frames.some((one) => isExpired(one, now))) return "none";
-    return frames.some((one) => isStale(one, now)) ? "old" : "fresh";
+    if (this.#lists === null || this.#lists.connectOnce) return "none";
+    return ageOfLists(this.#lists.trust, now);
   }
 
   /** Everything as it is stored, verified again. */
@@ -186,7 +179,7 @@ export class Device {
 
   async #refresh() {
     this.endLease(clock());
-    await Promise.all([this.#askCity(), this.enrolment === null ? null : this.#askOffice()]);
+    await Promise.all([askCity(this.store), this.enrolment === null ? null : this.#askOffice()]);
     const open = this.enrolment?.state === "active" && this.vault.state === "open";
     const told = await sync({
       store: this.store, now: clock(), vault: open ? this.#vault : null, sign: open ? (path) => this.identity.sign(path) : null,
@@ -194,18 +187,6 @@ export class Device {
     this.lastRefresh = this.enrolment?.state === "locked" ? "locked" : outcomeOf(told);
     await this.reload();
     if (told.code === "STORAGE") throw new Refusal("STORAGE");
-  }
-
-  /** Zones for a device that is not enrolled; without network those known. */
-  async #askCity() {
-    try {
-      const response = await fetch(new URL("../zones.json", import.meta.url), { signal: AbortSignal.timeout(10_000) });
-      const told = await response.json();
-      if (typeof told.city !== "string" || !Array.isArray(told.zones)) return;
-      await this.store.put("state", "city", { city: told.city, zones: told.zones });
-    } catch {
-      // Offline, or another kind of host.
-    }
   }
 
   /** How the office sees the device now; without network as it saw it last. Locked, it loses key and plate list first. */
@@ -274,7 +255,8 @@ export class Device {
    * @throws {Refusal} PASSKEY, NO_ANSWER, ANSWER, PIN_FORM
    */
   async beginShift(chosen) {
-    const wrap = "pin" in chosen ? chosen : { passkey: await this.#passkey() };
+    const name = this.enrolment?.name || "Stadtpass";
+    const wrap = "pin" in chosen ? chosen : { passkey: await passkeyOf(this.store, this.enrolment?.device ?? "", name) };
     // A refresh under way has no key for the new list, and may still end the old lease.
     await this.#refreshing;
     try {
@@ -289,15 +271,6 @@ export class Device {
     this.#zoneChosen = false;
     await this.reload();
     await this.refresh();
-  }
-
-  /** The passkey of this device with a fresh salt; made at the first shift that wants one. */
-  async #passkey() {
-    const known = await this.store.get("keys", "passkey");
-    if (known instanceof Uint8Array) return freshlySalted(known);
-    const made = await createPasskey(this.enrolment?.device ?? "", this.enrolment?.name || "Stadtpass");
-    await this.store.put("keys", "passkey", made.id);
-    return made;
   }
 
   /** @throws {Refusal} NO_ANSWER, ANSWER; what the office has against this device is known afterwards */
