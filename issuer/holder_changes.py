@@ -5,6 +5,9 @@ certificates of residence, and undoing an import. A change is a change of the ho
 systems hear of it, and credentials in EUDI Wallets become invalid in the same transaction (ARF 3.0, VCR_09). A
 certificate of residence says who somebody is and where they live, on the day of its issue: it is not edited but
 superseded. The mail address stands on nothing, so it changes nothing.
+
+Superseded certificates are for the log outside the database (`issuer.revocation_log`): whoever ends the transaction
+notes those that are returned here, so that no restored backup brings them back.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from issuer.holders import Holder, holder_of
 from issuer.importing.record import status_word
 from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.outgoing import EventName, PassEvent
+from issuer.revocation_log import RevokedPass
 from issuer.status_allocation import chunks
 from passes.model import PassStatus
 from passes.periods import berlin_day
@@ -41,10 +45,11 @@ _NOT_CERTIFIED: Final = frozenset({"language"})
 
 def put_holders(
     session: Session, tenant: str, holders: Mapping[str, Holder], at: datetime, actor: str
-) -> None:
+) -> list[RevokedPass]:
     """Store ``holders`` by their refs, in a writing transaction; of one that is there, the newest values count.
 
-    Before the passes are stored that come with them: those that are there follow the change.
+    Before the passes are stored that come with them: those that are there follow the change. Returns the certificates
+    that were superseded.
     """
     there: dict[str, Holder] = {}
     for chunk in chunks(sorted(holders), _CHUNK):
@@ -67,8 +72,7 @@ def put_holders(
         ]
         if not _ON_NOTHING.issuperset(different):
             changed[ref] = [name for name in different if name not in _ON_NOTHING]
-    if changed:
-        _follow(session, tenant, changed, at, actor)
+    return _follow(session, tenant, changed, at, actor)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +87,33 @@ class Certified:
 
 def supersede_older(
     session: Session, tenant: str, issued: Sequence[Certified], at: datetime, actor: str
-) -> int:
+) -> list[RevokedPass]:
     """Supersede certificates of residence of the same people that say otherwise, in a writing transaction.
 
-    One that says the same stays as it is: the bank may have the first and the landlord the second. Returns how many
+    One that says the same stays as it is: the bank may have the first and the landlord the second. Returns those that
     were superseded.
     """
     mine = {one.number for one in issued}
     by_holder: dict[str, list[Certified]] = {}
     for one in issued:
         by_holder.setdefault(one.holder_ref, []).append(one)
-    count = 0
+    superseded: list[RevokedPass] = []
     for chunk in chunks(sorted(by_holder), _CHUNK):
         for row, revision in _running(session, tenant, chunk, at):
             newest = max(by_holder[row.holder_ref], key=lambda one: one.first)
             is_older = row.number not in mine and row.period_first <= newest.first
             if row.type_id == RESIDENCE and is_older and revision.attributes != newest.attributes:
-                supersede_certificate(session, row, revision, at, actor)
-                count += 1
-    return count
+                superseded.append(supersede_certificate(session, row, revision, at, actor))
+    return superseded
 
 
 def supersede_certificate(
     session: Session, row: PassRow, current: RevisionRow, at: datetime, actor: str
-) -> None:
+) -> RevokedPass:
     """End a certificate that says what is so no longer, in a writing transaction; ``current`` is its revision.
 
-    Its seals answer as superseded, its credentials become invalid, and its offers, codes and tokens end.
+    Its seals answer as superseded, its credentials become invalid, and its offers, codes and tokens end. Returns it
+    with the place of its seal.
     """
     before = row.status
     row.status, row.updated_at = PassStatus.SUPERSEDED.value, at
@@ -131,19 +135,25 @@ def supersede_certificate(
     audit.append(session, row.tenant, [event], at, actor)
     noted = PassEvent(EventName.SUPERSEDED, row.type_id, row.number, current.serial)
     outgoing.note(session, row.tenant, [noted], at)
+    if current.list_number is None or current.list_index is None:
+        return RevokedPass(row.type_id, row.number, None)
+    return RevokedPass(row.type_id, row.number, (current.list_number, current.list_index))
 
 
 def _follow(
     session: Session, tenant: str, changed: Mapping[str, Sequence[str]], at: datetime, actor: str
-) -> None:
+) -> list[RevokedPass]:
     """``changed`` are the names of the fields that are others now, by the holders' refs."""
+    superseded: list[RevokedPass] = []
     for chunk in chunks(sorted(changed), _CHUNK):
         events: list[AuditEvent] = []
         notes: list[PassEvent] = []
         for row, revision in _running(session, tenant, chunk, at):
             names = changed[row.holder_ref]
-            if row.type_id == RESIDENCE and not _NOT_CERTIFIED.issuperset(names):
-                supersede_certificate(session, row, revision, at, actor)
+            if row.type_id == RESIDENCE:
+                # Of a language nothing in it or in its credentials changes.
+                if not _NOT_CERTIFIED.issuperset(names):
+                    superseded.append(supersede_certificate(session, row, revision, at, actor))
                 continue
             # Which fields, and never what they say.
             about = pass_subject(row.type_id, row.number)
@@ -152,6 +162,7 @@ def _follow(
         if events:
             audit.append(session, tenant, events, at, actor)
             outgoing.note(session, tenant, notes, at)
+    return superseded
 
 
 def _running(

@@ -25,7 +25,6 @@ from passes.model import City, PassContent
 from passes.pass_types import PassType
 from passes.pdf import PdfFactory
 from passes.pdf_certificate import HowToCheck
-from passes.signed_pdf import PdfSeal, sealed_pdf
 
 if TYPE_CHECKING:
     from issuer.application import Application
@@ -55,6 +54,9 @@ class Sealing:
         """
         if self.identity is None:
             return pdf
+        # pyHanko takes longer to load than all the rest of a command: only where something is sealed.
+        from passes.signed_pdf import PdfSeal, sealed_pdf  # noqa: PLC0415
+
         one = self.identity
         return sealed_pdf(pdf, PdfSeal(one.certificate, one.intermediates, one.signer, reason, city), self.at)
 

@@ -18,6 +18,7 @@ from issuer import audit, keyring, lifecycle, outgoing
 from issuer.audit import AuditEvent
 from issuer.errors import IssuerRefusal
 from issuer.eudi import status_lists
+from issuer.holder_changes import RESIDENCE, supersede_certificate
 from issuer.library import restored_cards
 from issuer.lifecycle import Actor
 from issuer.models import PassRow, RevisionRow, SequenceRow, StatusListRow, WithdrawnPlaceRow
@@ -27,7 +28,7 @@ from issuer.models_eudi import IssuanceSessionRow
 from issuer.models_imports import ImportRunRow
 from issuer.models_staff import StaffAccountRow
 from issuer.restored_lists import lists_in
-from issuer.restored_log import LoggedRevocation, RevocationLogs
+from issuer.restored_log import LoggedCard, LoggedRevocation
 from issuer.sequences import next_sequence
 from issuer.staff.accounts import State
 from issuer.status_allocation import CAPACITY, NUMBERS, half_year
@@ -45,6 +46,7 @@ _UNKNOWN_LIST_YEARS: Final = 5
 _REASON: Final = "restore"
 # What a restored place has is only ever replaced by what stands further behind here.
 _STRONGER: Final = (Status.VALID, Status.SUSPENDED, Status.SUPERSEDED, Status.INVALID)
+_RUNNING: Final = (PassStatus.ACTIVE, PassStatus.SUSPENDED)
 _REVOCABLE: Final = (
     PassStatus.ACTIVE,
     PassStatus.SUSPENDED,
@@ -57,6 +59,7 @@ _REVOCABLE: Final = (
 class Reconciled:
     """What was taken back: passes and keys revoked, passes suspended, places of passes that nobody knows.
 
+    ``superseded`` counts certificates of residence that had been superseded since.
     ``reissue`` are passes (type, number) whose seal was replaced after the backup: they need another one.
     ``cards`` counts card numbers replaced since, ``renumber`` are the passes that still have one of them.
     ``clients``, ``devices`` and ``webhooks`` count what was locked, since nobody knows what was since the backup.
@@ -65,6 +68,7 @@ class Reconciled:
     passes: int = 0
     keys: int = 0
     suspended: int = 0
+    superseded: int = 0
     places: int = 0
     clients: int = 0
     devices: int = 0
@@ -92,26 +96,29 @@ def reconcile(
     tenant: str,
     at: datetime,
     actor: str,
-    log: RevocationLogs,
+    revoked: Sequence[LoggedRevocation],
     published: Path | None,
     *,
+    cards: Sequence[LoggedCard] = (),
     keep_credentials: bool,
 ) -> Reconciled:
     """Apply what the log says and the lists in ``published`` to the register restored in ``session``.
+
+    The log says what was ``revoked``, and which ``cards`` were replaced.
 
     API clients, verifier devices and webhooks are locked unless ``keep_credentials``; who was not let in yet is
     forgotten in any case. Raises IssuerRefusal
     RESTORE_REVOCATION for a revocation that cannot be applied, RESTORE_LISTS for a list that is not this city's.
     """
     run = _Run(session, tenant, at, actor)
-    _replay(run, log.entries)
-    for card in log.cards:
+    _replay(run, revoked)
+    for card in cards:
         if card.place is not None:
             _withdraw(run, card.place, Status.SUPERSEDED, card.type_id)
     if published is not None:
         for number, found in lists_in(session, tenant, published):
             _take_over(run, number, found)
-    run.done.cards, run.done.renumber = restored_cards.spend_again(session, tenant, log.cards)
+    run.done.cards, run.done.renumber = restored_cards.spend_again(session, tenant, cards)
     for one in run.done.renumber:
         run.done.reissue.pop(one, None)
     _close_lists(run)
@@ -124,6 +131,7 @@ def reconcile(
         "passes_revoked": run.done.passes,
         "keys_revoked": run.done.keys,
         "suspended": run.done.suspended,
+        "superseded": run.done.superseded,
         "places": run.done.places,
         "cards_replaced": run.done.cards,
         "clients_revoked": run.done.clients,
@@ -139,6 +147,13 @@ def _replay(run: _Run, revoked: Sequence[LoggedRevocation]) -> None:
         try:
             if one.kid is not None:
                 _revoke_key(run, one.kid)
+            elif one.superseded_at is not None:
+                row = run.session.get(PassRow, (run.tenant, one.type_id, one.number))
+                # A number comes free again when its pass is deleted.
+                if row is not None and row.created_at <= one.superseded_at:
+                    _supersede(run, row)
+                if one.place is not None:
+                    _withdraw(run, one.place, Status.SUPERSEDED, one.type_id)
             else:
                 is_meant = not one.seal_only or _has_seal(run, one)
                 if is_meant and not _is_known(run, one.place):
@@ -185,6 +200,15 @@ def _revoke_pass(run: _Run, type_id: str, number: str) -> None:
     ):
         one.status_value = int(Status.INVALID)
     run.session.flush()
+
+
+def _supersede(run: _Run, row: PassRow) -> None:
+    """Supersede a certificate of residence that holds, or would when it is resumed."""
+    if row.status not in _RUNNING:
+        return
+    row, current = lifecycle.current_revision(run.session, run.tenant, row.type_id, row.number)
+    supersede_certificate(run.session, row, current, run.at, run.actor)
+    run.done.superseded += 1
 
 
 def _is_known(run: _Run, place: tuple[int, int] | None) -> bool:
@@ -272,6 +296,9 @@ def _take_over_place(run: _Run, place: tuple[int, int], value: Status) -> None:
     elif value is Status.SUSPENDED and stood and row.status == PassStatus.ACTIVE:
         lifecycle.suspend(run.session, run.tenant, row.type_id, row.number, actor=run.by)
         run.done.suspended += 1
+    elif value is Status.SUPERSEDED and row.type_id == RESIDENCE and (current or stood):
+        # What it says is so no longer, or the phone was lost: the holder gets another either way.
+        _supersede(run, row)
     elif value is Status.SUPERSEDED and (current or stood) and row.status in _REVOCABLE:
         # Both seals of a renewed pass tell of the same reissue.
         run.done.reissue[row.type_id, row.number] = None
@@ -293,7 +320,8 @@ def _close_lists(run: _Run) -> None:
     else:
         floor.last_value = max(floor.last_value, highest) + _NUMBERS_LEFT_OUT
     session.flush()
-    status_lists.close_all(session, tenant, _NUMBERS_LEFT_OUT)
+    # Which of these became invalid since, no list outside says; invalid ones must never be valid again.
+    status_lists.close_all(session, tenant, run.at, _NUMBERS_LEFT_OUT)
     # Codes that were used since would work again.
     session.execute(
         update(IssuanceSessionRow)

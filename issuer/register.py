@@ -120,11 +120,11 @@ def insert_passes(
 ) -> list[str]:
     """Enter ``rows`` with holders, first revisions, seals and audit entries, in the caller's transaction.
 
-    A row that another process has entered meanwhile is left out if it is the same. The rows that come in revoked, and
-    the card numbers that rows replace, are noted in ``log`` as the last step before the caller commits. ``action`` is
-    what the audit trail calls it. Returns the serials of the new revisions. Raises RegisterRefusal
-    REGISTER_CHANGED if another process has entered something else under a number or card number, or replaced one of
-    the card numbers; the caller rolls back and checks the file again.
+    A row that another process has entered meanwhile is left out if it is the same. The rows that come in revoked, the
+    certificates that are superseded and the card numbers that rows replace are noted in ``log`` as the last step
+    before the caller commits. ``action`` is what the audit trail calls it. Returns the serials of the new revisions.
+    Raises RegisterRefusal REGISTER_CHANGED if another process has entered something else under a number or card
+    number, or replaced one of the card numbers; the caller rolls back and checks the file again.
     """
     new = _not_yet_entered(session, tenant, rows)
     if not new:
@@ -138,7 +138,7 @@ def insert_passes(
         revisions.append(
             NewRevision(tenant, row.type_id, row.number, 1, row.attributes, place, value, seal, at).row()
         )
-    put_holders(session, tenant, {row.holder.ref: row.holder for row in new}, at, actor)
+    superseded = put_holders(session, tenant, {row.holder.ref: row.holder for row in new}, at, actor)
     try:
         session.execute(insert(PassRow), [_pass_row(tenant, row, at) for row in new])
         session.execute(insert(RevisionRow), revisions)
@@ -157,7 +157,7 @@ def insert_passes(
         if row.type_id == RESIDENCE and row.status is PassStatus.ACTIVE
     ]
     if certified:
-        supersede_older(session, tenant, certified, at, actor)
+        superseded += supersede_older(session, tenant, certified, at, actor)
     outgoing.tell(
         session,
         tenant,
@@ -175,6 +175,7 @@ def insert_passes(
     ]
     if log is not None:
         log.passes(tenant, withdrawn, at)
+        log.superseded(tenant, superseded, at)
         replaced = [
             ReplacedCard(row.type_id, row.replaces, None)
             for row in new

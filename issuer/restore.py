@@ -177,9 +177,10 @@ def _restore(
                 config.tenant,
                 request.at,
                 request.actor,
-                log,
+                log.entries,
                 request.published,
                 keep_credentials=request.keep_credentials,
+                cards=log.cards,
             )
             # The log lasts before the register does: nothing in it may ever be missing from it.
             write_atomically(folder / REVOCATIONS, log.data, mode=FILE_MODE)

@@ -14,6 +14,8 @@ from issuer.errors import IssuerRefusal
 _LARGEST: Final = 1024 * 1024 * 1024
 # How every line begins, see `issuer.revocation_log`.
 _BEGIN: Final = b'{"at": '
+# Under one of these a line says which pass or card number it is of.
+_NAMED: Final = ("pass", "seal", "superseded", "card")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class LoggedRevocation:
     """Line ``line`` of ``file``: the key ``kid`` (hexadecimal), or the pass ``type_id``/``number``.
 
     ``place`` is the list number and index of one seal of the pass, None if it had none. ``seal_only``: the number may
-    have come to another pass since, so only a pass that has this very seal is meant.
+    have come to another pass since, so only a pass that has this very seal is meant. ``superseded_at`` (aware): it is
+    a certificate that was not revoked but superseded then.
     """
 
     file: Path
@@ -31,6 +34,7 @@ class LoggedRevocation:
     number: str
     place: tuple[int, int] | None
     seal_only: bool = False
+    superseded_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,22 +108,30 @@ def _entries(file: Path, data: bytes, tenant: str) -> Iterator[LoggedRevocation 
             if entry["tenant"] != tenant:
                 continue
             kid, place = entry.get("key"), entry.get("place")
-            name = entry.get("pass") or entry.get("seal") or entry.get("card")
-            type_id, _, number = (name or "").partition("/")
+            name = next((entry[one] for one in _NAMED if one in entry), "")
+            type_id, _, number = name.partition("/")
             if place is not None:
                 place = int(place[0]), int(place[1])
             if kid is None and not (type_id and number):
                 raise ValueError
-            if "card" in entry:
-                at = datetime.fromisoformat(entry["at"])
-                if at.tzinfo is None:
-                    raise ValueError
+            at = datetime.fromisoformat(entry["at"]) if "card" in entry or "superseded" in entry else None
+            if at is not None and at.tzinfo is None:
+                raise ValueError
+            if "card" in entry and at is not None:
                 yield LoggedCard(file, n, type_id, number, place, at, entry.get("freed") is True)
                 continue
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             raise IssuerRefusal("RESTORE_LOG_UNREADABLE", file=file, line=n) from None
-        seal_only = "seal" in entry
-        yield LoggedRevocation(file, n, None if kid is None else str(kid), type_id, number, place, seal_only)
+        yield LoggedRevocation(
+            file,
+            n,
+            None if kid is None else str(kid),
+            type_id,
+            number,
+            place,
+            seal_only="seal" in entry,
+            superseded_at=at,
+        )
 
 
 def lacks_lines_of(log: bytes, older: bytes) -> bool:

@@ -1,8 +1,8 @@
 """The log of revocations outside the database: what was withdrawn must survive the restore of an old backup.
 
 Each line is one JSON object. It is on disk before the command says that anything was revoked; `restore`
-replays it, so that no backup brings a withdrawn pass or key, or a replaced card number, back to life. A line that is
-cut off was never acknowledged; the next entry starts on a line of its own.
+replays it, so that no backup brings a withdrawn pass or key, a superseded certificate or a replaced card number back
+to life. A line that is cut off was never acknowledged; the next entry starts on a line of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ FILE_NAME = "revocations.log"
 
 @dataclass(frozen=True, slots=True)
 class RevokedPass:
-    """A pass whose right has ended; ``place`` is its list number and index, None if it had no seal."""
+    """A pass whose right has ended, or that says what is so no longer.
+
+    ``place`` is its list number and index, None if it had no seal.
+    """
 
     type_id: str
     number: str
@@ -54,6 +57,16 @@ class RevocationLog:
             [
                 {"tenant": tenant, "pass": f"{one.type_id}/{one.number}", "place": one.place}
                 for one in revoked
+            ],
+            at,
+        )
+
+    def superseded(self, tenant: str, certificates: Sequence[RevokedPass], at: datetime) -> None:
+        """Note that these certificates of residence say what is so no longer."""
+        self._append(
+            [
+                {"tenant": tenant, "superseded": f"{one.type_id}/{one.number}", "place": one.place}
+                for one in certificates
             ],
             at,
         )

@@ -49,6 +49,8 @@ def main(folder: Path, port: str) -> int:
 def serve(command: list[str]) -> NoReturn:
     """Let the service take this process's place, so that Ctrl-C and signals reach it."""
     sys.stdout.flush()
+    # EUDI Wallets ask for a key with a certificate, which the demo city has; a real city decides when it begins.
+    os.environ.setdefault("STADTPASS_EUDI_ENABLED", "true")
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted
 
 
@@ -97,8 +99,13 @@ def tell(folder: Path, base_url: str) -> None:
     device = json.loads(quietly("devices", "invite", "Handheld 1", "--role", "warden", "--json", *on_data))
     office = json.loads(
         quietly("staff", "invite", "clerk", "--name", "Erika Beispiel", "--role", "clerk", "--role", "supervisor",
-                "--json", *on_data)
+                "--role", "registrar", "--json", *on_data)
     )  # fmt: skip
+    library = json.loads(
+        quietly(
+            "staff", "invite", "library", "--name", "Karl Beispiel", "--role", "librarian", "--json", *on_data
+        )
+    )
     step("The service starts; worth opening while it runs (Ctrl-C ends it)")
     sys.stdout.write(
         f"  {base_url}/            the city's pick-up page\n"
@@ -107,7 +114,9 @@ def tell(folder: Path, base_url: str) -> None:
         f"  {base_url}/p/code      the same by letter: code {letter['code']}, last day {letter['last_day']}\n"
         f"  {base_url}/apply       applying for a permit; payments are simulated\n"
         f"  {office['link']}\n"
-        f"                               a clerk's and supervisor's way into the office, good for a day\n"
+        f"                               a clerk, supervisor and registrar's way into the office, good for a day\n"
+        f"  {library['link']}\n"
+        f"                               a librarian's; both can ask EUDI Wallets, and offer them credentials\n"
         f"  {base_url}/api/docs    the management API; a key for today:\n"
         f"      {key}\n"
         f"      curl -H 'Authorization: Bearer {key}' \\\n"

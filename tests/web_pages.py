@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
-from playwright.sync_api import Browser, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserType, sync_playwright
 
 WEB = Path(__file__).parent.parent / "verifier" / "web"
 # The engine alone, where it is there: of a new page of the whole browser, two thirds of the time go into a window
@@ -94,14 +94,14 @@ def served(
 @contextmanager
 def browser(*arguments: str) -> Iterator[Browser]:
     """`launched` with a Playwright of its own."""
-    with sync_playwright() as playwright, launched(playwright, *arguments) as made:
+    with sync_playwright() as playwright, launched(playwright.chromium, *arguments) as made:
         yield made
 
 
 @contextmanager
-def launched(playwright: Playwright, *arguments: str) -> Iterator[Browser]:
-    """Debian's Chromium, without a window, with its own ``arguments``."""
+def launched(kind: BrowserType, *arguments: str, program: Path = CHROMIUM) -> Iterator[Browser]:
+    """Debian's Chromium (``program``), without a window, with its own ``arguments``."""
     usual = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
-    made = playwright.chromium.launch(executable_path=str(CHROMIUM), args=[*usual, *arguments])
+    made = kind.launch(executable_path=str(program), args=[*usual, *arguments])
     yield made
     made.close()

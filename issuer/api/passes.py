@@ -241,6 +241,7 @@ def _enter(
         application.sealer(session, pass_type),
         at=at,
         actor=request.user.actor,
+        log=RevocationLog(application.workspace.folder),
         action="create",
     )
     return row.warnings_of(checked.findings, language_of(request))

@@ -106,7 +106,7 @@ def use(request: AnyRequest, asked_id: FromPath[str], data: PageForm) -> Respons
             shown = asking.take(
                 session,
                 guest.application,
-                asked_id,
+                _token(asked_id),
                 _asker(guest),
                 response_code=_token(line_of(data, "response_code")) or None,
             )

@@ -31,6 +31,7 @@ from issuer.models_cases import CaseRow
 from issuer.numbering import next_number
 from issuer.register import insert_passes, subject
 from issuer.renewal import Renewal, renew
+from issuer.revocation_log import RevocationLog
 from issuer.rules.zones import zone_on
 from issuer.tariffs import TariffZone, zones
 from passes.pass_types import PassType
@@ -198,6 +199,7 @@ def _new(
         seal_for,
         at=actor.at,
         actor=actor.name,
+        log=RevocationLog(application.workspace.folder),
         action="create",
     )
     mail.tell_holder(session, application, mail.PICKUP, pass_type.id, number, {})

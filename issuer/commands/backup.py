@@ -112,6 +112,8 @@ def _tell_report(arguments: argparse.Namespace, report: RestoreReport) -> None:
             places=done.places,
         )
     )
+    if done.superseded:
+        tell(say(arguments, "RESTORED_SUPERSEDED", count=done.superseded))
     if done.cards:
         tell(say(arguments, "RESTORED_CARDS", count=done.cards))
     for type_id, number in done.renumber:

@@ -78,7 +78,11 @@ def begin(request: AnyRequest, data: FormData) -> Response[Any]:
     try:
         with desk.application.writing() as session:
             asking.withdraw_if_there(
-                session, desk.application, _token(text_of(data, "instead")), _asker(desk)
+                session,
+                desk.application,
+                _token(text_of(data, "instead")),
+                _asker(desk),
+                actor=desk.staff.actor,
             )
             asked = asking.ask(
                 session,
@@ -130,7 +134,7 @@ def view(request: AnyRequest, asked_id: FromPath[str], data: FormData) -> Respon
             shown = asking.take(
                 session,
                 application,
-                asked_id,
+                _token(asked_id),
                 _asker(desk),
                 response_code=_token(text_of(data, "response_code")) or None,
                 actor=desk.staff.actor,

@@ -125,11 +125,19 @@ def distrust(session: Session, tenant: str, kid: str, at: datetime) -> int:
     return count
 
 
-def close_all(session: Session, tenant: str, numbers_left_out: int) -> None:
+def close_all(session: Session, tenant: str, at: datetime, numbers_left_out: int) -> None:
     """After a restore: draw no place again that may have been given out since, and let none of them count.
 
-    Whatever was issued since the backup is invalid from now on; the next lists begin ``numbers_left_out`` later.
+    In a writing transaction; ``at`` is aware. All credentials are invalid from now on, those that were issued since
+    the backup and those before: any of them may have become invalid since, and that is for good (ARF 3.0, VCR_04).
+    The next lists begin ``numbers_left_out`` later.
     """
+    mark(session, tenant, (), INVALID, only=(VALID, SUSPENDED))
+    session.execute(
+        update(EudiCredentialRow)
+        .where(EudiCredentialRow.tenant == tenant, EudiCredentialRow.superseded_at.is_(None))
+        .values(superseded_at=at)
+    )
     session.execute(
         update(EudiStatusListRow)
         .where(EudiStatusListRow.tenant == tenant)

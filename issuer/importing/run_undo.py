@@ -104,7 +104,7 @@ def undo_some(session: Session, application: Application, row: ImportRunRow) -> 
     log = RevocationLog(application.workspace.folder)
     to_remove = [key for place, key in keys.items() if place not in touched]
     freed = _freed(session, tenant, to_remove)
-    seals = _remove(session, application, row, to_remove)
+    seals, superseded = _remove(session, application, row, to_remove)
     revoked: list[RevokedPass] = []
     outcomes = dict.fromkeys(keys.keys() - touched, REMOVED) | dict.fromkeys(touched, KEPT)
     if row.undo_revokes:
@@ -125,6 +125,7 @@ def undo_some(session: Session, application: Application, row: ImportRunRow) -> 
     session.flush()
     log.seals(tenant, seals, application.now())
     log.passes(tenant, revoked, application.now())
+    log.superseded(tenant, superseded, application.now())
     log.freed(tenant, freed, application.now())
     return len(some)
 
@@ -185,10 +186,13 @@ def _touched_rows(row: ImportRunRow, only: Sequence[int] | None = None) -> Selec
 
 def _remove(
     session: Session, application: Application, row: ImportRunRow, keys: Sequence[Key]
-) -> list[RevokedPass]:
-    """Remove passes with all that hangs on them; returns their seals, which are invalid from now on."""
+) -> tuple[list[RevokedPass], list[RevokedPass]]:
+    """Remove passes with all that hangs on them.
+
+    Returns their seals, which are invalid from now on, and the certificates that this supersedes.
+    """
     if not keys:
-        return []
+        return [], []
     tenant, now = application.tenant, application.now()
 
     def of(table: Any) -> Any:
@@ -225,7 +229,7 @@ def _remove(
     let_go(session, tenant, keys)
     for table in (PassTermRow, MemberRow, WalletPassRow, RevisionRow, PassRow):
         session.execute(delete(table).where(of(table)))
-    _let_holders_go(session, row, sorted({one.holder_ref for one in passes}), application)
+    superseded = _let_holders_go(session, row, sorted({one.holder_ref for one in passes}), application)
     # With the last day: of later days nothing is missing, which statements go by.
     events = [
         AuditEvent(
@@ -236,7 +240,7 @@ def _remove(
         for one in passes
     ]
     audit.append(session, tenant, events, now, row.undo_by or "")
-    return seals
+    return seals, superseded
 
 
 def _freed(session: Session, tenant: str, keys: Sequence[Key]) -> list[Key]:
@@ -280,8 +284,11 @@ def _withdraw(session: Session, application: Application, seals: Sequence[Revoke
 
 def _let_holders_go(
     session: Session, row: ImportRunRow, refs: Sequence[str], application: Application
-) -> None:
-    """Delete holders who have no pass any more; of others, bring back what the import has written over."""
+) -> list[RevokedPass]:
+    """Delete holders who have no pass any more; of others, bring back what the import has written over.
+
+    Returns the certificates that this supersedes.
+    """
     tenant = application.tenant
     session.execute(
         delete(HolderRow).where(
@@ -309,7 +316,7 @@ def _let_holders_go(
             back[kept.ref] = Holder(**kept.before)
         session.delete(kept)
     session.flush()
-    put_holders(session, tenant, back, application.now(), row.undo_by or "")
+    return put_holders(session, tenant, back, application.now(), row.undo_by or "")
 
 
 def _revoke(session: Session, application: Application, row: ImportRunRow, key: Key) -> bool:

@@ -1,8 +1,8 @@
 """Superseding certificates of residence of people who have moved or are called otherwise by now.
 
-Only what the register of residents says for certain counts: it knows exactly one person of that name and birth date,
-and other facts about them. Whom it does not know, whom it knows twice, and for whom disclosure is blocked keep what
-they have. A register that is away changes nothing.
+Only what the register of residents says for certain counts: it knows exactly one person of that name, today's or a
+former one, and birth date, and other facts about them, not only another spelling. Whom it does not know, whom it
+knows twice, and for whom disclosure is blocked keep what they have. A register that is away changes nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from issuer.lifecycle import current_revision
 from issuer.models import PassRow, RevisionRow
 from issuer.nightly.reports import Report
 from issuer.residence.issuing import certificate_type, resident_of
+from issuer.revocation_log import RevocationLog, RevokedPass
 from issuer.rules.sources.protocols import SourceAway
 from issuer.status_allocation import chunks
 from passes.model import PassStatus
@@ -44,18 +45,19 @@ def run(application: Application, report: Report) -> None:
     """Supersede them, in short transactions."""
     with application.reading() as session:
         numbers = _contradicted(application, session)
+    log = RevocationLog(application.workspace.folder)
     for place, chunk in enumerate(chunks(numbers, CHUNK)):
         if place:
             let_others_write()
         with application.writing() as session:
-            count = 0
+            superseded: list[RevokedPass] = []
             for number in chunk:
                 row, revision = current_revision(session, application.tenant, RESIDENCE, number)
                 # Somebody may have revoked it in between.
                 if row.status in _RUNNING:
-                    supersede_certificate(session, row, revision, application.now(), ACTOR)
-                    count += 1
-            report.add(session, {"superseded": count})
+                    superseded.append(supersede_certificate(session, row, revision, application.now(), ACTOR))
+            report.add(session, {"superseded": len(superseded)})
+            log.superseded(application.tenant, superseded, application.now())
 
 
 def _contradicted(application: Application, session: Session) -> Sequence[str]:

@@ -189,7 +189,9 @@ def take(
     return shown
 
 
-def withdraw(session: Session, application: Application, asked_id: str, asker: Asker) -> None:
+def withdraw(
+    session: Session, application: Application, asked_id: str, asker: Asker, *, actor: str = "holder"
+) -> None:
     """End a question and forget its answer, in a writing transaction. Raises IssuerRefusal PRESENTATION_UNKNOWN."""
     row = _own(session, application, asked_id, asker)
     session.execute(
@@ -197,12 +199,16 @@ def withdraw(session: Session, application: Application, asked_id: str, asker: A
             PresentationRow.tenant == application.tenant, PresentationRow.id == row.id
         )
     )
+    event = AuditEvent("presentation-withdraw", subject(asked_id))
+    audit.append(session, application.tenant, [event], application.now(), actor)
 
 
-def withdraw_if_there(session: Session, application: Application, asked_id: str, asker: Asker) -> None:
+def withdraw_if_there(
+    session: Session, application: Application, asked_id: str, asker: Asker, *, actor: str = "holder"
+) -> None:
     """As `withdraw`, for whoever asks anew; without a fault where there is nothing of ``asker``'s to end."""
     with suppress(IssuerRefusal):
-        withdraw(session, application, asked_id, asker)
+        withdraw(session, application, asked_id, asker, actor=actor)
 
 
 def client_id_of(signer: EudiSigningIdentity) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Final
+from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Engine
@@ -36,6 +37,7 @@ _MOST: Final = 16
 _LONGEST_KEPT: Final = timedelta(hours=1)
 _HIGHEST: Final = 1_000_000_000
 _OK: Final = 200
+_LONGEST_NAME: Final = 253
 _TYP: Final = "statuslist+jwt"
 _ACCEPT: Final = {
     "Accept": f"{JWT_MEDIA_TYPE}, {CWT_MEDIA_TYPE};q=0.5",
@@ -111,8 +113,9 @@ def _fetched(application: Application, uri: str) -> FetchedToken:
     try:
         token = FetchedToken(_fetch(application, uri), now)
     except (OSError, Refusal, ValueError) as fault:
-        # The host stands in the credential of somebody; the log needs no more than that it happened.
-        _log.warning("a status list could not be fetched", extra={"fault": type(fault).__name__})
+        # The host is the issuer's, whom we believe: the operator may have to list it.
+        facts = {"fault": getattr(fault, "code", type(fault).__name__), "host": _host(uri)}
+        _log.warning("a status list could not be fetched", extra=facts)
         raise KeyError(uri) from None
     with kept.lock:
         kept.tokens[name] = (token, _until(token))
@@ -120,6 +123,13 @@ def _fetched(application: Application, uri: str) -> FetchedToken:
         while len(kept.tokens) > _MOST:
             kept.tokens.popitem(last=False)
     return token
+
+
+def _host(uri: str) -> str:
+    try:
+        return (urlsplit(uri).hostname or "")[:_LONGEST_NAME]
+    except ValueError:
+        return ""
 
 
 def _kept_of(application: Application) -> _Kept:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pypdfium2
@@ -31,7 +32,7 @@ from tests.browsers import (
 from tests.issuer.pickup.holders import shows_first, with_card
 from tests.passes.code_readers import SAMPLES, any_code, read
 from tests.service import CARD
-from tests.web_pages import needs_chromium
+from tests.web_pages import WHOLE_CHROMIUM, launched, needs_chromium, needs_whole_chromium
 
 pytestmark = [
     pytest.mark.slow,
@@ -113,10 +114,18 @@ def test_the_pages_are_in_order_on_every_screen_and_the_codes_are_read(chromium:
             assert list(any_code(seen(page, f"library-seal-{first}"))) == ["QR Code"]
 
 
-def test_the_page_is_printed_with_both_codes_on_one_sheet(chromium: Browser, site: Site) -> None:
+@pytest.fixture(scope="module")
+def printing(chromium: Browser) -> Iterator[Browser]:
+    """The whole browser, as people print with it: the engine alone sets a sheet another way."""
+    with launched(chromium.browser_type, program=WHOLE_CHROMIUM) as made:
+        yield made
+
+
+@needs_whole_chromium
+def test_the_page_is_printed_with_both_codes_on_one_sheet(printing: Browser, site: Site) -> None:
     for place, card in enumerate((SAMPLES[Symbology.CODE_39], SAMPLES[Symbology.EAN_13])):
         number = with_card(site.application, card, place)
-        with context(chromium, viewport=PHONE) as browser:
+        with context(printing, viewport=PHONE) as browser:
             page = browser.new_page()
             open_pass(page, site, number, CARD)
             sheet = pypdfium2.PdfDocument(page.pdf(format="A4"))[0]

@@ -176,7 +176,7 @@ def test_in_a_browser_it_asks_this_host_alone(application: Application, city: Ci
     asked: list[str] = []
     said: list[str] = []
     try:
-        with sync_playwright() as playwright, launched(playwright) as browser:
+        with sync_playwright() as playwright, launched(playwright.chromium) as browser:
             page = browser.new_page(viewport={"width": 1200, "height": 900})
             page.on("request", lambda request: asked.append(request.url))
             page.on("console", lambda message: said.append(message.text))

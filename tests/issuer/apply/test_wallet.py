@@ -324,6 +324,13 @@ def test_questions_are_counted(stranger: Applicant) -> None:
     assert answer.status_code == 429
 
 
+@pytest.mark.parametrize("identity", ["a%20b", "x" * 200, "%C3%BC"])
+def test_questions_that_are_none(stranger: Applicant, identity: str) -> None:
+    path = f"/apply/wallet/{identity}"
+    stranger.goes(DOCUMENTS, stranger.get(path))
+    assert "gibt es nicht mehr" in told(use(stranger, path))
+
+
 def test_a_form_of_another_page_is_refused(stranger: Applicant, application: Application) -> None:
     path = ask(stranger)
     shows(application, Credential.PID, SHOWN)

@@ -204,6 +204,13 @@ def test_the_way_back_leads_nowhere_else(application: Application, app: Litestar
     assert "<script>" not in back.text.replace('<script src="', "")
 
 
+@pytest.mark.parametrize("identity", ["a%20b", "x" * 200, "%C3%BC"])
+def test_questions_that_are_none(clerk: Colleague, identity: str) -> None:
+    path = f"{COUNTER}/{identity}"
+    assert clerk.client.get(path).status_code == 404
+    assert view(clerk, path).status_code == 409
+
+
 @SQLITE
 def test_a_script_hears_of_changes_alone(application: Application, clerk: Colleague) -> None:
     path = ask(clerk)

@@ -197,6 +197,17 @@ def test_does_not_hold(service: Service, name: str, form: str) -> None:
     assert found.code == code
 
 
+@pytest.mark.parametrize("seconds", [-301, 121])
+def test_shown_at_another_time(service: Service, seconds: int) -> None:
+    wallet = service.wallet()
+    wallet.held = [own(service.application, RESIDENCE, SD_JWT)]
+    at = int(service.application.now().timestamp()) + seconds
+    found = refused(
+        service, Wish.RESIDENCE_CERTIFICATE, wallet, lambda question: wallet.vp_token(question, iat=at)
+    )
+    assert found.code == "PRESENTATION_OLD"
+
+
 def test_tampered(service: Service) -> None:
     wallet = service.wallet()
     wallet.held = [own(service.application, RESIDENCE, SD_JWT)]

@@ -193,12 +193,17 @@ def test_a_list_by_another_authority(city: City, lists: ListServer) -> None:
 
 
 @pytest.mark.parametrize("host", ["{host}", "private:localhost", "private:other.example:{port}"])
-def test_hosts_that_are_not_listed(city: City, lists: ListServer, host: str) -> None:
+def test_hosts_that_are_not_listed(
+    city: City, lists: ListServer, host: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """No address inside by accident, no other port, no other name: nobody is asked."""
     application = trusting(city, lists, host.format(host=lists.host, port=lists.port))
     lists.body = token(application, lists.uri)
     assert code(shown(application, lists.uri)) == "PRESENTATION_STATUS_UNKNOWN"
     assert lists.asked == []
+    # The operator learns which host it was.
+    told = [(vars(one)["host"], vars(one)["fault"]) for one in caplog.records if "host" in vars(one)]
+    assert told == [("localhost", "WEBHOOK_ADDRESS" if host == "{host}" else "WEBHOOK_HOST")]
 
 
 def test_nobody_is_asked_for_what_does_not_hold(city: City, lists: ListServer) -> None:

@@ -20,7 +20,7 @@ def playwright() -> Iterator[Playwright]:
 @pytest.fixture(scope="package")
 def chromium(playwright: Playwright) -> Iterator[Browser]:
     """One browser for all tests; what they store stays apart in contexts of their own."""
-    with launched(playwright) as browser:
+    with launched(playwright.chromium) as browser:
         yield browser
 
 
