@@ -118,7 +118,7 @@ def tell(folder: Path, base_url: str) -> None:
         f"  {library['link']}\n"
         f"                               a librarian's way in\n"
         f"  {base_url}/office/wallet, /office/library/wallet, /office/residence\n"
-        f"                               asking EUDI Wallets (no real one answers a demo), certificates of residence\n"
+        f"                               asking EUDI Wallets (no real one answers), certificates of residence\n"
         f"  {base_url}/api/docs    the management API; a key for today:\n"
         f"      {key}\n"
         f"      curl -H 'Authorization: Bearer {key}' \\\n"
