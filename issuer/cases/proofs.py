@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
@@ -42,8 +42,8 @@ _FOR_A_PERSON: Final = "ADDRESS_UNCLEAR"
 _SECONDARY: Final = "secondary"
 _LONGEST: Final = 400
 _KEY_BYTES: Final = 16
-# German identity cards have the house number behind the street.
-_NUMBERED: Final = re.compile(r"(?P<street>.*?\D)\s+(?P<number>\d.*)", re.DOTALL)
+# Before what may be the house number behind a street, as German identity cards have it. Streets have numbers as well.
+_BEFORE_NUMBER: Final = re.compile(r"(?:[\s,]+|(?<=\.))(?:Nr\.?\s*)?(?=[0-9])", re.IGNORECASE)
 
 
 class Difference(StrEnum):
@@ -58,7 +58,7 @@ def differences(person: Holder, shown: Mapping[str, str]) -> frozenset[Differenc
 
     The names are ``family_name``, ``given_names``, ``main_street``, ``main_house_number``, ``main_postal_code``,
     ``main_city``. A value that is missing agrees with nothing. Of several given names one is enough, and where a
-    credential has no house number of its own it is looked for behind the street.
+    credential has no house number of its own, or has it twice, it is looked for behind the street.
     """
     values = {name: text[:_LONGEST] for name, text in shown.items()}
     found = set()
@@ -176,16 +176,26 @@ def _is_address(person: Holder, values: Mapping[str, str]) -> bool:
         return False
     if not may_be_same_town(values.get("main_city", ""), person.city):
         return False
-    written = [(street, number)]
-    behind = _NUMBERED.fullmatch(street) if not number else None
-    if behind is not None:
-        written.append((behind["street"], behind["number"]))
     try:
         streets, numbers = _place(person.street, person.house_number)
-        shown = [_place(*one) for one in written]
+        own = _place("", number)[1]
     except IssuerRefusal:
         return False
-    return any(streets & others and numbers == other for others, other in shown)
+    return any(streets & others and numbers == other for others, other in _places(street, number, own))
+
+
+def _places(
+    street: str, number: str, own: tuple[HouseNumber, ...]
+) -> Iterator[tuple[set[str], tuple[HouseNumber, ...]]]:
+    """Whatever a shown address may mean: the number behind the street only where that has none, or has it twice."""
+    split = [(street[: one.start()], street[one.end() :]) for one in _BEFORE_NUMBER.finditer(street)]
+    for written in [(street, number), *split]:
+        try:
+            streets, numbers = _place(*written)
+        except IssuerRefusal:
+            continue
+        if not own or numbers == own:
+            yield streets, numbers
 
 
 def _place(street: str, number: str) -> tuple[set[str], tuple[HouseNumber, ...]]:

@@ -231,6 +231,17 @@ def permits_of_shown(tenant: str, type_id: str, shown: str, statuses: Collection
     )
 
 
+def shown_of_permit(session: Session, tenant: str, type_id: str, number: str) -> frozenset[str]:
+    """The digests of the persons whom wallets have shown in the cases of a pass: one or none, as a rule."""
+    facts = session.scalars(
+        select(CaseRow.facts).where(
+            CaseRow.tenant == tenant, CaseRow.type_id == type_id, CaseRow.pass_number == number
+        )
+    )
+    proofs = (facts_of(one).residence_proof for one in facts)
+    return frozenset(one.person for one in proofs if one is not None and one.person)
+
+
 def _folded(text: str) -> str:
     """One spelling of whatever letters and digits ``text`` has: no blanks, hyphens, capitals, umlauts."""
     keys = sorted(search_keys(text[:400]))

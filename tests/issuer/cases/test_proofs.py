@@ -12,17 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer import audit
+from issuer import audit, lifecycle
 from issuer.application import Application
 from issuer.cases import issue, proofs, steps
 from issuer.cases.facts import CaseFacts, ProofCredential, ResidenceProof
 from issuer.cases.proofs import Difference, differences
 from issuer.cases.rules import Check, CheckOutcome
 from issuer.cases.states import CaseState
-from issuer.errors import IssuerRefusal
+from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.holders import Holder
+from issuer.lifecycle import Actor
 from issuer.models_cases import CaseRow
+from issuer.reinstatement import reinstate
 from tests.issuer.cases.office import CLERK, ERIKA, HOLDER, WANTED, Office
+from tests.service import PERMIT
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 PID, CERTIFICATE = ProofCredential.PID, ProofCredential.RESIDENCE_CERTIFICATE
@@ -82,6 +85,33 @@ def test_umlauts_streets_and_letters_of_house_numbers(street: str, number: str, 
     shown = SHOWN | {"family_name": family, "given_names": "Jörg", "main_street": street}
     assert differences(OTHER, shown | {"main_house_number": number}) == set()
     assert differences(OTHER, shown | {"main_street": f"{street} {number}", "main_house_number": ""}) == set()
+
+
+@pytest.mark.parametrize(
+    ("street", "number", "written", "beside"),
+    [
+        ("Straße des 17. Juni", "135", "Straße des 17. Juni 135", ""),
+        ("Straße des 17. Juni", "135", "STR. DES 17.JUNI 135", ""),
+        ("Straße des 17. Juni", "135", "Straße des 17. Juni", "135"),
+        # Blocks of Mannheim.
+        ("C4", "12", "C4 12", ""),
+        ("C4", "12", "C 4, 12", ""),
+        ("C4", "12", "C 4", "12"),
+        ("Pastorswiesenring", "5", "PASTORSWIESENRING 5", "5"),
+        ("Pastorswiesenring", "5 a", "Pastorswiesenring 5a", "5A"),
+        ("Pastorswiesenring", "5", "Pastorswiesenring Nr. 5", ""),
+        ("Hauptstraße", "5", "HAUPTSTR.5", ""),
+        ("Hauptstraße", "12 1/2", "Hauptstraße 12 1/2", ""),
+        ("Hauptstraße", "12-14", "Hauptstr. 12 - 14", ""),
+        ("Hof 3", "", "Hof 3", ""),
+    ],
+)
+def test_numbers_in_and_behind_streets(street: str, number: str, written: str, beside: str) -> None:
+    person = replace(ERIKA, street=street, house_number=number)
+    shown = SHOWN | {"main_street": written, "main_house_number": beside}
+    assert differences(person, shown) == set()
+    for other in ("1", "17", f"{number}b"):
+        assert differences(replace(person, house_number=other), shown) == ADDRESS
 
 
 @pytest.mark.parametrize(
@@ -268,6 +298,29 @@ def test_nor_does_it_prove_a_second_case_later(office: Office) -> None:
         steps.documents_added(session, office.application.tenant, second.id, office.by(HOLDER))
     with office.application.writing() as session, pytest.raises(IssuerRefusal, match="PERMIT_TWICE"):
         issue.approve(session, office.application, second.id, office.by(CLERK), office.rules)
+
+
+def test_a_permit_does_not_come_back_beside_another_of_that_person(office: Office) -> None:
+    office.rules.found = [RESIDENCE]
+    first = proven(office)
+    handed_in(office, first)
+    number = issued(office, first)
+    application = office.application
+    pass_type = application.pass_types[PERMIT]
+    by = Actor(CLERK, application.now(), "the wrong one")
+    with application.writing() as session:
+        seal_for = application.sealer(session, pass_type)
+        lifecycle.revoke(session, application.tenant, PERMIT, number, actor=by)
+
+    def back(code: str) -> None:
+        with application.writing() as session, pytest.raises(RegisterRefusal, match=code):
+            reinstate(session, application.tenant, pass_type, number, seal_for=seal_for, actor=by)
+
+    second = proven(office, person=MARIA)
+    handed_in(office, second)
+    back("REINSTATE_CASE")
+    issued(office, second)
+    back("PERMIT_TWICE")
 
 
 def test_of_two_wallets_each_is_one_person(office: Office) -> None:
