@@ -56,7 +56,7 @@ def test_nothing_is_kept_from_the_holder(pass_type: PassType, form: CredentialFo
     content = SAMPLES[pass_type.id]
     told = " ".join(text for _, text in credential_lines(pass_type, content, city(), "de", [form]))
     sources = {
-        one.source
+        str(one.source)
         for one in pass_type.eudi.claims
         if (one.path if form == "dc+sd-jwt" else one.element) and one.source in content.attributes
     }
