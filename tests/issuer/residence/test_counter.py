@@ -61,7 +61,7 @@ def test_from_the_register_to_paper_phone_and_wallet(registrar: Colleague, appli
     assert page.headers["location"] == one
     shown = registrar.client.get(one)
     assert "Übermühlgasse 1" in shown.text
-    assert "Ausweis ausgestellt" in shown.text
+    assert "Bescheinigung ausgestellt" in shown.text
     assert "Müller-Đặng" in pdf_text(registrar.client.get(f"{one}/print.pdf"))
     link = registrar.send(f"{one}/link", page=one)
     found = re.search(r"readonly>https://stadtpass.example(/p/[^<]+)<", link.text)
@@ -70,6 +70,9 @@ def test_from_the_register_to_paper_phone_and_wallet(registrar: Colleague, appli
     assert holder.post(found[1]).headers["location"] == "/p/pass"
     held = holder.get("/p/pass")
     assert "Ährengässchen" in held.text
+    # Nobody calls it a card: neither the history nor the offer to a wallet.
+    assert "Bescheinigung mit dem Link vom Schalter geöffnet" in holder.get("/p/pass/data").text
+    assert "der Ausweis als digitaler Nachweis" not in held.text
     assert "apple" not in held.text.lower()
     assert "google" not in held.text.lower()
     offer = registrar.send(f"{one}/eudi", page=one)
@@ -197,3 +200,13 @@ def test_the_log_has_who_and_when_and_not_whom(
     trail = auditor.client.get("/office/audit").text
     for text in (log, trail):
         assert [one for one in SECRETS if one in text] == []
+
+
+def test_auditors_read_of_certificates_too(
+    registrar: Colleague, application: Application, city: City
+) -> None:
+    registrar.send(PATH, page=PATH, **ASKED)
+    auditor = settle(application, city.clock, "otto", Role.AUDITOR)
+    trail = auditor.client.get("/office/audit", params={"q": "RC-2026-000001"}).text
+    assert "Bescheinigung ausgestellt" in trail
+    assert "Ausweis ausgestellt" not in trail
