@@ -12,6 +12,7 @@ from issuer.errors import IssuerRefusal
 from issuer.rules.house_numbers import HouseNumber, parse_house_number
 from issuer.rules.sources.protocols import Home, Resident
 from issuer.rules.street_names import street_keys
+from issuer.rules.town_names import may_be_same_town
 from passes.errors import PassRefusal
 from passes.names import search_keys
 
@@ -43,19 +44,7 @@ def _same_home(one: Home, other: Home) -> bool:
         and not _streets(one.street).isdisjoint(_streets(other.street))
         and _number(one.house_number) == _number(other.house_number)
         and ("" in (one.postal_code, other.postal_code) or one.postal_code == other.postal_code)
-        and _same_town(one.city, other.city)
-    )
-
-
-def _same_town(one: str, other: str) -> bool:
-    """One may have the addition that the other leaves out, as in ``Frankfurt am Main``."""
-    if not one or not other:
-        return True
-    return any(
-        f"{longer} ".startswith(f"{shorter} ")
-        for left in _keys(one)
-        for right in _keys(other)
-        for shorter, longer in [sorted((left, right), key=len)]
+        and ("" in (one.city, other.city) or may_be_same_town(one.city, other.city))
     )
 
 
