@@ -250,6 +250,26 @@ def test_every_refusal_says_why_and_what_to_do(
         assert view(clerk, path).status_code == 409, code
 
 
+@SQLITE
+@pytest.mark.parametrize(
+    ("code", "is_needed_anew"),
+    [
+        ("PRESENTATION_REVOKED", True),
+        ("PRESENTATION_EXPIRED", True),
+        ("PRESENTATION_SUSPENDED", False),
+        ("PRESENTATION_NOT_YET_VALID", False),
+    ],
+)
+def test_nobody_is_sent_for_what_they_have(
+    application: Application, clerk: Colleague, code: str, is_needed_anew: bool
+) -> None:
+    path = ask(clerk)
+    refuses(application, code, "")
+    page = told(clerk.client.get(path))
+    assert ("dass sie diesen Nachweis neu braucht" in page) == is_needed_anew
+    assert ("neu braucht die Person ihn nicht" in page) == (not is_needed_anew)
+
+
 def test_every_code_of_the_verifier_has_its_advice() -> None:
     own = {"PRESENTATION_NOT_SET_UP", "PRESENTATION_UNKNOWN", "PRESENTATION_NOTHING"}
     for package in ("issuer", "verifier"):
