@@ -32,7 +32,7 @@ _COUNTRY: Final = "DE"
 # An array whose elements are withheld one by one is filled up to a multiple of this with decoys.
 _ARRAY_STEP: Final = 2
 
-_Value = str | int | bool | date | list[str] | None
+SourceValue = str | int | bool | date | list[str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ class CredentialFactory:
             raise PassRefusal("CREDENTIAL_NOT_ACTIVE", number=content.number)
         lives = timedelta(days=self._spec.lifetime_days) if lifetime is None else lifetime
         times = validity(self._identity, at, content.period.starts_at, content.period.ends_at, lives)
-        values = self._values(content)
+        values = source_values(self._city, content)
         if form == "mso_mdoc":
             elements = self._elements(values)
             return [
@@ -112,37 +112,13 @@ class CredentialFactory:
             for one in bindings
         ]
 
-    def _values(self, content: PassContent) -> dict[str, _Value]:
-        """The value of every source that this pass has one for, by its name."""
-        city, period = self._city, content.period
-        values: dict[str, _Value] = {
-            "number": content.number,
-            "valid_from": period.first,
-            "valid_until": period.last,
-            "issue_date": berlin_day(content.issued_at),
-            "issuing_authority": city.name,
-            "issuing_country": _COUNTRY,
-            "pseudonym": pseudonym(city, content),
-        }
-        for name, value in content.attributes.items():
-            if isinstance(value, Zone):
-                values[name] = value.code
-                values["zone_name"] = value.name
-            elif isinstance(value, CardNumber):
-                values[name] = value.text
-            elif isinstance(value, tuple):
-                values[name] = [str(one.plate) for one in value]
-            else:
-                values[name] = value
-        return {name: value for name, value in values.items() if value is not None and value not in ("", [])}
-
-    def _value(self, claim: EudiClaim, values: Mapping[str, _Value]) -> _Value:
+    def _value(self, claim: EudiClaim, values: Mapping[str, SourceValue]) -> SourceValue:
         value = claim.value if claim.value is not None else values.get(str(claim.source))
         if value is None and claim.mandatory:
             raise PassRefusal("CREDENTIAL_CLAIM_MISSING", type=self._type.id, claim=claim.key)
         return value
 
-    def _elements(self, values: Mapping[str, _Value]) -> dict[str, dict[str, Element | Decoy]]:
+    def _elements(self, values: Mapping[str, SourceValue]) -> dict[str, dict[str, Element | Decoy]]:
         made: dict[str, dict[str, Element | Decoy]] = {}
         for claim in self._spec.claims:
             if claim.namespace is None or claim.element is None:
@@ -151,13 +127,13 @@ class CredentialFactory:
             made.setdefault(claim.namespace, {})[claim.element] = DECOY if value is None else _element(value)
         return made
 
-    def _claims(self, values: Mapping[str, _Value]) -> dict[str, Claim]:
+    def _claims(self, values: Mapping[str, SourceValue]) -> dict[str, Claim]:
         claims = [one for one in self._spec.claims if one.path]
         made = self._object((), claims, values)
         return {} if made is None else made
 
     def _object(
-        self, parent: tuple[str | int, ...], claims: Sequence[EudiClaim], values: Mapping[str, _Value]
+        self, parent: tuple[str | int, ...], claims: Sequence[EudiClaim], values: Mapping[str, SourceValue]
     ) -> dict[str, Claim] | None:
         """The object at ``parent``; None if nothing but what everybody has would stand in it."""
         made: dict[str, Claim] = {}
@@ -177,7 +153,7 @@ class CredentialFactory:
         return made if is_own else None
 
     def _claim(
-        self, claim: EudiClaim, claims: Sequence[EudiClaim], values: Mapping[str, _Value]
+        self, claim: EudiClaim, claims: Sequence[EudiClaim], values: Mapping[str, SourceValue]
     ) -> tuple[Claim, bool]:
         """The value of a claim, None if there is none, and whether it says anything of this holder."""
         if claim.source is not None or claim.value is not None:
@@ -194,7 +170,7 @@ class CredentialFactory:
         return made, made is not None
 
     def _array(
-        self, places: Sequence[EudiClaim], claims: Sequence[EudiClaim], values: Mapping[str, _Value]
+        self, places: Sequence[EudiClaim], claims: Sequence[EudiClaim], values: Mapping[str, SourceValue]
     ) -> list[Claim] | None:
         made: list[Claim] = []
         for place in sorted(places, key=lambda one: one.path[-1]):
@@ -206,6 +182,31 @@ class CredentialFactory:
         return made if any(one is not DECOY for one in made) else None
 
 
+def source_values(city: City, content: PassContent) -> dict[str, SourceValue]:
+    """The value of every source of ``[eudi]`` that ``content`` has one for, by its name (`passes.eudi_spec`)."""
+    period = content.period
+    values: dict[str, SourceValue] = {
+        "number": content.number,
+        "valid_from": period.first,
+        "valid_until": period.last,
+        "issue_date": berlin_day(content.issued_at),
+        "issuing_authority": city.name,
+        "issuing_country": _COUNTRY,
+        "pseudonym": pseudonym(city, content),
+    }
+    for name, value in content.attributes.items():
+        if isinstance(value, Zone):
+            values[name] = value.code
+            values["zone_name"] = value.name
+        elif isinstance(value, CardNumber):
+            values[name] = value.text
+        elif isinstance(value, tuple):
+            values[name] = [str(one.plate) for one in value]
+        else:
+            values[name] = value
+    return {name: value for name, value in values.items() if value is not None and value not in ("", [])}
+
+
 def pseudonym(city: City, content: PassContent) -> str:
     """A name for the holder that nothing can be looked up by: 128 bits, the same in all credentials of a pass.
 
@@ -215,7 +216,7 @@ def pseudonym(city: City, content: PassContent) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:32]
 
 
-def _json(value: _Value, *, each: bool) -> Any:
+def _json(value: SourceValue, *, each: bool) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, list) and each:

@@ -8,12 +8,14 @@ from litestar import Response, get, post
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from issuer.action_words import action_text
 from issuer.application import Application
 from issuer.console.desk import acting_desk_of, desk_of
 from issuer.console.moments import moment
 from issuer.models import AuditEntryRow, AuditHeadRow
 from issuer.nightly import chain
 from issuer.nightly.reports import Report
+from issuer.residence.certificates import certificate_ids
 from issuer.staff.accesses import LONGEST_SUBJECT
 from issuer.staff.accounts import accounts, staff_actor
 from issuer.web.forms import FormData
@@ -54,6 +56,7 @@ def show_trail(request: AnyRequest) -> Response[Any]:
         head = session.get(AuditHeadRow, application.tenant)
         rows = _entries(session, application, text) if asked else []
         names = {staff_actor(one.id): one.display_name for one in accounts(session, application)}
+    certificates = frozenset(certificate_ids(application.pass_types))
     if rows:
         desk.note_access(*sorted({row.subject for row in rows}))
     return desk.page(
@@ -72,7 +75,10 @@ def show_trail(request: AnyRequest) -> Response[Any]:
                 "n": row.sequence,
                 "at": moment(row.at, language),
                 "by": names.get(row.actor, row.actor),
-                "what": _action(row.action, say),
+                "what": action_text(
+                    say, row.action, is_certificate=row.subject.partition("/")[0] in certificates
+                )
+                or row.action,
                 "subject": row.subject,
                 "before": row.before if row.before != "null" else "",
                 "after": row.after if row.after != "null" else "",
@@ -109,11 +115,6 @@ def _entries(session: Session, application: Application, text: str) -> list[Audi
             .limit(MOST)
         )
     )
-
-
-def _action(action: str, say: Any) -> str:
-    code = f"PICKUP_ACTION_{action.upper().replace('-', '_')}"
-    return str(say(code)) if code in say else action
 
 
 HANDLERS: Final = [show_trail, check_chain]

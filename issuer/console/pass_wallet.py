@@ -78,6 +78,11 @@ def new_letter(
     desk = acting_desk_of(request, data)
     if type_id in kept_apart(desk.application) or not is_offered(desk, type_id):
         return desk.problem(_CONFLICT, "PASS_NOT_RUNNING")
+    return letter_answer(desk, type_id, number)
+
+
+def letter_answer(desk: Desk, type_id: str, number: str) -> Response[Any]:
+    """The letter with a new transaction code; a problem where there is nowhere to send it. The access is noted."""
     desk.note_access(subject(type_id, number))
     try:
         made = transaction_code_letter(desk.application, type_id, number, actor=desk.staff.actor)

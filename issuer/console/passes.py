@@ -13,6 +13,7 @@ from litestar.params import FromPath
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from issuer.action_words import action_text
 from issuer.application import Application
 from issuer.audit import AuditEntry
 from issuer.console import counter_pass, pass_wallet
@@ -28,6 +29,7 @@ from issuer.pass_view import show
 from issuer.pickup import own_cases
 from issuer.pickup.standing import HeldPass, Standing, held_pass, standing_at, standing_of
 from issuer.register import subject
+from issuer.residence.certificates import names_person
 from issuer.search import LONGEST, PassQuery, passes_like
 from issuer.staff.accesses import Kind
 from issuer.staff.permissions import Role
@@ -212,9 +214,8 @@ def pass_history(
 ) -> list[dict[str, Any]]:
     """The pass's entries in the audit trail, newest first, in words."""
     labels = pass_type.words(say.language).labels
-    lines = []
+    lines, is_certificate = [], names_person(pass_type)
     for entry in reversed(entries):
-        code = f"PICKUP_ACTION_{entry.action.upper().replace('-', '_')}"
         before, after = entry.before or {}, entry.after or {}
         details = [
             say("PICKUP_CHANGED", label=labels[name], before=_words(before[name]), after=_words(after[name]))
@@ -227,7 +228,8 @@ def pass_history(
             {
                 "at": moment(entry.at, say.language),
                 "by": actor_label(entry.actor, say, names),
-                "text": say(code if code in say else "PICKUP_ACTION_OTHER"),
+                "text": action_text(say, entry.action, is_certificate=is_certificate)
+                or say("PICKUP_ACTION_OTHER"),
                 "details": details,
             }
         )

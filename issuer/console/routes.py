@@ -48,7 +48,7 @@ from issuer.console import (
     zones,
 )
 from issuer.console.desk import ForeignForm, NotAllowed, NotLoggedIn, desk_of, guard, wanted_path
-from issuer.console.library import codes, family, member, new_card, search, steps, waiting
+from issuer.console.library import codes, family, member, new_card, search, steps, waiting, wallet
 from issuer.staff.permissions import PREFIX, Stage, check_routes
 from issuer.web import problems
 from issuer.web.reader import AnyRequest
@@ -147,6 +147,7 @@ HANDLERS: list[ControllerRouterHandler] = [
             *new_card.HANDLERS,
             *member.HANDLERS,
             *codes.HANDLERS,
+            *wallet.HANDLERS,
             *steps.HANDLERS,
             *family.HANDLERS,
             *histories.HANDLERS,

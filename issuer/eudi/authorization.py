@@ -38,6 +38,7 @@ from issuer.web import rates
 from issuer.web.forms import Form, FormData, text_of
 from issuer.web.reader import AnyRequest, Reader, reader_of
 from issuer.web.security_headers import POLICY, content_security_policy
+from passes.credential_words import credential_lines
 
 # A code is redeemed at once (RFC 6749, 4.1.2).
 CODE_LIFETIME_SECONDS: Final = 60
@@ -159,10 +160,17 @@ def _page(
         request=reference,
         wallet=row.wallet_name or row.client_id,
         is_attested=row.instance_jkt is not None,
-        formats=[making.configurations(application)[one].format for one in row.configurations],
+        lines=_lines(application, guest, row) if fits else [],
         answer=_ANSWER,
     )
     return _with_policy(page, row)
+
+
+def _lines(application: Application, guest: Guest, row: AuthorizationRequestRow) -> list[tuple[str, str]]:
+    """What the wallet would get, all of it, in the reader's language."""
+    held, known = guest.held, making.configurations(application)
+    formats = [known[one].format for one in row.configurations]
+    return credential_lines(held.pass_type, held.content, held.city, guest.reader.language, formats)
 
 
 def _log_in_page(

@@ -17,6 +17,7 @@ from sqlalchemy import and_, case, exists, func, select
 from sqlalchemy.orm import Session
 
 from issuer.cases.states import ENDED, CaseState
+from issuer.eudi.holdings import is_in_eudi_wallet
 from issuer.figures.months import zoned_types
 from issuer.models import PassRow, PassTermRow, RevisionRow
 from issuer.models_cases import CaseRow
@@ -42,6 +43,7 @@ class Carrier(StrEnum):
     APPLE = "apple"
     GOOGLE = "google"
     BOTH = "both"
+    EUDI = "eudi"
     PAPER = "paper"
 
 
@@ -86,9 +88,11 @@ def adoption(session: Session, application: Application) -> list[Adoption]:
     """The passes that are valid today by what they have, for every type that has any.
 
     Apple Wallet: on at least one device that is registered for the pass. Google Wallet: asked for and not removed, as
-    far as Google has said. A pass that its holder has taken out of wallets has paper.
+    far as Google has said. EUDI Wallet: a credential that holds, of passes that are in neither of these. A pass that
+    its holder has taken out of wallets has paper.
     """
-    tenant, today = application.tenant, berlin_day(application.now())
+    tenant, now = application.tenant, application.now()
+    today = berlin_day(now)
     in_wallets = WalletPassRow.withdrawn_at.is_(None)
     # Asked of the current serial alone: an older one is void.
     on_apple = and_(
@@ -102,6 +106,7 @@ def adoption(session: Session, application: Application) -> list[Adoption]:
         (and_(on_apple, on_google), Carrier.BOTH.value),
         (on_apple, Carrier.APPLE.value),
         (on_google, Carrier.GOOGLE.value),
+        (is_in_eudi_wallet(tenant, now), Carrier.EUDI.value),
         else_=Carrier.PAPER.value,
     ).label("carrier")
     each = (

@@ -10,10 +10,12 @@ from typing import Any, Final
 import msgspec
 from litestar import Response, get, post
 
+from issuer.action_words import action_text
 from issuer.payments.pages import euros
 from issuer.pickup.guests import Guest, acting_guest_of, guest_of, with_visit
 from issuer.pickup.stored_data import Record, case_deleted_on, stored_data
 from issuer.pickup.visits import ACTOR, end_visit, note
+from issuer.residence.certificates import names_person
 from issuer.web.forms import FormData
 from issuer.web.reader import AnyRequest, reader_of
 from keys.texts import Texts
@@ -153,19 +155,24 @@ def _payment(payment: Record, say: Texts) -> Line:
 
 
 def _history(entries: Iterable[Record], say: Texts, pass_type: PassType) -> list[Line]:
-    lines = []
+    lines, is_certificate = [], names_person(pass_type)
     for entry in entries:
-        code = f"PICKUP_ACTION_{entry['action'].upper().replace('-', '_')}"
         after = entry["after"] or {}
         kind = after.get("carrier") or after.get("channel") or ""
-        special = f"{code}_{str(kind).upper()}"
-        text = say(next((one for one in (special, code) if one in say), "PICKUP_ACTION_OTHER"))
+        text = action_text(say, entry["action"], str(kind), is_certificate=is_certificate)
         details = _changes(entry, say, pass_type)
         if after.get("guardian"):
             details.append(say("PICKUP_BY_GUARDIAN"))
         if entry["reason"] and entry["by"] != ACTOR:
             details.append(say("PICKUP_REASON", reason=entry["reason"]))
-        lines.append(Line(_moment(entry["at"], say.language), text, entry["by"] == ACTOR, tuple(details)))
+        lines.append(
+            Line(
+                _moment(entry["at"], say.language),
+                text or say("PICKUP_ACTION_OTHER"),
+                entry["by"] == ACTOR,
+                tuple(details),
+            )
+        )
     return lines
 
 

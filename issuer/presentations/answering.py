@@ -166,6 +166,9 @@ def _store(
         after |= {"credential": shown.credential.value, "format": shown.format}
     if refusal is not None:
         after["code"] = refusal.code
+    if fault:
+        # In the words of the protocols: for whoever looks after wallets, on no page for people.
+        after["fault"] = fault
     event = AuditEvent("presentation-answer", subject(asked_id), after=after)
     audit.append(session, application.tenant, [event], now, _WALLET)
     return True

@@ -24,8 +24,12 @@ class Group(StrEnum):
     DECLINED = "declined"
     # The wallet, or the way here: the next try may do.
     AGAIN = "again"
-    # Genuine, and no longer or not yet good.
+    # Genuine, and no longer good.
     VOID = "void"
+    # Genuine, and good again once somebody says so.
+    PAUSED = "paused"
+    # Genuine, and good from a day to come.
+    EARLY = "early"
     # Not to be believed.
     UNTRUSTED = "untrusted"
     # Nobody can say now: no word against the holder.
@@ -42,10 +46,10 @@ GROUPS: Final[Mapping[str, Group]] = {
     "PRESENTATION_AUDIENCE": Group.AGAIN,
     "PRESENTATION_NONCE": Group.AGAIN,
     "PRESENTATION_OLD": Group.AGAIN,
-    "PRESENTATION_NOT_YET_VALID": Group.VOID,
+    "PRESENTATION_NOT_YET_VALID": Group.EARLY,
     "PRESENTATION_EXPIRED": Group.VOID,
     "PRESENTATION_REVOKED": Group.VOID,
-    "PRESENTATION_SUSPENDED": Group.VOID,
+    "PRESENTATION_SUSPENDED": Group.PAUSED,
     "PRESENTATION_ALGORITHM": Group.UNTRUSTED,
     "PRESENTATION_SELF_SIGNED": Group.UNTRUSTED,
     "PRESENTATION_UNKNOWN_ISSUER": Group.UNTRUSTED,
@@ -59,6 +63,8 @@ _LOOKS: Final[Mapping[Group, str]] = {
     Group.DECLINED: "info",
     Group.AGAIN: "warning",
     Group.VOID: "danger",
+    Group.PAUSED: "danger",
+    Group.EARLY: "danger",
     Group.UNTRUSTED: "danger",
     Group.UNCLEAR: "warning",
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
+from issuer.eudi.holdings import is_in_eudi_wallet
 from issuer.models import HolderRow, PassRow, PassTermRow, RevisionRow
 from issuer.models_delivery import AppleRegistrationRow, WalletPassRow
 from issuer.models_print import PrintItemRow
@@ -67,7 +68,8 @@ def chosen(session: Session, application: Application, selection: Selection) -> 
     """
     if selection.kind is Kind.LETTERS:
         return _letters(session, application, selection)
-    tenant, today = application.tenant, berlin_day(application.now())
+    tenant, now = application.tenant, application.now()
+    today = berlin_day(now)
     conditions: list[ColumnElement[bool]] = [
         PassRow.tenant == tenant,
         PassRow.type_id.in_(printable_types(application, library=selection.library)),
@@ -80,7 +82,7 @@ def chosen(session: Session, application: Application, selection: Selection) -> 
         HolderRow.tenant == tenant,
         HolderRow.ref == PassRow.holder_ref,
         HolderRow.email == "",
-        *_without_wallet(tenant),
+        *_without_wallet(tenant, now),
     ]
     if not selection.library or selection.kind is Kind.ENDING:
         # Of library members the register has no address as a rule: their cards are handed over at the desk.
@@ -137,7 +139,7 @@ def _letters(session: Session, application: Application, selection: Selection) -
     return len(rows), [Chosen(one.type_id, one.number, 0, one.id) for one in first]
 
 
-def _without_wallet(tenant: str) -> list[ColumnElement[bool]]:
+def _without_wallet(tenant: str, now: datetime) -> list[ColumnElement[bool]]:
     on_a_phone = exists().where(
         AppleRegistrationRow.tenant == tenant, AppleRegistrationRow.serial == RevisionRow.serial
     )
@@ -147,7 +149,7 @@ def _without_wallet(tenant: str) -> list[ColumnElement[bool]]:
         WalletPassRow.google_wanted.is_(True),
         WalletPassRow.withdrawn_at.is_(None),
     )
-    return [~on_a_phone, ~at_google]
+    return [~on_a_phone, ~at_google, ~is_in_eudi_wallet(tenant, now)]
 
 
 def _in_zone(tenant: str, code: str) -> ColumnElement[bool]:

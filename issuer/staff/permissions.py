@@ -155,6 +155,8 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /office/library/members/{type_id}/{number}/steps/{step}": _roles(Role.LIBRARIAN),
     "POST /office/library/members/{type_id}/{number}/link": _roles(Role.LIBRARIAN),
     "POST /office/library/members/{type_id}/{number}/family": _roles(Role.LIBRARIAN),
+    "POST /office/library/members/{type_id}/{number}/eudi": _roles(Role.LIBRARIAN),
+    "POST /office/library/members/{type_id}/{number}/eudi-letter": _roles(Role.LIBRARIAN),
     # Their print runs, with nothing but library cards.
     "GET /office/library/print": _roles(Role.LIBRARIAN),
     "POST /office/library/print": _roles(Role.LIBRARIAN),

@@ -28,11 +28,9 @@ def show_code(
         one = find_member(session, desk, type_id, number)
         if one is None:
             return desk.problem(404, "NOT_FOUND")
-        if one.content.status is not PassStatus.ACTIVE:
-            return desk.problem(CONFLICT, "PASS_NOT_RUNNING")
-        age = _consent_missing(desk, one)
-        if age:
-            return desk.problem(CONFLICT, "CONSENT_NEEDED", age=age)
+        refused = withheld(desk, one)
+        if refused is not None:
+            return refused
         address = fresh_link(desk, session, type_id, number, Channel.SCREEN)
     desk.note_access(one.subject)
     return code_page(desk, one, address)
@@ -77,16 +75,15 @@ def print_card(request: AnyRequest, type_id: FromPath[str], number: FromPath[str
         one = find_member(session, desk, type_id, number)
     if one is None:
         return desk.problem(404, "NOT_FOUND")
+    return withheld(desk, one) or print_answer(desk, type_id, number)
+
+
+def withheld(desk: Desk, one: Shown) -> Response[Any] | None:
+    """Why the card is not handed over, as a page: it does not hold, or nobody has consented; None where it can be."""
     if one.content.status is not PassStatus.ACTIVE:
         return desk.problem(CONFLICT, "PASS_NOT_RUNNING")
-    age = _consent_missing(desk, one)
-    if age:
-        return desk.problem(CONFLICT, "CONSENT_NEEDED", age=age)
-    return print_answer(desk, type_id, number)
-
-
-def _consent_missing(desk: Desk, one: Shown) -> int:
-    return consent_missing(one.pass_type, one.category, one.member, berlin_day(desk.application.now()))
+    age = consent_missing(one.pass_type, one.category, one.member, berlin_day(desk.application.now()))
+    return desk.problem(CONFLICT, "CONSENT_NEEDED", age=age) if age else None
 
 
 HANDLERS: Final = [show_code, print_card]

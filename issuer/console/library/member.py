@@ -29,7 +29,9 @@ from issuer.console.library.shared import (
 from issuer.console.library.step_pages import offered, renewable_from
 from issuer.console.library.steps import told_of
 from issuer.console.moments import moment
+from issuer.console.pass_wallet import is_offered
 from issuer.console.passes import pass_history
+from issuer.letters import has_address
 from issuer.library.families import family_of
 from issuer.library.member_rows import was_cleared
 from issuer.library.membership import consent_missing, is_of_age
@@ -103,6 +105,8 @@ def show_member(request: AnyRequest, type_id: FromPath[str], number: FromPath[st
         steps=[(name, say(f"OFFICE_LIB_{name.upper()}")) for name in offered(one, today)],
         renew_from=say("OFFICE_LIB_RENEW_FROM", day=day_text(opens, language)) if opens else "",
         is_running=one.content.status is PassStatus.ACTIVE and not one.has_replaced_number,
+        has_eudi=is_offered(desk, type_id),
+        has_address=has_address(one.holder),
         history=pass_history(history, say, one.pass_type, names),
     )
 

@@ -47,6 +47,8 @@ def test_code_by_letter(
     assert made.headers["content-type"] == "application/pdf"
     found = re.search(r"Transaktionscode (\d{4}) (\d{4})", pdf_text(made))
     assert found is not None, pdf_text(made)
+    # What the fifth wrong one does is what the letter says.
+    assert "Nach fünf falschen Eingaben gilt er nicht mehr." in pdf_text(made)
     wallet = new_wallet(office.application)
     offer = wallet.read_offer(offer_of(office.application, number, tx_code=True, type_id=PERMIT).link)
     assert error_of(wallet.redeem(offer, "00000000")) == (400, "invalid_grant")

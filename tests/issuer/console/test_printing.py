@@ -26,6 +26,7 @@ from passes.model import RegisteredPlate
 from passes.periods import berlin_day
 from passes.plates import Plate
 from tests.issuer.console.people import Colleague, settle
+from tests.issuer.figures.samples import put_in_eudi_wallet
 from tests.issuer.pickup.test_wallets import register, serial_of
 from tests.issuer.publication.test_app_devices import ON_ONE_DATABASE
 from tests.service import CARD, PERMIT, City, running_numbers
@@ -116,6 +117,18 @@ def test_from_the_choice_to_the_printer(
     assert found(clerk) == 0
     nothing = clerk.send("/office/print", kind="permits", zone="", days="30")
     assert (nothing.status_code, "nichts zu drucken" in nothing.text) == (409, True)
+
+
+def test_who_has_it_in_an_eudi_wallet_gets_no_print(
+    application: Application, clerk: Colleague, offline: list[str]
+) -> None:
+    put_in_eudi_wallet(application, offline[0])
+    put_in_eudi_wallet(application, offline[1], status_value=1)
+    put_in_eudi_wallet(application, offline[2], days=-1)
+    assert found(clerk) == 3
+    with application.reading() as session:
+        _, rows = chosen(session, application, Selection(Kind.PERMITS))
+    assert sorted(one.number for one in rows) == sorted(offline[1:])
 
 
 def test_spoiled_sheets_are_printed_again(

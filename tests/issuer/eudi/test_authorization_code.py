@@ -12,6 +12,8 @@ from litestar.testing import TestClient
 
 from issuer.application import Application
 from issuer.pickup.codes import create_letter_code
+from issuer.pickup.standing import held_pass
+from passes.credentials import pseudonym
 from tests.eudi_issuing_wallet import CLIENT, REDIRECT, Wallet, WalletProvider, error_of, new_key
 from tests.issuer.eudi.conftest import ISSUER, MDOC, SD_JWT, MakeWallet, card, offer_of
 from tests.issuer.pickup.browser import browser, last_day, visit
@@ -75,6 +77,21 @@ def test_whole_flow(trusting: Application, wallet: Wallet) -> None:
     assert wallet.redeem_code(code, VERIFIER).status_code == 200
     for one in (SD_JWT, MDOC):
         assert wallet.ask(one, [new_key(), new_key()]).status_code == 200
+
+
+def test_the_page_says_everything_that_the_wallet_gets(trusting: Application, wallet: Wallet) -> None:
+    client, number = browser(trusting), card(trusting)
+    visit(client, trusting, number, CARD)
+    page = html.unescape(client.get(pushed(wallet), follow_redirects=True).text)
+    with trusting.reading() as session:
+        held = held_pass(session, trusting, CARD, number)
+    assert held is not None
+    # Not on the card itself, but in the credential.
+    for said in ("Pseudonym", pseudonym(held.city, held.content), "Ausgestellt am", "Ausstellende Behörde"):
+        assert said in page, said
+    group = held.pass_type.words("de").choices["category"][str(held.content.attributes["category"])]
+    assert "Gruppe" in page
+    assert group in page
 
 
 def test_deny(trusting: Application, wallet: Wallet) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from issuer.application import Application
 from issuer.cases.states import CaseState
 from issuer.models import RevisionRow
 from issuer.models_cases import CaseRow
 from issuer.models_delivery import AppleDeviceRow, AppleRegistrationRow, WalletPassRow
+from issuer.models_eudi import EudiCredentialRow, EudiStatusListRow
 from tests.service import PERMIT
 
 STAFF = "staff:Zacharias"
@@ -53,6 +55,31 @@ def set_wallet(application: Application, number: str, type_id: str = PERMIT, **v
         session.execute(
             update(WalletPassRow).filter_by(tenant=application.tenant, serial=serial).values(**values)
         )
+
+
+def put_in_eudi_wallet(
+    application: Application, number: str, type_id: str = PERMIT, *, days: int = 30, **values: Any
+) -> None:
+    """One credential of the pass that ends in ``days``, with ``values`` of its row."""
+    tenant, now = application.tenant, application.now()
+    with application.writing() as session:
+        taken = (
+            session.scalar(select(func.count()).select_from(EudiCredentialRow).filter_by(tenant=tenant)) or 0
+        )
+        if session.get(EudiStatusListRow, (tenant, 1)) is None:
+            session.add(
+                EudiStatusListRow(
+                    tenant=tenant, number=1, type_id=type_id, half_year="2027H1", capacity=1000, used=1000
+                )
+            )
+            session.flush()
+        row = {
+            "tenant": tenant, "list_number": 1, "list_index": taken, "status_value": 0, "type_id": type_id,
+            "number": number, "n": 1, "session_id": "s", "batch_id": "b", "generation": 0,
+            "configuration": f"{type_id}.mdoc", "format": "mso_mdoc", "issued_at": now,
+            "expires_at": now + timedelta(days=days), "superseded_at": None,
+        }  # fmt: skip
+        session.add(EudiCredentialRow(**row | values))
 
 
 def clear_wallets(application: Application) -> None:

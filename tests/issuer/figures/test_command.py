@@ -39,7 +39,8 @@ def test_show(city: City, application: Application, capsys: pytest.CaptureFixtur
     lines = capsys.readouterr().out.splitlines()
     assert lines[:2] == [
         "Gültige Ausweise nach Art und Wallet",
-        "Art\tNur Apple Wallet\tNur Google Wallet\tApple und Google Wallet\tNur PDF oder Papier\tSumme",
+        "Art\tNur Apple Wallet\tNur Google Wallet\tApple und Google Wallet\tNur EUDI-Wallet\t"
+        "Nur PDF oder Papier\tSumme",
     ]
 
 

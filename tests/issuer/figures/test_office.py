@@ -20,7 +20,14 @@ from issuer.models import PassTermRow
 from issuer.staff.permissions import Role
 from passes.periods import BERLIN
 from tests.issuer.console.people import settle
-from tests.issuer.figures.samples import STAFF, add_cases, put_on_apple, put_on_google, set_wallet
+from tests.issuer.figures.samples import (
+    STAFF,
+    add_cases,
+    put_in_eudi_wallet,
+    put_on_apple,
+    put_on_google,
+    set_wallet,
+)
 from tests.issuer.nightly.samples import far_away, give_period
 from tests.service import CARD, PERMIT, City, running_numbers
 
@@ -56,10 +63,34 @@ def test_adoption_by_what_passes_have(application: Application) -> None:
         Carrier.APPLE: 2,
         Carrier.GOOGLE: 1,
         Carrier.BOTH: 1,
+        Carrier.EUDI: 0,
         Carrier.PAPER: len(numbers) - 5,
     }
     cards = counts(application, CARD)
     assert cards[Carrier.PAPER] == sum(cards.values()) == len(running_numbers(application, CARD))
+
+
+def test_an_eudi_wallet_is_no_paper(application: Application, neighbour: Application) -> None:
+    far_away(application)
+    numbers = running_numbers(application)
+    alone, twice, beside_apple, ended, invalid, superseded, theirs = numbers[:7]
+    put_in_eudi_wallet(application, alone)
+    put_in_eudi_wallet(application, twice)
+    put_in_eudi_wallet(application, twice)
+    put_on_apple(application, beside_apple)
+    put_in_eudi_wallet(application, beside_apple)
+    put_in_eudi_wallet(application, ended, days=-1)
+    put_in_eudi_wallet(application, invalid, status_value=1)
+    put_in_eudi_wallet(application, superseded, superseded_at=application.now())
+    # A number of the same name in another city.
+    put_in_eudi_wallet(neighbour, theirs)
+    assert counts(application) == {
+        Carrier.APPLE: 1,
+        Carrier.GOOGLE: 0,
+        Carrier.BOTH: 0,
+        Carrier.EUDI: 2,
+        Carrier.PAPER: len(numbers) - 3,
+    }
 
 
 def test_a_phone_with_an_older_serial_has_nothing(application: Application) -> None:

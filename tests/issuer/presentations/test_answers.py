@@ -13,7 +13,7 @@ import cbor2
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from issuer import counters
+from issuer import audit, counters
 from issuer.eudi import status_lists
 from issuer.eudi.identity import document_signer
 from issuer.models_presentations import PresentationRow
@@ -357,3 +357,7 @@ def test_errors_of_wallets(service: Service, encrypt: bool, error: str, code: st
     assert (found.state, found.refusal.code) == (State.REFUSED, code)
     if fault is not None:
         assert found.refusal.params["fault"] == fault
+        assert fault not in found.refusal.sentence("de")
+    with service.application.reading() as session:
+        noted = audit.history(session, service.application.tenant, f"presentation/{made.id}")[-1]
+    assert (noted.action, (noted.after or {}).get("fault")) == ("presentation-answer", fault)

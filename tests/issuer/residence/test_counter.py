@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from issuer.application import Application
+from issuer.models_staff import CaseAccessRow
 from issuer.staff.permissions import Role
+from issuer.web import rates
 from tests.issuer.console.conftest import cheap_hashes
 from tests.issuer.console.people import Colleague, settle
 from tests.issuer.console.permit_office import pdf_text
@@ -57,7 +61,7 @@ def test_from_the_register_to_paper_phone_and_wallet(registrar: Colleague, appli
     assert page.headers["location"] == one
     shown = registrar.client.get(one)
     assert "Übermühlgasse 1" in shown.text
-    assert "Ausweis ausgestellt" in shown.text
+    assert "Bescheinigung ausgestellt" in shown.text
     assert "Müller-Đặng" in pdf_text(registrar.client.get(f"{one}/print.pdf"))
     link = registrar.send(f"{one}/link", page=one)
     found = re.search(r"readonly>https://stadtpass.example(/p/[^<]+)<", link.text)
@@ -66,6 +70,9 @@ def test_from_the_register_to_paper_phone_and_wallet(registrar: Colleague, appli
     assert holder.post(found[1]).headers["location"] == "/p/pass"
     held = holder.get("/p/pass")
     assert "Ährengässchen" in held.text
+    # Nobody calls it a card: neither the history nor the offer to a wallet.
+    assert "Bescheinigung mit dem Link vom Schalter geöffnet" in holder.get("/p/pass/data").text
+    assert "der Ausweis als digitaler Nachweis" not in held.text
     assert "apple" not in held.text.lower()
     assert "google" not in held.text.lower()
     offer = registrar.send(f"{one}/eudi", page=one)
@@ -167,6 +174,20 @@ def test_wishes_about_a_certificate_are_the_registrars(
     assert number not in clerk.client.get("/office/wishes").text
 
 
+def test_every_look_is_in_the_log_and_there_are_not_too_many(
+    application: Application, registrar: Colleague, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten looks in a minute are ten people: one line for them would hide nine."""
+    monkeypatch.setattr(rates, "RESIDENTS_OF_STAFF", replace(rates.RESIDENTS_OF_STAFF, burst=3))
+    pages = [registrar.send(f"{PATH}/look-up", page=PATH, **ASKED) for _ in range(4)]
+    assert [one.status_code for one in pages] == [200, 200, 200, 429]
+    assert pages[-1].headers["retry-after"] == "30"
+    assert registrar.send(PATH, page=PATH, **ASKED).status_code == 429
+    with application.reading() as session:
+        subjects = session.scalars(select(CaseAccessRow.subject)).all()
+    assert subjects.count("log/residents") == 3
+
+
 def test_the_log_has_who_and_when_and_not_whom(
     city: City, application: Application, registrar: Colleague
 ) -> None:
@@ -179,3 +200,13 @@ def test_the_log_has_who_and_when_and_not_whom(
     trail = auditor.client.get("/office/audit").text
     for text in (log, trail):
         assert [one for one in SECRETS if one in text] == []
+
+
+def test_auditors_read_of_certificates_too(
+    registrar: Colleague, application: Application, city: City
+) -> None:
+    registrar.send(PATH, page=PATH, **ASKED)
+    auditor = settle(application, city.clock, "otto", Role.AUDITOR)
+    trail = auditor.client.get("/office/audit", params={"q": "RC-2026-000001"}).text
+    assert "Bescheinigung ausgestellt" in trail
+    assert "Ausweis ausgestellt" not in trail
