@@ -7,6 +7,7 @@ Rulebook's to say (3.1 and 4.1, after CIR (EU) 2024/2977). Claims have our names
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -50,11 +51,14 @@ class Query:
     claims: Mapping[str, ClaimPath]
     optional: frozenset[str] = frozenset()
     fixed: Mapping[ClaimPath, str] = field(default_factory=dict)
+    # Of an mdoc of an earlier number: an mdoc query names one document type (OpenID4VP 1.0, B.2.3).
+    number: str = ""
 
     @property
     def id(self) -> str:
         """What the answer is called (OpenID4VP 1.0, 6.1)."""
-        return f"{self.credential}-{'mdoc' if self.form == MDOC else 'sd-jwt'}"
+        name = f"{self.credential}-{'mdoc' if self.form == MDOC else 'sd-jwt'}"
+        return f"{name}-{self.number}" if self.number else name
 
     def described(self) -> dict[str, Any]:
         """The credential query of the DCQL query."""
@@ -71,6 +75,9 @@ class Query:
         return made
 
 
+# The number at the end of a type's name, which grows when a claim or a word changes.
+_NUMBERED: Final = re.compile(r"(.*[/:.])([1-9][0-9]{0,3})")
+_MOST_NUMBERS: Final = 10
 # What is asked of the city's own types, by the sources of their claims.
 _NAMES: Final = ("family_name", "given_names")
 _MAIN_ADDRESS: Final = ("main_street", "main_house_number", "main_postal_code", "main_city")
@@ -134,6 +141,15 @@ def dcql_query(asked: Sequence[Query]) -> dict[str, Any]:
     return made
 
 
+def _with_earlier(name: str) -> tuple[str, ...]:
+    """``name`` of a type, and those that it had: what was made under them counts until its own end."""
+    found = _NUMBERED.fullmatch(name)
+    if found is None:
+        return (name,)
+    newest = int(found[2])
+    return tuple(f"{found[1]}{one}" for one in range(newest, max(newest - _MOST_NUMBERS, 0), -1))
+
+
 def _own(types: PassTypes, base_url: str, credential: Credential, names: Sequence[str]) -> Iterator[Query]:
     spec = types[credential.value].eudi
     for form in spec.formats:
@@ -154,5 +170,17 @@ def _own(types: PassTypes, base_url: str, credential: Credential, names: Sequenc
             for one in spec.claims
             if form == SD_JWT and one.value is not None and one.path[:-1] in beside
         }
-        types_asked = (str(spec.doctype),) if form == MDOC else (vct_of(types[credential.value], base_url),)
-        yield Query(credential, form, types_asked, {name: places[name] for name in names}, fixed=fixed)
+        claims = {name: places[name] for name in names}
+        if form == SD_JWT:
+            vcts = _with_earlier(vct_of(types[credential.value], base_url))
+            yield Query(credential, form, vcts, claims, fixed=fixed)
+            continue
+        for place, doctype in enumerate(_with_earlier(str(spec.doctype))):
+            # Its own namespace is called like the document type.
+            moved = {
+                name: (doctype, *path[1:]) if path[0] == spec.doctype else path
+                for name, path in claims.items()
+            }
+            yield Query(
+                credential, form, (doctype,), moved, number=doctype.rpartition(".")[2] if place else ""
+            )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
 import pytest
 from sqlalchemy import func, select
 
@@ -20,9 +21,9 @@ from issuer.setup import DEMO_EUDI_ROOT, DEMO_PID_ROOT
 from issuer.workspace import CONFIG
 from keys import lifecycle
 from keys.lifecycle import Purpose
-from passes.pass_types import PassTypes
+from passes.pass_types import PassType, PassTypes
 from tests.eudi_issuing_wallet import error_of
-from tests.eudi_presenting_wallet import SD_JWT, parsed_link
+from tests.eudi_presenting_wallet import MDOC, SD_JWT, parsed_link
 from tests.issuer.eudi.conftest import ISSUER, set_up
 from tests.issuer.presentations.conftest import Service, wallet_of
 from tests.issuer.presentations.samples import APPLICANT, CARD, DESK, OTHER_DESK, asked, become, own
@@ -88,6 +89,38 @@ def test_only_kinds_that_somebody_is_trusted_for(service: Service) -> None:
     found = queries(types, ISSUER, Wish.PROOF_OF_RESIDENCE, {Credential.PID})
     assert {one.credential for one in found} == {Credential.PID}
     assert service.application.config.eudi.trusted.pid == (DEMO_PID_ROOT,)
+
+
+@SQLITE
+@pytest.mark.parametrize("form", [SD_JWT, MDOC])
+def test_what_was_made_under_earlier_numbers_counts(
+    application: Application, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    """A new word raises the number; nobody's card becomes worthless by that."""
+    held = own(application, CARD, form)
+    spec = application.pass_types[CARD].eudi
+    newer = msgspec.structs.replace(
+        spec,
+        vct="/vct/library-card/3",
+        doctype="de.stadtpass.library-card.3",
+        claims=tuple(
+            msgspec.structs.replace(one, namespace="de.stadtpass.library-card.3")
+            if one.namespace == spec.doctype
+            else one
+            for one in spec.claims
+        ),
+    )
+    monkeypatch.setattr(PassType, "eudi", property(lambda _: newer))
+    made = asked(application)
+    wallet = wallet_of(application)
+    wallet.held = [held]
+    question = wallet.read(made.link)
+    sd_jwt, *mdocs = question.query["credentials"]
+    assert sd_jwt["meta"]["vct_values"] == [f"{ISSUER}/vct/library-card/{one}" for one in (3, 2, 1)]
+    doctypes = [one["meta"]["doctype_value"] for one in mdocs]
+    assert doctypes == [f"de.stadtpass.library-card.{one}" for one in (3, 2, 1)]
+    wallet.answer(question)
+    assert become(application, made).state is State.HOLDS
 
 
 def test_nobody_else_hears_of_it(application: Application, neighbour: Application) -> None:
