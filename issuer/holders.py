@@ -30,6 +30,11 @@ class Holder:
         """The name as in an address: ``Dr. Erika Mustermann``."""
         return " ".join(filter(None, (self.doctoral_degree, self.given_name, self.family_name)))
 
+    @property
+    def search_keys(self) -> str:
+        """The spellings that a search finds the name by, each on a line."""
+        return "\n".join(sorted(search_keys(f"{self.given_name} {self.family_name}"[:400])))
+
     def recipient(self) -> Recipient:
         """Name and address, as lines on an envelope."""
         street = f"{self.street} {self.house_number}".strip()
@@ -38,9 +43,8 @@ class Holder:
 
     def row(self, tenant: str, at: datetime) -> dict[str, object]:
         """The holder as a row of the table, with the spellings a search finds them by."""
-        keys = sorted(search_keys(f"{self.given_name} {self.family_name}"[:400]))
         values: dict[str, object] = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {"tenant": tenant, **values, "search_keys": "\n".join(keys), "updated_at": at}
+        return {"tenant": tenant, **values, "search_keys": self.search_keys, "updated_at": at}
 
 
 def holder_of(row: HolderRow) -> Holder:

@@ -232,7 +232,11 @@ class EudiReplayRow(Base):
 
 
 class EudiTransactionCodeRow(Base):
-    """A transaction code that went out by letter; the next offer to the holder of the pass asks for it."""
+    """A transaction code that went out by letter; the next offer to the holder of the pass asks for it.
+
+    The row stays when the code is used or has run out, until the pass is deleted: from then on the holder's pages
+    make no offer without another one.
+    """
 
     __tablename__ = "eudi_transaction_codes"
     __table_args__ = (of_tenant(), Index(None, "tenant", "expires_at"))

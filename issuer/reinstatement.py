@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from issuer import attributes as stored_attributes
@@ -19,6 +19,7 @@ from issuer import audit
 from issuer.audit import AuditEntry, AuditEvent
 from issuer.cases.facts import CaseKind
 from issuer.cases.states import ENDED, CaseState
+from issuer.cases.store import of_shown, permits_of_shown, shown_of_permit
 from issuer.errors import RegisterRefusal
 from issuer.importing.record import status_word
 from issuer.lifecycle import Actor, NextRevision, current_revision, reason_of, supersede, suspend
@@ -95,25 +96,30 @@ def _suspended_for(past: Sequence[AuditEntry]) -> str:
 
 
 def _no_other(session: Session, row: PassRow) -> None:
-    other = session.scalar(
-        select(PassRow.number)
-        .where(
+    shown = shown_of_permit(session, row.tenant, row.type_id, row.number)
+    others = [
+        select(PassRow.number).where(
             PassRow.tenant == row.tenant,
             PassRow.type_id == row.type_id,
             PassRow.holder_ref == row.holder_ref,
-            PassRow.number != row.number,
             PassRow.status.in_(_RUNNING),
-        )
-        .limit(1)
-    )
-    if other is not None:
-        raise RegisterRefusal("PERMIT_TWICE", number=other)
+        ),
+        # The same person, by what a wallet has shown, under another of their given names.
+        *(permits_of_shown(row.tenant, row.type_id, one, _RUNNING) for one in shown),
+    ]
+    for numbers in others:
+        other = session.scalar(numbers.where(PassRow.number != row.number).limit(1))
+        if other is not None:
+            raise RegisterRefusal("PERMIT_TWICE", number=other)
     asked = session.scalar(
         select(CaseRow.number)
         .where(
             CaseRow.tenant == row.tenant,
             CaseRow.type_id == row.type_id,
-            CaseRow.person == row.holder_ref,
+            or_(
+                CaseRow.person == row.holder_ref,
+                *(of_shown(row.tenant, row.type_id, one) for one in shown),
+            ),
             CaseRow.kind == CaseKind.NEW.value,
             CaseRow.state.not_in([one.value for one in (*ENDED, CaseState.DRAFT)]),
         )

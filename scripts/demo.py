@@ -22,7 +22,7 @@ TODAY = ["--today", "2026-11-20"]
 # After this day most of the demo city's permits have ended; then the service lives on its first day for ever.
 LAST_GOOD_DAY = datetime(2027, 3, 31, tzinfo=BERLIN)
 # Marks a folder as a demo; it names the form of what is inside.
-MARKER, FORM = ".stadtpass-demo", "2"
+MARKER, FORM = ".stadtpass-demo", "3"
 STADTPASS = [sys.executable, "-m", "issuer.cli"]
 PERMIT = "BPA-2026-100001"
 
@@ -116,7 +116,9 @@ def tell(folder: Path, base_url: str) -> None:
         f"  {office['link']}\n"
         f"                               a clerk, supervisor and registrar's way into the office, good for a day\n"
         f"  {library['link']}\n"
-        f"                               a librarian's; both can ask EUDI Wallets, and offer them credentials\n"
+        f"                               a librarian's way in\n"
+        f"  {base_url}/office/wallet, /office/library/wallet, /office/residence\n"
+        f"                               asking EUDI Wallets (no real one answers), certificates of residence\n"
         f"  {base_url}/api/docs    the management API; a key for today:\n"
         f"      {key}\n"
         f"      curl -H 'Authorization: Bearer {key}' \\\n"

@@ -11,6 +11,7 @@ from litestar.params import Body
 from litestar.types import ControllerRouterHandler
 from sqlalchemy.orm import Session
 
+from issuer import audit
 from issuer.api.auth import ApiRequest, application_of, require
 from issuer.api.documentation import Success, documented
 from issuer.api.idempotency import Answer, answer_once
@@ -18,15 +19,19 @@ from issuer.api.pass_answers import pass_answer
 from issuer.api.pass_examples import body_example
 from issuer.api.pass_schemas import PassAnswer, Period
 from issuer.api.scopes import Scope
+from issuer.audit import AuditEvent
 from issuer.errors import IssuerRefusal
 from issuer.holder_changes import RESIDENCE
 from issuer.residence.issuing import Asked, CertificateRefused, certificate_type, issue, look_up
 from issuer.rules.sources.protocols import SourceAway
+from issuer.staff.accesses import RESIDENTS
+from issuer.web import rates
 from issuer.web.problems import problem
 
 _Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 _Short = Annotated[str, msgspec.Meta(min_length=1, max_length=20)]
 _UNAVAILABLE: Final = 503
+_TOO_OFTEN: Final = 429
 
 
 class NewCertificate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,13 +84,15 @@ _ISSUED: Final = msgspec.convert(
         "otherwise are superseded. 409 `CERTIFICATE_AT_OFFICE` for everybody it does not confirm, for whatever "
         "reason, a block of disclosure (section 51 BMG) included: tell the person to come to the office. What the "
         "certificate says is in the answer with the scope `holders:read` only. Then `pickup-links` and `eudi-offers` "
-        "as for every pass; Apple and Google never."
+        "as for every pass; Apple and Google never. Each call stands in the audit trail with the client and without "
+        "the person; 429 beyond 120 at once and one more every five seconds."
     ),
     responses=documented(
         Success(201, PassAnswer, {"certificate": _ISSUED}, "The certificate; `Location` says where it is"),
         IssuerRefusal("CERTIFICATE_AT_OFFICE"),
         IssuerRefusal("CERTIFICATE_OFF"),
         problem(_UNAVAILABLE, "RESIDENTS_AWAY"),
+        problem(_TOO_OFTEN, "TOO_MANY_REQUESTS"),
     ),
 )
 def create_certificate(
@@ -95,6 +102,7 @@ def create_certificate(
     application = application_of(request)
     if certificate_type(application) is None:
         raise IssuerRefusal("CERTIFICATE_OFF")
+    _note_look(request)
     # Before the transaction: a large file is not read while everybody else waits to write.
     resident = look_up(
         application,
@@ -128,6 +136,17 @@ def create_certificate(
         return Answer(201, body, {**headers, "Location": location})
 
     return answer_once(request, data, effect)
+
+
+def _note_look(request: ApiRequest) -> None:
+    """Note that the client looks into the register, not at whom, whatever the answer. Raises the problem 429."""
+    application, client = application_of(request), request.user
+    with application.writing() as session:
+        if not rates.take(session, application, rates.RESIDENTS_OF_CLIENT, client.id):
+            wait = {"Retry-After": str(rates.RESIDENTS_OF_CLIENT.seconds)}
+            raise problem(_TOO_OFTEN, "TOO_MANY_REQUESTS", headers=wait)
+        event = AuditEvent("look-up", RESIDENTS)
+        audit.append(session, application.tenant, [event], application.now(), client.actor)
 
 
 HANDLERS: list[ControllerRouterHandler] = [create_certificate]

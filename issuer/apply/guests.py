@@ -30,7 +30,7 @@ _TOLD: Final = frozenset(
     {
         "MAILED", "UPLOADED", "REMOVED", "WITHDRAWN", "SENT", "HANDED_IN", "MOVED", "PAYMENTS_OFF",
         "PAYMENT_DONE", "PAYMENT_OPEN", "NOT_NOW", "PROVEN", "PROOF_NAME", "PROOF_ADDRESS", "PROOF_BOTH",
-        "PROOF_OTHER", "PROOF_GONE",
+        "PROOF_OTHER", "PROOF_GONE", "PROOF_TWICE",
     }
 )  # fmt: skip
 _JUST_SENT: Final = (CaseState.SUBMITTED, CaseState.SECOND_LOOK)
@@ -38,7 +38,7 @@ _JUST_SENT: Final = (CaseState.SUBMITTED, CaseState.SECOND_LOOK)
 _SAD: Final = frozenset(
     {
         "MOVED", "PAYMENTS_OFF", "PAYMENT_OPEN", "NOT_NOW", "PROOF_NAME", "PROOF_ADDRESS", "PROOF_BOTH",
-        "PROOF_OTHER", "PROOF_GONE",
+        "PROOF_OTHER", "PROOF_GONE", "PROOF_TWICE",
     }
 )  # fmt: skip
 

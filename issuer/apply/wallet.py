@@ -117,8 +117,15 @@ def use(request: AnyRequest, asked_id: FromPath[str], data: PageForm) -> Respons
             differences = proofs.differences(person, shown.values)
             if differences:
                 return _back(guest, _TOLD[differences])
-            proof = ResidenceProof(credential, _issuer(shown), shown.at)
-            steps.prove_residence(session, guest.tenant, guest.case.id, guest.actor(), proof)
+            key = proofs.shown_key(session, guest.tenant, person, shown.values)
+            proof = ResidenceProof(credential, _issuer(shown), shown.at, key)
+            try:
+                steps.prove_residence(session, guest.tenant, guest.case.id, guest.actor(), proof)
+            except IssuerRefusal as refusal:
+                if refusal.code != "CASE_TWICE":
+                    raise
+                # What was shown is forgotten all the same.
+                return _back(guest, "PROOF_TWICE")
     except IssuerRefusal as refusal:
         if refusal.code not in ("PRESENTATION_UNKNOWN", "PRESENTATION_NOTHING"):
             raise

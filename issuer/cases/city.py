@@ -12,10 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from issuer.application import Application
-from issuer.cases.facts import CaseFacts, CaseKind, Channel, plates_of
+from issuer.cases.facts import CaseFacts, CaseKind, Channel, ResidenceProof, plates_of
 from issuer.cases.rules import Check, CheckOutcome
 from issuer.cases.states import CaseState
-from issuer.cases.store import person_key
+from issuer.cases.store import permits_of_shown, person_key
 from issuer.errors import IssuerRefusal
 from issuer.holders import Holder
 from issuer.models import PassRow, RevisionRow
@@ -79,7 +79,7 @@ class CityCaseRules:
             address=find_address(self.session, self.application.tenant, address, begins, self.rules.zones),
             zone_code=facts.zone,
             vehicles=tuple(Vehicle(one.plate, facts.keeper == "holder") for one in plates_of(facts)),
-            running_permits=tuple(self._permits(person, begins)),
+            running_permits=tuple(self._permits(person, facts.residence_proof, begins)),
         )
         found = eligibility(asked, self._kind(facts, day), self.application.sources, day)
         return [_check(one) for one in found.results]
@@ -174,17 +174,21 @@ class CityCaseRules:
     def _kind(self, facts: CaseFacts, day: date) -> KindRules:
         return self.rules.kind(facts.permit_kind, day)
 
-    def _permits(self, person: Holder, day: date) -> Sequence[str]:
+    def _permits(self, person: Holder, proof: ResidenceProof | None, day: date) -> Sequence[str]:
         tenant = self.application.tenant
-        return self.session.scalars(
-            select(PassRow.number).where(
-                PassRow.tenant == tenant,
-                PassRow.type_id == self.type_id,
-                PassRow.holder_ref == person_key(self.session, tenant, person),
-                PassRow.status.in_(_HOLDING),
-                PassRow.period_last >= day,
-            )
-        ).all()
+        by_name = select(PassRow.number).where(
+            PassRow.tenant == tenant,
+            PassRow.type_id == self.type_id,
+            PassRow.holder_ref == person_key(self.session, tenant, person),
+            PassRow.status.in_(_HOLDING),
+            PassRow.period_last >= day,
+        )
+        found = set(self.session.scalars(by_name))
+        if proof is not None and proof.person:
+            # The same person, under another of their given names.
+            shown = permits_of_shown(tenant, self.type_id, proof.person, _HOLDING)
+            found |= set(self.session.scalars(shown.where(PassRow.period_last >= day)))
+        return sorted(found)
 
 
 def _check(result: CheckResult) -> Check:

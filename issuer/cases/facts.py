@@ -50,12 +50,14 @@ class ProofCredential(StrEnum):
 class ResidenceProof(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """That a wallet has shown the name and main residence of who asks: by which credential, whose, when (aware).
 
-    What it said is not kept. ``issuer`` is the organisation in the issuer's certificate.
+    What it said is not kept. ``issuer`` is the organisation in the issuer's certificate; ``person`` a keyed digest of
+    who was shown (`issuer.cases.proofs.shown_key`), empty where it was proven before there were any.
     """
 
     credential: ProofCredential
     issuer: _Line
     at: datetime
+    person: _Line = ""
 
 
 class CaseFacts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -11,7 +11,7 @@ from datetime import date
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -36,6 +36,8 @@ from issuer.cases.store import (
     case_of,
     move,
     note,
+    of_shown,
+    permits_of_shown,
     person_key,
     save_applicant,
     save_facts,
@@ -44,7 +46,7 @@ from issuer.cases.store import (
 from issuer.errors import IssuerRefusal
 from issuer.holders import Holder
 from issuer.models import PassRow
-from issuer.models_cases import CaseRow
+from issuer.models_cases import UNDER_WAY, CaseRow
 from passes.model import PassStatus
 from passes.periods import berlin_day
 
@@ -82,7 +84,7 @@ def save_draft(
         raise IssuerRefusal("CASE_STEP", step="save", state=row.state)
     if person is not None:
         before = applicant(session, tenant, case_id)
-        if before is None or person_key(session, tenant, before) != person_key(session, tenant, person):
+        if before is None or not proofs.holds_for(before, person):
             facts = msgspec.structs.replace(facts, residence_proof=None)
         save_applicant(session, tenant, case_id, person)
     save_facts(session, row, facts)
@@ -94,11 +96,14 @@ def prove_residence(
 ) -> Case:
     """A wallet has shown that who asks lives where they say: that is kept, and settles the check as evidence does.
 
-    Raises IssuerRefusal as `take`; CASE_STEP unless the case is a draft, or evidence was asked for.
+    Raises IssuerRefusal as `take`; CASE_STEP unless the case is a draft, or evidence was asked for; CASE_TWICE where
+    it was, and the person that was shown has another such case under way. Nothing is stored then.
     """
     row = take(session, tenant, case_id, actor.version)
     if row.state not in (CaseState.DRAFT, CaseState.DOCUMENTS):
         raise IssuerRefusal("CASE_STEP", step="prove", state=row.state)
+    if row.state == CaseState.DOCUMENTS:
+        _one_case(session, row, proof)
     facts = msgspec.structs.replace(facts_of(row.facts), residence_proof=proof)
     row.checks = proofs.settled(row.checks, facts)
     save_facts(session, row, facts)
@@ -126,7 +131,8 @@ def submit(session: Session, tenant: str, case_id: str, actor: CaseActor, rules:
 
     Raises IssuerRefusal CASE_UNKNOWN, CASE_MOVED, CASE_STEP; CASE_INCOMPLETE with ``fields``; CASE_REFUSED where
     a check says that this cannot be had, with its ``reason``; CASE_TWICE where the person has such a case under
-    way, PERMIT_TWICE where they hold a running permit; what `CaseRules.fee_cents` and `plates_of` raise.
+    way, PERMIT_TWICE where they hold a running permit, under this name or, by what a wallet has shown, under another
+    of theirs; what `CaseRules.fee_cents` and `plates_of` raise.
     """
     row = take(session, tenant, case_id, actor.version)
     facts, kind, channel = facts_of(row.facts), CaseKind(row.kind), Channel(row.channel)
@@ -143,8 +149,9 @@ def submit(session: Session, tenant: str, case_id: str, actor: CaseActor, rules:
     row.checks = proofs.settled([one.stored() for one in checks], facts)
     row.fee_cents = rules.fee_cents(kind, facts, channel, day)
     row.person = person_key(session, tenant, person)
+    _one_case(session, row, facts.residence_proof)
     if kind is CaseKind.NEW and not rules.is_exception(facts, day):
-        _one_permit(session, tenant, row)
+        _one_permit(session, row)
     row.submitted_at = actor.at
     try:
         open_checks = [one["name"] for one in row.checks if _is_open(one)]
@@ -209,7 +216,8 @@ def approve(
 
     An exception, and a permit for nothing (``free``), is approved by somebody else than who proposed it. Raises
     IssuerRefusal as `take`, CASE_STEP; FOUR_EYES where the same person would decide, SECOND_LOOK_NEEDED where
-    nobody has proposed it; CASE_OPEN where a check is still waiting for its evidence to be looked at.
+    nobody has proposed it; CASE_OPEN where a check is still waiting for its evidence to be looked at; PERMIT_TWICE
+    where the person, as a wallet has shown since the case was submitted, holds a running permit.
     """
     row = take(session, tenant, case_id, actor.version)
     next_state(CaseState(row.state), CaseStep.APPROVE)
@@ -227,6 +235,8 @@ def approve(
     waiting = [one["name"] for one in row.checks if _is_open(one)]
     if waiting:
         raise IssuerRefusal("CASE_OPEN", checks=", ".join(waiting))
+    if row.kind == CaseKind.NEW and not special:
+        _one_permit(session, row)
     if free:
         row.fee_cents = 0
     row.decided_by, row.decided_at, row.decision_reason = actor.name, actor.at, row.exception
@@ -298,20 +308,48 @@ def _stop_at_refusals(checks: Sequence[Check]) -> None:
             raise IssuerRefusal("CASE_REFUSED", check=one.name, reason=one.reason)
 
 
-def _one_permit(session: Session, tenant: str, row: CaseRow) -> None:
-    """One running permit per person; whoever would have a second one asks for an exception."""
+def _one_permit(session: Session, row: CaseRow) -> None:
+    """One running permit per person; whoever would have a second one asks for an exception.
+
+    Whoever has shown a wallet is one person, whichever of their given names they use.
+    """
     held = session.scalar(
         select(PassRow.number)
         .where(
-            PassRow.tenant == tenant,
+            PassRow.tenant == row.tenant,
             PassRow.type_id == row.type_id,
             PassRow.holder_ref == row.person,
             PassRow.status.in_(_RUNNING),
         )
         .limit(1)
     )
+    proof = facts_of(row.facts).residence_proof
+    if held is None and proof is not None and proof.person:
+        shown = permits_of_shown(row.tenant, row.type_id, proof.person, _RUNNING)
+        held = session.scalar(shown.limit(1))
     if held is not None:
         raise IssuerRefusal("PERMIT_TWICE", number=held)
+
+
+def _one_case(session: Session, row: CaseRow, proof: ResidenceProof | None) -> None:
+    """One case of a kind under way for whom a wallet has shown; by the name that was typed, an index sees to that.
+
+    The writing transaction is enough of a lock.
+    """
+    if proof is None or not proof.person:
+        return
+    other = session.scalar(
+        select(CaseRow.number)
+        .where(
+            of_shown(row.tenant, row.type_id, proof.person),
+            CaseRow.kind == row.kind,
+            CaseRow.id != row.id,
+            text(UNDER_WAY),
+        )
+        .limit(1)
+    )
+    if other is not None:
+        raise IssuerRefusal("CASE_TWICE")
 
 
 def _known(given: Sequence[str], known: Sequence[str]) -> None:

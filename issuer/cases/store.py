@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, and_, select
 from sqlalchemy.orm import Session
 
 from issuer import audit
@@ -22,7 +22,7 @@ from issuer.cases.facts import CaseFacts, CaseKind, Channel, facts_of, stored_fa
 from issuer.cases.states import RULES, CaseState, CaseStep, next_state
 from issuer.errors import IssuerRefusal
 from issuer.holders import Holder
-from issuer.models import SequenceRow
+from issuer.models import PassRow, SequenceRow
 from issuer.models_cases import CaseApplicantRow, CaseRow
 from issuer.settings import record_key
 from passes.names import search_keys
@@ -208,6 +208,38 @@ def person_key(session: Session, tenant: str, person: Holder) -> str:
     text = "\x1f".join(_folded(one) for one in parts)
     mac = hmac.digest(record_key(session, tenant), f"person\x1f{text}".encode(), "sha256")
     return mac[:_ID_BYTES].hex()
+
+
+def of_shown(tenant: str, type_id: str, shown: str) -> ColumnElement[bool]:
+    """Which `CaseRow` of a type a wallet has proven for the person with the digest ``shown``, never an empty one."""
+    proven = CaseRow.facts[("residence_proof", "person")].as_string()
+    return and_(CaseRow.tenant == tenant, CaseRow.type_id == type_id, proven == shown)
+
+
+def permits_of_shown(tenant: str, type_id: str, shown: str, statuses: Collection[str]) -> Select[str]:
+    """The numbers of passes with one of ``statuses`` that such cases have led to."""
+    return (
+        select(PassRow.number)
+        .join(
+            CaseRow,
+            (CaseRow.tenant == PassRow.tenant)
+            & (CaseRow.type_id == PassRow.type_id)
+            & (CaseRow.pass_number == PassRow.number),
+        )
+        .where(of_shown(tenant, type_id, shown), PassRow.status.in_(statuses))
+        .order_by(PassRow.number)
+    )
+
+
+def shown_of_permit(session: Session, tenant: str, type_id: str, number: str) -> frozenset[str]:
+    """The digests of the persons whom wallets have shown in the cases of a pass: one or none, as a rule."""
+    facts = session.scalars(
+        select(CaseRow.facts).where(
+            CaseRow.tenant == tenant, CaseRow.type_id == type_id, CaseRow.pass_number == number
+        )
+    )
+    proofs = (facts_of(one).residence_proof for one in facts)
+    return frozenset(one.person for one in proofs if one is not None and one.person)
 
 
 def _folded(text: str) -> str:

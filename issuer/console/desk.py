@@ -142,11 +142,14 @@ class Desk:
         """On to another page of the console, by GET."""
         return self.reader.go(path, **query)
 
-    def note_access(self, *subjects: str, kind: Kind = Kind.OPENED) -> None:
-        """Note that the person sees data about ``subjects``; to be called before anything is shown."""
+    def note_access(self, *subjects: str, kind: Kind = Kind.OPENED, every: bool = False) -> None:
+        """Note that the person sees data about ``subjects``; to be called before anything is shown.
+
+        ``every`` as in `issuer.staff.accesses.note_access`.
+        """
         with self.application.writing() as session:
             for subject in subjects:
-                note_access(session, self.application, self.staff.account_id, subject, kind)
+                note_access(session, self.application, self.staff.account_id, subject, kind, every=every)
 
     def with_session(self, response: Response[Any], person: Person | None) -> Response[Any]:
         """``response`` with the cookie of the person's session, or with none any more."""

@@ -29,16 +29,16 @@ from issuer.models import PassRow
 from issuer.register import subject
 from issuer.residence.issuing import Asked, certificate_type, issue, look_up
 from issuer.rules.sources.protocols import Resident, SourceAway
-from issuer.staff.accesses import Kind
+from issuer.staff.accesses import RESIDENTS, note_access
+from issuer.web import rates
 from issuer.web.forms import Form, FormData
 from issuer.web.reader import AnyRequest
 from keys.errors import Refusal
 
 _WRONG: Final = 422
 _CONFLICT: Final = 409
+_TOO_OFTEN: Final = 429
 _LONGEST_NUMBER: Final = 40
-# Under which subject a look into the register of residents stands in the log: that it was, and not at whom.
-LOOKED_UP: Final = "log/residents"
 
 
 @get(PATH, sync_to_thread=True)
@@ -71,6 +71,8 @@ def look(request: AnyRequest, data: FormData) -> Response[Any]:
     asked = asked_of(desk, form)
     if asked is None:
         return ask_page(desk, form, status=_WRONG)
+    if not _may_look(desk):
+        return _too_often(desk)
     found = _looked_up(desk, asked)
     if found is None:
         return ask_page(desk, form, status=_CONFLICT, at_office=True)
@@ -87,6 +89,8 @@ def give(request: AnyRequest, data: FormData) -> Response[Any]:
     asked = asked_of(desk, form)
     if asked is None:
         return ask_page(desk, form, status=_WRONG)
+    if not _may_look(desk):
+        return _too_often(desk)
     found = _looked_up(desk, asked)
     if found is None:
         return ask_page(desk, form, status=_CONFLICT, at_office=True)
@@ -112,9 +116,21 @@ def give(request: AnyRequest, data: FormData) -> Response[Any]:
     return certificate_page(desk, made.number, issued=True)
 
 
+def _may_look(desk: Desk) -> bool:
+    """Note that somebody looks into the register, not at whom; False where they have looked too often."""
+    application, staff = desk.application, desk.staff.account_id
+    with application.writing() as session:
+        if not rates.take(session, application, rates.RESIDENTS_OF_STAFF, staff):
+            return False
+        return note_access(session, application, staff, RESIDENTS, every=True)
+
+
+def _too_often(desk: Desk) -> Response[Any]:
+    return desk.problem(_TOO_OFTEN, "RES_TOO_OFTEN", retry_after=rates.RESIDENTS_OF_STAFF.seconds)
+
+
 def _looked_up(desk: Desk, asked: Asked) -> Resident | SourceAway | None:
-    """What the register says; None where there is no certificate by machine. The look is noted, not at whom."""
-    desk.note_access(LOOKED_UP, kind=Kind.OPENED)
+    """What the register says; None where there is no certificate by machine."""
     try:
         return look_up(desk.application, asked)
     except IssuerRefusal:

@@ -144,7 +144,8 @@ def view(request: AnyRequest, asked_id: FromPath[str], data: FormData) -> Respon
         if refusal.code not in ("PRESENTATION_UNKNOWN", "PRESENTATION_NOTHING"):
             raise
         return desk.problem(_CONFLICT, "WALLET_GONE")
-    desk.note_access(card["subject"] if card else f"{_SUBJECT}/{place.wish.value}", kind=Kind.CHECKED)
+    about = card["subject"] if card else f"{_SUBJECT}/{place.wish.value}"
+    desk.note_access(about, kind=Kind.CHECKED, every=not card)
     return _under(desk, place).page(
         "wallet_shown.html",
         place=place,

@@ -92,7 +92,7 @@ PERSONAL: Final[Mapping[str, Stored]] = {
     "eudi_tokens": Stored(Activity.EUDI, EXPIRES),
     "eudi_batches": Stored(Activity.EUDI, EXPIRES),
     "eudi_replays": Stored(Activity.EUDI, EXPIRES),
-    "eudi_transaction_codes": Stored(Activity.EUDI, EXPIRES),
+    "eudi_transaction_codes": Stored(Activity.EUDI, "passes_after_end"),
     "eudi_credentials": Stored(Activity.EUDI, LISTS),
     "eudi_presentations": Stored(Activity.PRESENTATIONS, EXPIRES),
     "published_lists": Stored(Activity.CHECKS, LISTS),

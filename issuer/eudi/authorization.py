@@ -3,6 +3,9 @@
 A visit begins with a link from a mail, a letter's code or a screen (`issuer.pickup`). Whoever comes from a wallet
 without one is told how, and can type a letter's code. Agreeing is a form of that visit. The wallet gets its code, or
 that the holder does not want it, by a redirect that names us (RFC 9207).
+
+This way asks for no transaction code. Where one went out by letter because a visit shall not be enough, there is no
+agreeing here.
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from issuer import audit
 from issuer.application import Application
 from issuer.audit import AuditEvent
 from issuer.errors import RegisterRefusal
-from issuer.eudi import addresses, making, sessions
+from issuer.eudi import addresses, making, offers, sessions
+from issuer.eudi.offers import LetterCode
 from issuer.eudi.pushed_requests import PREFIX, find_request, open_request
 from issuer.eudi.requests import application_of
 from issuer.eudi.sessions import Holder
@@ -118,6 +122,8 @@ def answer(request: AnyRequest, data: FormData) -> Response[Any]:
             return _gone(reader)
         if agreed and not _fits(application, guest, row):
             return reader.problem(_CONFLICT, "NOT_OFFERED")
+        if agreed and _needs_letter(session, application, guest):
+            return reader.problem(_CONFLICT, "EUDI_LETTER")
         try:
             told = {"code": _code(session, application, guest, row)} if agreed else _DENIED
         except RegisterRefusal:
@@ -144,10 +150,13 @@ def _page(
         form = Form.of({}, "code", "day", "month", "year")
         return _log_in_page(reader, row, reference, form)
     fits = _fits(application, guest, row)
+    with application.reading() as session:
+        needs_letter = _needs_letter(session, application, guest)
     page = guest.page(
         "eudi/consent.html",
-        status=200 if fits else _CONFLICT,
+        status=200 if fits and not needs_letter else _CONFLICT,
         fits=fits,
+        needs_letter=needs_letter,
         request=reference,
         wallet=row.wallet_name or row.client_id,
         is_attested=row.instance_jkt is not None,
@@ -183,6 +192,12 @@ def _fits(application: Application, guest: Guest, row: AuthorizationRequestRow) 
         return False
     offered = {one.id for one in making.of_type(application, guest.visit.type_id)}
     return set(row.configurations) <= offered
+
+
+def _needs_letter(session: Session, application: Application, guest: Guest) -> bool:
+    """Whether the pass of the visit goes into a wallet with a letter's transaction code alone."""
+    visit = guest.visit
+    return offers.letter_code(session, application, visit.type_id, visit.number) is not LetterCode.NONE
 
 
 def _code(session: Session, application: Application, guest: Guest, row: AuthorizationRequestRow) -> str:

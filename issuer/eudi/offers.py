@@ -2,7 +2,8 @@
 
 The address carries 128 random bits. The pre-authorized code follows from them and the service's secret, so that the
 register keeps neither. An offer is good for one use; a transaction code that goes another way (by letter, by word of
-mouth at the counter) makes it worthless to whoever photographs the screen.
+mouth at the counter) makes it worthless to whoever photographs the screen. Once one went out by letter for a pass,
+its holder's pages make no offer without one: neither when it was used, nor when it has run out.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hmac
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, Final
 
 from sqlalchemy import select, update
@@ -38,6 +40,15 @@ LETTER_DIGITS: Final = 8
 _OFFER: Final = "eudi-offer"
 _CODE: Final = "eudi-code"
 _TX: Final = "eudi-tx-code"
+
+
+class LetterCode(StrEnum):
+    """What became of the transaction code that went out by letter for a pass."""
+
+    NONE = "none"
+    WAITING = "waiting"
+    # Used, too old, or tried too often: from then on the pass needs another one.
+    OVER = "over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +102,9 @@ def create_offer(
     if not offered:
         raise IssuerRefusal("EUDI_NOT_OF_TYPE", type=type_id)
     _end_unused(session, application, row.type_id, row.number)
-    letter = _letter_code(session, application, type_id, number) if tx_code else None
+    letter = _letter(session, application, type_id, number) if tx_code else None
+    if letter is not None and not _waits(letter, now):
+        letter = None
     code = None if letter is not None or not tx_code else _digits(DIGITS)
     token = new_token()
     begun = sessions.begin(
@@ -124,14 +137,17 @@ def offer_content(session: Session, application: Application, token: str) -> dic
         return None
     if row.expires_at <= application.now():
         return None
+    letter = _letter(session, application, row.type_id, row.number)
     grant: dict[str, Any] = {"pre-authorized_code": _pre_authorized_code(application, token)}
     if row.tx_hash is not None:
-        is_letter = _letter_code(session, application, row.type_id, row.number) is not None
-        grant["tx_code"] = {"input_mode": "numeric", "length": LETTER_DIGITS if is_letter else DIGITS}
+        is_letters = letter is not None and letter.code_hash == row.tx_hash
+        grant["tx_code"] = {"input_mode": "numeric", "length": LETTER_DIGITS if is_letters else DIGITS}
+    # An authorization code asks for no transaction code; see `issuer.eudi.authorization`.
+    other = {"authorization_code": {"issuer_state": row.id}} if letter is None else {}
     return {
         "credential_issuer": addresses.issuer_of(application.settings(session)),
         "credential_configuration_ids": list(row.configurations),
-        "grants": {"authorization_code": {"issuer_state": row.id}, GRANT: grant},
+        "grants": {**other, GRANT: grant},
     }
 
 
@@ -158,7 +174,7 @@ def accepts(session: Session, application: Application, row: IssuanceSessionRow,
     """
     told = tx_hash(application, row.type_id, row.number, code)
     fits = hmac.compare_digest(told, row.tx_hash or "")
-    letter = _letter_code(session, application, row.type_id, row.number)
+    letter = _letter(session, application, row.type_id, row.number)
     is_letters = letter is not None and letter.code_hash == row.tx_hash
     if not fits:
         row.tries_left -= 1
@@ -168,8 +184,9 @@ def accepts(session: Session, application: Application, row: IssuanceSessionRow,
                 row.tries_left = 0
         if row.tries_left <= 0:
             sessions.end(session, application, row)
-    if letter is not None and is_letters and (fits or letter.tries_left <= 0):
-        session.delete(letter)
+    elif letter is not None and is_letters:
+        # The row stays: without it the next offer would ask for nothing.
+        letter.tries_left = 0
     session.flush()
     return fits
 
@@ -184,7 +201,7 @@ def keep_letter_code(
 ) -> None:
     """Have offers ask for ``code`` of `draw_letter_code`, in a writing transaction; one of before holds no longer.
 
-    It holds for thirty days and five tries.
+    It holds for thirty days and five tries. What was offered or agreed before and not used yet ends.
     """
     session.merge(
         EudiTransactionCodeRow(
@@ -196,13 +213,16 @@ def keep_letter_code(
             expires_at=application.now() + LETTER_LIFETIME,
         )
     )
-    _end_unused(session, application, type_id, number)
+    _end_unused(session, application, type_id, number, agreed=True)
     session.flush()
 
 
-def has_letter_code(session: Session, application: Application, type_id: str, number: str) -> bool:
-    """Whether a transaction code from a letter waits to be used."""
-    return _letter_code(session, application, type_id, number) is not None
+def letter_code(session: Session, application: Application, type_id: str, number: str) -> LetterCode:
+    """What became of the transaction code that went out by letter for the pass, if one did."""
+    row = _letter(session, application, type_id, number)
+    if row is None:
+        return LetterCode.NONE
+    return LetterCode.WAITING if _waits(row, application.now()) else LetterCode.OVER
 
 
 def code_hash(application: Application, code: str) -> str:
@@ -215,24 +235,30 @@ def tx_hash(application: Application, type_id: str, number: str, code: str) -> s
     return application.hash_secret(_TX, f"{type_id}/{number}/{code}")
 
 
-def _letter_code(
+def _letter(
     session: Session, application: Application, type_id: str, number: str
 ) -> EudiTransactionCodeRow | None:
     key = (application.tenant, type_id, number)
-    row = session.get(EudiTransactionCodeRow, key, populate_existing=True)
-    return row if row is not None and row.expires_at > application.now() and row.tries_left > 0 else None
+    return session.get(EudiTransactionCodeRow, key, populate_existing=True)
 
 
-def _end_unused(session: Session, application: Application, type_id: str, number: str) -> None:
+def _waits(row: EudiTransactionCodeRow, now: datetime) -> bool:
+    return row.expires_at > now and row.tries_left > 0
+
+
+def _end_unused(
+    session: Session, application: Application, type_id: str, number: str, *, agreed: bool = False
+) -> None:
+    """End the offers that no wallet has used; with ``agreed`` also what a holder has agreed to a moment ago."""
     session.execute(
         update(IssuanceSessionRow)
         .where(
             IssuanceSessionRow.tenant == application.tenant,
             IssuanceSessionRow.type_id == type_id,
             IssuanceSessionRow.number == number,
-            IssuanceSessionRow.offer_hash.is_not(None),
-            IssuanceSessionRow.code_used_at.is_(None),
+            IssuanceSessionRow.client_id.is_(None),
             IssuanceSessionRow.ended_at.is_(None),
+            *(() if agreed else (IssuanceSessionRow.offer_hash.is_not(None),)),
         )
         .values(ended_at=application.now())
     )

@@ -29,7 +29,7 @@ from issuer.models import PassRow
 from issuer.models_library import BlockReason, MemberRow
 from issuer.numbering import next_number
 from issuer.register import SealFor, insert_passes, load_contents, subject
-from issuer.revocation_log import RevocationLog
+from issuer.revocation_log import ReplacedCard, RevocationLog
 from issuer.settings import record_key
 from keys.texts import texts
 from passes.card_numbers import CardNumber
@@ -205,22 +205,25 @@ def replace_card(
     rules_of(pass_type)
     member = member_of(session, tenant, pass_type.id, number)
     reason, since = member.block_reason, member.blocked_at
+    row, current = lifecycle.current_revision(session, tenant, pass_type.id, number)
+    old_card, place = row.card_key, lifecycle.place_of(current)
     if reason is not None:
-        if session.get_one(PassRow, (tenant, pass_type.id, number)).card_key == new.text:
+        if old_card == new.text:
             raise RegisterRefusal("NOTHING_CHANGES", number=number)
         # Only what holds gets a new seal; nobody outside sees that it does within the transaction.
         unblock(session, tenant, pass_type, number, actor=actor)
     forget_noted(session, tenant, pass_type.id, number)
     changes = Changes(card_number=new)
-    content = lifecycle.change(
-        session, tenant, pass_type, number, changes, seal_for=seal_for, actor=actor, log=log
-    )
-    if reason is None or reason == BlockReason.LOST:
-        return content
-    block(session, tenant, pass_type, number, BlockReason(reason), actor=actor)
-    member.blocked_at = since
-    session.flush()
-    return replace(content, status=PassStatus.SUSPENDED)
+    content = lifecycle.change(session, tenant, pass_type, number, changes, seal_for=seal_for, actor=actor)
+    if reason is not None and reason != BlockReason.LOST:
+        block(session, tenant, pass_type, number, BlockReason(reason), actor=actor)
+        member.blocked_at = since
+        session.flush()
+        content = replace(content, status=PassStatus.SUSPENDED)
+    # Last: what may still be refused must not stand in the log as replaced.
+    if old_card is not None and old_card != new.text:
+        log.cards(tenant, [ReplacedCard(pass_type.id, old_card, place)], actor.at)
+    return content
 
 
 def give_consent(

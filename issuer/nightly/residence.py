@@ -1,8 +1,8 @@
 """Superseding certificates of residence of people who have moved or are called otherwise by now.
 
-Only what the register of residents says for certain counts: it knows exactly one person of that name and birth date,
-and other facts about them. Whom it does not know, whom it knows twice, and for whom disclosure is blocked keep what
-they have. A register that is away changes nothing.
+Only what the register of residents says for certain counts: it knows exactly one person of that name, today's or a
+former one, and birth date, and other facts about them, not only another spelling. Whom it does not know, whom it
+knows twice, and for whom disclosure is blocked keep what they have. A register that is away changes nothing.
 """
 
 from __future__ import annotations

@@ -49,7 +49,6 @@ from issuer.models_eudi import (
     EudiReplayRow,
     EudiStatusListRow,
     EudiTokenRow,
-    EudiTransactionCodeRow,
     IssuanceSessionRow,
 )
 from issuer.models_feedback import AccessibilityFeedbackRow
@@ -257,11 +256,6 @@ FIRST: Final[tuple[Rule, ...]] = (
     Rule("eudi_tokens", EudiTokenRow, lambda one: (EudiTokenRow.expires_at < one.now(),)),
     # With what hangs on them; credentials stay where they are in their lists.
     Rule("eudi_sessions", IssuanceSessionRow, lambda one: (IssuanceSessionRow.expires_at < one.now(),)),
-    Rule(
-        "eudi_transaction_codes",
-        EudiTransactionCodeRow,
-        lambda one: (EudiTransactionCodeRow.expires_at < one.now(),),
-    ),
     Rule("eudi_credentials", EudiCredentialRow, _credentials_of_old_lists),
     # What the worker has left, which forgets them every minute.
     Rule("eudi_presentations", PresentationRow, lambda one: (PresentationRow.ends_at <= one.now(),)),

@@ -10,21 +10,26 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from issuer import attributes as stored_attributes
 from issuer.application import Application
 from issuer.errors import IssuerRefusal
-from issuer.holder_changes import RESIDENCE
+from issuer.holder_changes import RESIDENCE, supersede_certificate
+from issuer.holders import Holder
 from issuer.importing.check_file import check_rows
 from issuer.importing.findings import Finding, Severity
 from issuer.importing.rows import RowFile, SourceRow
+from issuer.models import HolderRow, PassRow, RevisionRow
 from issuer.numbering import next_number
 from issuer.register import insert_passes, load_contents
-from issuer.revocation_log import RevocationLog
+from issuer.revocation_log import RevocationLog, RevokedPass
 from issuer.rules.addresses import Address
+from issuer.rules.sources.agreement import agrees
 from issuer.rules.sources.protocols import (
     Home,
     NotByMachine,
@@ -35,7 +40,7 @@ from issuer.rules.sources.protocols import (
 )
 from issuer.settings import record_key
 from passes.errors import PassRefusal
-from passes.model import Attribute, PassContent
+from passes.model import Attribute, PassContent, PassStatus
 from passes.pass_types import PassType
 from passes.periods import Period, berlin_day
 
@@ -131,7 +136,8 @@ def issue(
 ) -> PassContent:
     """A new certificate of what ``resident`` says, as the last step of a writing transaction.
 
-    Certificates of the same person that say otherwise are superseded in it. Raises IssuerRefusal CERTIFICATE_OFF
+    Certificates of the same person that say otherwise are superseded in it, whether the register of residents said so
+    or a clerk. Raises IssuerRefusal CERTIFICATE_OFF
     without the type, NO_SIGNING_KEY; CertificateRefused for what cannot stand in one, RegisterRefusal, KeyRefusal;
     OSError where the log of revocations cannot be written.
     """
@@ -158,6 +164,7 @@ def issue(
     sealer = application.sealer(session, pass_type)
     log = RevocationLog(application.workspace.folder)
     insert_passes(session, tenant, checked.accepted, sealer, at=at, actor=actor, log=log, action=ACTION)
+    log.superseded(tenant, _supersede_linked(session, pass_type, resident, tenant, at=at, actor=actor), at)
     [content] = load_contents(session, tenant, pass_type, [number])
     return content
 
@@ -201,6 +208,57 @@ def _said(resident: Resident) -> Mapping[str, str]:
             f"{place}_city": home.city,
         }
     return cells
+
+
+def _supersede_linked(
+    session: Session, pass_type: PassType, resident: Resident, tenant: str, *, at: datetime, actor: str
+) -> list[RevokedPass]:
+    """Supersede what says otherwise of ``resident`` under another ref: by the register's key, or by a typed name.
+
+    Where the register has several people of the name and birth date, what was typed of one is nobody's certificate.
+    """
+    own, found = _ref(session, tenant, resident), _named_like(session, pass_type, resident, tenant)
+    others = [one for one in found if one[0].holder_ref != own]
+    typed = {
+        row.holder_ref: row.holder_ref == _ref(session, tenant, certified) for row, _, certified in others
+    }
+    keyed = {ref for ref, is_typed in typed.items() if not is_typed}
+    superseded: list[RevokedPass] = []
+    for row, revision, certified in others:
+        is_same = typed[row.holder_ref] if resident.key else typed[row.holder_ref] or len(keyed) == 1
+        if is_same and not agrees(resident, certified):
+            superseded.append(supersede_certificate(session, row, revision, at, actor))
+    return superseded
+
+
+def _named_like(
+    session: Session, pass_type: PassType, resident: Resident, tenant: str
+) -> list[tuple[PassRow, RevisionRow, Resident]]:
+    """The certificates in force of people of this name and birth date, and what they say."""
+    name = Holder("", resident.family_name, resident.given_names)
+    rows = session.execute(
+        select(PassRow, RevisionRow)
+        .join(HolderRow, (HolderRow.tenant == PassRow.tenant) & (HolderRow.ref == PassRow.holder_ref))
+        .join(
+            RevisionRow,
+            (RevisionRow.tenant == PassRow.tenant)
+            & (RevisionRow.type_id == PassRow.type_id)
+            & (RevisionRow.number == PassRow.number),
+        )
+        .where(
+            PassRow.tenant == tenant,
+            PassRow.type_id == pass_type.id,
+            PassRow.status.in_((PassStatus.ACTIVE.value, PassStatus.SUSPENDED.value)),
+            RevisionRow.superseded_at.is_(None),
+            HolderRow.search_keys == name.search_keys,
+        )
+        .order_by(PassRow.number)
+    )
+    said = [
+        (row, revision, resident_of(stored_attributes.decode(pass_type, revision.attributes)))
+        for row, revision in rows
+    ]
+    return [one for one in said if one[2].birth_date == resident.birth_date]
 
 
 def _ref(session: Session, tenant: str, resident: Resident) -> str:

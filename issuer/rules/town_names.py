@@ -1,7 +1,7 @@
-"""How names of towns are compared: with and without what is added to tell one from others, and what they call themselves.
+"""How names of towns are compared: titles before a name, and additions behind it, may be missing.
 
-``Frankfurt``, ``FRANKFURT A. M.`` and ``Frankfurt am Main`` may be one town, ``Frankfurt (Oder)`` is another; and
-``Landeshauptstadt Düsseldorf`` is ``Duesseldorf``. Which of several towns with one name is meant, the postal code says.
+``Frankfurt``, ``FRANKFURT A. M.`` and ``Frankfurt am Main`` may be one town, ``Frankfurt (Oder)`` is another, and
+``Landeshauptstadt Düsseldorf`` is ``Duesseldorf``. Which of several towns of one name is meant, postal codes say.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 """Who has looked at whose data: one entry for a person, a subject and ten minutes.
 
+Where the subject does not say whom (a look into the register of residents, what a wallet has shown), each time is an
+entry: otherwise a hundred people would be one.
+
 The log answers the question of a holder or auditor who has seen a pass or case. It is no record of work: within ten
 minutes looking again is not noted, and it is deleted after `RetentionConfig.accesses` days. Who asks what one person
 of the office has seen gives a reason, which stands in the audit trail; there are no figures about people. An export
@@ -32,6 +35,8 @@ LONGEST_RANGE: Final = timedelta(days=92)
 MOST_EXPORTED: Final = 50_000
 # The subject under which an export stands in the log.
 EXPORT: Final = "log/accesses"
+# A look into the register of residents: that it was, and not at whom.
+RESIDENTS: Final = "log/residents"
 
 
 class Kind(StrEnum):
@@ -59,13 +64,20 @@ class Access:
 
 
 def note_access(
-    session: Session, application: Application, staff: str, subject: str, kind: Kind = Kind.OPENED
+    session: Session,
+    application: Application,
+    staff: str,
+    subject: str,
+    kind: Kind = Kind.OPENED,
+    *,
+    every: bool = False,
 ) -> bool:
     """In a writing transaction: the account ``staff`` sees data about ``subject`` now.
 
     Call it before the data are shown. Subjects are those of the audit trail: ``<type id>/<number>`` of a pass,
     ``case/<id>`` of a case; ``wallet/<wish>`` for what a wallet has shown of somebody who is in no register. True if
-    an entry was made, False if there is one of the last ten minutes.
+    an entry was made, False if there is one of the last ten minutes. ``every``: one is made each time, for a subject
+    that does not say whom.
     """
     now = application.now()
     there = session.scalar(
@@ -77,7 +89,7 @@ def note_access(
             CaseAccessRow.at > now - WINDOW,
         )
     )
-    if there is not None:
+    if there is not None and not every:
         return False
     session.add(
         CaseAccessRow(

@@ -48,6 +48,9 @@ CHECKS_SAME: Final = Rate("case-checks-same", seconds=3600, burst=1)
 UPLOADS_OF_CASE: Final = Rate("case-uploads", seconds=30, burst=16)
 # Questions to wallets about one case.
 WALLETS_OF_CASE: Final = Rate("case-wallets", seconds=60, burst=10)
+# Looks into the register of residents: of one person of the office, and of one client of the interface.
+RESIDENTS_OF_STAFF: Final = Rate("residents-staff", seconds=30, burst=40)
+RESIDENTS_OF_CLIENT: Final = Rate("residents-client", seconds=5, burst=120)
 
 
 def take(session: Session, application: Application, rate: Rate, who: str) -> bool:

@@ -40,6 +40,16 @@ class RegisteredName:
             return False
         return None in (self.birth_date, person.birth_date) or self.birth_date == person.birth_date
 
+    def may_be(self, other: RegisteredName) -> bool:
+        """Whether two entries can be of one person: as `fits`, whichever of them leaves something out."""
+        fewer, more = sorted((self.given, other.given), key=len)
+        return (
+            bool(self.family & other.family)
+            and bool(fewer) is bool(more)
+            and all(any(word & known for known in more) for word in fewer)
+            and (None in (self.birth_date, other.birth_date) or self.birth_date == other.birth_date)
+        )
+
 
 def _words(text: str) -> tuple[frozenset[str], ...]:
     return tuple(search_keys(word) for word in text.replace("-", " ").split())

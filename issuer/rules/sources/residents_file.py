@@ -13,6 +13,7 @@ from issuer.errors import IssuerRefusal
 from issuer.importing.csv_file import Table
 from issuer.rules.addresses import Address
 from issuer.rules.house_numbers import HouseNumber, parse_house_number
+from issuer.rules.sources.agreement import agrees
 from issuer.rules.sources.files import WatchedFile
 from issuer.rules.sources.names import RegisteredName
 from issuer.rules.sources.protocols import (
@@ -31,12 +32,15 @@ from issuer.rules.sources.protocols import (
 from issuer.rules.street_names import street_keys
 from issuer.tariffs import config_rows, in_line
 from keys.errors import Refusal
+from passes.errors import PassRefusal
+from passes.names import search_keys
 from passes.periods import parse_date_iso
 
 _COLUMNS: Final = ("family_name", "given_name", "street", "house_number", "postal_code", "residence")
 _WORDS: Final = ("usual_given_name", "former_names", "doctoral_degree", "artistic_name")
 # What a row's words are called in `Resident`.
 _TEXTS: Final = ("family_name", "given_names", "key", *_WORDS)
+_ID: Final = "id"
 _YES_NO: Final = {"": False, "no": False, "yes": True}
 
 
@@ -53,10 +57,18 @@ class _Row:
     moved_out: date | None
     words: tuple[str, ...]
 
+    @property
+    def former_names(self) -> str:
+        return self.words[_TEXTS.index("former_names")]
+
     def holds(self, day: date) -> bool:
         return (self.moved_in is None or self.moved_in <= day) and (
             self.moved_out is None or day <= self.moved_out
         )
+
+    def former_name_fits(self, person: Person) -> bool:
+        names = [one.strip() for one in self.former_names.split(",")]
+        return any(replace(self.name, family=search_keys(one)).fits(person) for one in names if one)
 
     def lives(self, address: Address, numbers: tuple[HouseNumber, ...], day: date) -> bool:
         known = self.home.postal_code
@@ -71,8 +83,9 @@ class _Row:
 class _Residents:
     by_street: Mapping[str, list[_Row]]
     by_person: Mapping[tuple[str, ...], list[_Row]]
-    born: Mapping[date, list[tuple[str, ...]]]
-    # Of all addresses of those people, whichever row of the file says so.
+    by_family: Mapping[str, set[tuple[str, ...]]]
+    born: Mapping[date, set[tuple[str, ...]]]
+    # Of all addresses of those people, whichever row of the file says so, and however it spells them.
     blocked: frozenset[tuple[str, ...]]
 
     def resident(self, who: tuple[str, ...], day: date) -> Resident | None:
@@ -85,6 +98,27 @@ class _Residents:
         main_first = sorted(homes, key=lambda one: one.residence is not Residence.MAIN)
         texts = dict(zip(_TEXTS, rows[0].words, strict=True))
         return Resident(birth_date=born, homes=tuple(main_first), **texts)
+
+    def fitting(self, person: Person, among: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """Those ``among`` the people whom any of their rows calls as ``person`` is called."""
+        return [who for who in among if any(one.name.fits(person) for one in self.by_person[who])]
+
+    def once_called(self, person: Person, among: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """Those ``among`` the people who have another family name than ``person``, and had theirs before."""
+        return [
+            who
+            for who in among
+            if not self.fitting(person, (who,))
+            and any(one.former_name_fits(person) for one in self.by_person[who])
+        ]
+
+    def named(self, person: Person) -> list[tuple[str, ...]]:
+        """Everybody who can be ``person``."""
+        try:
+            keys = search_keys(person.family_name)
+        except PassRefusal:
+            return []
+        return self.fitting(person, {who for key in keys for who in self.by_family.get(key, ())})
 
     def at(self, person: Person, address: Address, day: date) -> list[_Row]:
         """Those of ``person``'s name at the address on ``day`` for whom nothing is blocked."""
@@ -144,12 +178,12 @@ class ResidentsFile:
         known = self._file.content()
         if isinstance(known, SourceAway):
             return known
-        fitting = [who for who, rows in known.by_person.items() if rows[0].name.fits(person)]
-        lives = any(one.holds(day) for who in fitting for one in known.by_person[who])
-        return lives and known.blocked.isdisjoint(fitting)
+        people = known.named(person)
+        lives = any(one.holds(day) for who in people for one in known.by_person[who])
+        return lives and known.blocked.isdisjoint(people)
 
     def contradicts(self, certified: Resident, day: date) -> bool | SourceAway:
-        """As `ResidentsRegister.contradicts`: somebody of that name and birth date, and of nobody else.
+        """As `ResidentsRegister.contradicts`: of one person of that name, today's or a former one, and birth date.
 
         Who has moved away has rows that have ended. Of a blocked person nothing is told, this neither.
         """
@@ -157,17 +191,15 @@ class ResidentsFile:
         if isinstance(known, SourceAway):
             return known
         person = Person(certified.family_name, certified.given_names, certified.birth_date)
-        who = [
-            one
-            for one in known.born.get(certified.birth_date, ())
-            if known.by_person[one][0].name.fits(person) and one not in known.blocked
-        ]
+        born = known.born.get(certified.birth_date, ())
+        renamed = set(known.once_called(person, born))
+        who = [one for one in {*known.fitting(person, born), *renamed} if one not in known.blocked]
         if len(who) != 1:
             return False
         if not any(one.holds(day) for one in known.by_person[who[0]]):
             return any(one.moved_out is not None for one in known.by_person[who[0]])
         found = known.resident(who[0], day)
-        return found is not None and not _says_the_same(found, certified)
+        return found is not None and (who[0] in renamed or not agrees(found, certified))
 
 
 def _parse(table: Table) -> _Residents:
@@ -181,20 +213,16 @@ def _parse(table: Table) -> _Residents:
         except Refusal as fault:
             raise in_line(fault, record.line) from fault
         by_person[row.who].append(row)
-    born: defaultdict[date, list[tuple[str, ...]]] = defaultdict(list)
+    by_family: defaultdict[str, set[tuple[str, ...]]] = defaultdict(set)
+    born: defaultdict[date, set[tuple[str, ...]]] = defaultdict(set)
     for who, rows in by_person.items():
-        if (day := rows[0].name.birth_date) is not None:
-            born[day].append(who)
-    return _Residents(dict(by_street), dict(by_person), dict(born), _blocked(by_person.values()))
-
-
-def _says_the_same(found: Resident, certified: Resident) -> bool:
-    """Whether a certificate says what the register says; a town that the register leaves out is the city."""
-    towns = {replace(one, city=""): one.city for one in certified.homes}
-    homes = {replace(one, city=one.city or towns.get(replace(one, city=""), "")) for one in found.homes}
-    return homes == set(certified.homes) and replace(found, homes=(), key="") == replace(
-        certified, homes=(), key=""
-    )
+        for row in rows:
+            for key in row.name.family:
+                by_family[key].add(who)
+            if row.name.birth_date is not None:
+                born[row.name.birth_date].add(who)
+    blocked = _blocked(by_person, by_family)
+    return _Residents(dict(by_street), dict(by_person), dict(by_family), dict(born), blocked)
 
 
 def _street(text: str) -> set[str]:
@@ -203,8 +231,18 @@ def _street(text: str) -> set[str]:
     return {keys.full, keys.plain}
 
 
-def _blocked(people: Iterable[list[_Row]]) -> frozenset[tuple[str, ...]]:
-    return frozenset(rows[0].who for rows in people if any(one.is_blocked for one in rows))
+def _blocked(
+    by_person: Mapping[tuple[str, ...], list[_Row]], by_family: Mapping[str, set[tuple[str, ...]]]
+) -> frozenset[tuple[str, ...]]:
+    """Who is blocked, and whoever can be the same person, unless the register's own keys tell them apart."""
+    marked = [rows for rows in by_person.values() if any(one.is_blocked for one in rows)]
+    found = {rows[0].who for rows in marked}
+    for row in (one for rows in marked for one in rows):
+        for who in {other for key in row.name.family for other in by_family[key]}:
+            is_told_apart = row.who[0] == who[0] == _ID
+            if not is_told_apart and any(row.name.may_be(one.name) for one in by_person[who]):
+                found.add(who)
+    return frozenset(found)
 
 
 def _row(cells: dict[str, str]) -> _Row:
@@ -219,7 +257,7 @@ def _row(cells: dict[str, str]) -> _Row:
     born = optional_day(cells, "birth_date")
     names = (cells["family_name"], cells["given_name"])
     return _Row(
-        ("id", key) if key else ("name", *names, born.isoformat() if born else ""),
+        (_ID, key) if key else ("name", *names, born.isoformat() if born else ""),
         RegisteredName.of(*names, born),
         parse_house_number(number) if number else (),
         Home(

@@ -145,6 +145,32 @@ def test_what_does_not_agree_is_said_and_nothing_is_kept(
     assert proof(stranger) is ProofCredential.RESIDENCE_CERTIFICATE
 
 
+def test_one_wallet_gets_one_permit(stranger: Applicant, application: Application, other: Other) -> None:
+    """Whichever of the given names in it somebody applies under."""
+    shows_all(stranger, application)
+    stranger.goes("/apply/case", stranger.submit())
+    second = stranger.another()
+    second.fill_in(**STRANGER, given_name="Maria", plate_1="D-XY 78", email="")
+    shows_all(second, application)
+    assert "Zu Ihrer Person läuft schon ein solcher Antrag" in told(second.submit())
+    # Nor does it prove one that was handed in without.
+    third = stranger.another()
+    third.fill_in(**STRANGER, given_name="Maria Đorđe", plate_1="D-XY 79", email="")
+    third.goes("/apply/case", third.submit())
+    other.do(steps.ask_documents, third.case(), ["residence"])
+    path = ask(third)
+    shows(application, Credential.PID, SHOWN)
+    assert "Zu der Person in Ihrer Wallet läuft schon ein anderer Antrag" in told(use(third, path))
+    assert proof(third) is None
+    assert asked(application).answer is None
+
+
+def shows_all(who: Applicant, application: Application) -> None:
+    path = ask(who)
+    shows(application, Credential.PID, SHOWN)
+    assert "Ihre Wohnung ist nachgewiesen" in told(use(who, path))
+
+
 def test_another_address_needs_another_proof(stranger: Applicant, application: Application) -> None:
     path = ask(stranger)
     shows(application, Credential.PID, SHOWN)

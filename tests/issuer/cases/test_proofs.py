@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,17 +12,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from issuer import audit
+from issuer import audit, lifecycle
 from issuer.application import Application
-from issuer.cases import proofs, steps
-from issuer.cases.facts import ProofCredential, ResidenceProof
+from issuer.cases import issue, proofs, steps
+from issuer.cases.facts import CaseFacts, ProofCredential, ResidenceProof
 from issuer.cases.proofs import Difference, differences
 from issuer.cases.rules import Check, CheckOutcome
 from issuer.cases.states import CaseState
-from issuer.errors import IssuerRefusal
+from issuer.errors import IssuerRefusal, RegisterRefusal
 from issuer.holders import Holder
+from issuer.lifecycle import Actor
 from issuer.models_cases import CaseRow
+from issuer.reinstatement import reinstate
 from tests.issuer.cases.office import CLERK, ERIKA, HOLDER, WANTED, Office
+from tests.service import PERMIT
 
 AT = datetime(2026, 11, 20, 9, 30, tzinfo=UTC)
 PID, CERTIFICATE = ProofCredential.PID, ProofCredential.RESIDENCE_CERTIFICATE
@@ -43,6 +47,7 @@ OTHER = replace(
     street="Dr.-Übermut-Straße",
     house_number="12a",
 )
+ONCE = pytest.mark.parametrize("city", ["sqlite"], indirect=True)
 NAME, ADDRESS = {Difference.NAME}, {Difference.ADDRESS}
 
 
@@ -80,6 +85,33 @@ def test_umlauts_streets_and_letters_of_house_numbers(street: str, number: str, 
     shown = SHOWN | {"family_name": family, "given_names": "Jörg", "main_street": street}
     assert differences(OTHER, shown | {"main_house_number": number}) == set()
     assert differences(OTHER, shown | {"main_street": f"{street} {number}", "main_house_number": ""}) == set()
+
+
+@pytest.mark.parametrize(
+    ("street", "number", "written", "beside"),
+    [
+        ("Straße des 17. Juni", "135", "Straße des 17. Juni 135", ""),
+        ("Straße des 17. Juni", "135", "STR. DES 17.JUNI 135", ""),
+        ("Straße des 17. Juni", "135", "Straße des 17. Juni", "135"),
+        # Blocks of Mannheim.
+        ("C4", "12", "C4 12", ""),
+        ("C4", "12", "C 4, 12", ""),
+        ("C4", "12", "C 4", "12"),
+        ("Pastorswiesenring", "5", "PASTORSWIESENRING 5", "5"),
+        ("Pastorswiesenring", "5 a", "Pastorswiesenring 5a", "5A"),
+        ("Pastorswiesenring", "5", "Pastorswiesenring Nr. 5", ""),
+        ("Hauptstraße", "5", "HAUPTSTR.5", ""),
+        ("Hauptstraße", "12 1/2", "Hauptstraße 12 1/2", ""),
+        ("Hauptstraße", "12-14", "Hauptstr. 12 - 14", ""),
+        ("Hof 3", "", "Hof 3", ""),
+    ],
+)
+def test_numbers_in_and_behind_streets(street: str, number: str, written: str, beside: str) -> None:
+    person = replace(ERIKA, street=street, house_number=number)
+    shown = SHOWN | {"main_street": written, "main_house_number": beside}
+    assert differences(person, shown) == set()
+    for other in ("1", "17", f"{number}b"):
+        assert differences(replace(person, house_number=other), shown) == ADDRESS
 
 
 @pytest.mark.parametrize(
@@ -179,6 +211,131 @@ def test_a_secondary_residence_is_in_no_wallet_that_is_asked() -> None:
     assert not proofs.is_for_wallet(stored("a_letter_of_the_city"), WANTED)
 
 
+def key(office: Office, person: Holder = ERIKA, **shown: str) -> str:
+    with office.application.reading() as session:
+        return proofs.shown_key(session, office.application.tenant, person, SHOWN | shown)
+
+
+@ONCE
+def test_one_person_has_one_key_under_whichever_names(office: Office) -> None:
+    """Whatever of the given names the application has: all of those shown count, and the family name."""
+    same = key(office)
+    assert re.fullmatch(r"[0-9a-f]{32}", same)
+    assert key(office, replace(ERIKA, given_name="Maria", family_name="MUSTERMANN")) == same
+    assert key(office, replace(ERIKA, street="Pastorswiesen-Ring", house_number="Nr. 31")) == same
+    assert key(office, family_name="MUSTERMANN", given_names="MARIA-ERIKA") == same
+    # An identity has the house number in the street, a certificate has not.
+    assert key(office, main_street="Pastorswiesenring 31", main_house_number="") == same
+    others = [
+        key(office, given_names="Erika"),
+        key(office, given_names="Erika Anna"),
+        key(office, family_name="Musterfrau"),
+        key(office, replace(ERIKA, house_number="31-33")),
+        key(office, replace(ERIKA, house_number="")),
+        key(office, replace(ERIKA, postal_code="40475")),
+    ]
+    assert len({same, *others}) == 7
+
+
+SAME = msgspec.structs.replace(PROOF, person="5a" * 16)
+MARIA = replace(ERIKA, given_name="Maria", email="")
+
+
+def refused(code: str, office: Office, case_id: str) -> None:
+    with office.application.writing() as session, pytest.raises(IssuerRefusal, match=code):
+        steps.submit(session, office.application.tenant, case_id, office.by(HOLDER), office.rules)
+
+
+def proven(office: Office, facts: CaseFacts = WANTED, person: Holder = ERIKA) -> str:
+    """The id of a draft of somebody who has shown the wallet of `SAME`."""
+    case = office.draft(facts, person)
+    prove(office, case.id, SAME)
+    return case.id
+
+
+def handed_in(office: Office, case_id: str) -> None:
+    with office.application.writing() as session:
+        steps.submit(session, office.application.tenant, case_id, office.by(HOLDER), office.rules)
+
+
+def issued(office: Office, case_id: str) -> str:
+    with office.application.writing() as session:
+        issue.approve(session, office.application, case_id, office.by(CLERK), office.rules)
+        done = issue.paid(session, office.application, case_id, office.by("payments"))
+    assert done.pass_number is not None
+    return done.pass_number
+
+
+def test_one_wallet_is_one_person_whichever_given_name_they_use(office: Office) -> None:
+    office.rules.found = [RESIDENCE]
+    first, second = proven(office), proven(office, person=MARIA)
+    handed_in(office, first)
+    refused("CASE_TWICE", office, second)
+    number = issued(office, first)
+    with office.application.writing() as session, pytest.raises(IssuerRefusal, match="PERMIT_TWICE") as told:
+        steps.submit(session, office.application.tenant, second, office.by(HOLDER), office.rules)
+    assert told.value.params["number"] == number
+    # Two people decide on a second one.
+    with office.application.writing() as session:
+        facts = msgspec.structs.replace(office.case(second).facts, permit_kind="two_plates")
+        steps.save_draft(session, office.application.tenant, second, office.by(HOLDER), facts)
+    handed_in(office, second)
+
+
+def test_nor_does_it_prove_a_second_case_later(office: Office) -> None:
+    office.rules.found = [RESIDENCE]
+    first, second = proven(office), office.submitted(person=MARIA)
+    handed_in(office, first)
+    with office.application.writing() as session:
+        steps.ask_documents(session, office.application.tenant, second.id, office.by(CLERK), ["residence"])
+    with pytest.raises(IssuerRefusal, match="CASE_TWICE"):
+        prove(office, second.id, SAME)
+    assert office.case(second.id).facts.residence_proof is None
+    issued(office, first)
+    # No such case is under way any more, and whether there may be a second permit is for the office to decide.
+    prove(office, second.id, SAME)
+    with office.application.writing() as session:
+        steps.documents_added(session, office.application.tenant, second.id, office.by(HOLDER))
+    with office.application.writing() as session, pytest.raises(IssuerRefusal, match="PERMIT_TWICE"):
+        issue.approve(session, office.application, second.id, office.by(CLERK), office.rules)
+
+
+def test_a_permit_does_not_come_back_beside_another_of_that_person(office: Office) -> None:
+    office.rules.found = [RESIDENCE]
+    first = proven(office)
+    handed_in(office, first)
+    number = issued(office, first)
+    application = office.application
+    pass_type = application.pass_types[PERMIT]
+    by = Actor(CLERK, application.now(), "the wrong one")
+    with application.writing() as session:
+        seal_for = application.sealer(session, pass_type)
+        lifecycle.revoke(session, application.tenant, PERMIT, number, actor=by)
+
+    def back(code: str) -> None:
+        with application.writing() as session, pytest.raises(RegisterRefusal, match=code):
+            reinstate(session, application.tenant, pass_type, number, seal_for=seal_for, actor=by)
+
+    second = proven(office, person=MARIA)
+    handed_in(office, second)
+    back("REINSTATE_CASE")
+    issued(office, second)
+    back("PERMIT_TWICE")
+
+
+def test_of_two_wallets_each_is_one_person(office: Office) -> None:
+    office.rules.found = [RESIDENCE]
+    handed_in(office, proven(office))
+    other = office.draft(person=MARIA)
+    prove(office, other.id, msgspec.structs.replace(SAME, person="a5" * 16))
+    handed_in(office, other.id)
+    # Those of before there were digests have none in common.
+    for name in ("Anna", "Berta"):
+        before = office.draft(person=replace(MARIA, given_name=name))
+        prove(office, before.id)
+        handed_in(office, before.id)
+
+
 def prove(office: Office, case_id: str, proof: ResidenceProof = PROOF) -> None:
     with office.application.writing() as session:
         steps.prove_residence(session, office.application.tenant, case_id, office.by(HOLDER), proof)
@@ -217,6 +374,31 @@ def test_what_the_office_has_asked_for(office: Office) -> None:
 
 
 @pytest.mark.parametrize(
+    ("before", "now", "holds"),
+    [
+        ("112", "1-12", False),
+        ("12", "1/2", False),
+        ("12", "12 1/2", False),
+        ("121", "12 1/1", False),
+        ("12a", "12 A", True),
+        ("12–14", "12 - 14", True),
+        ("above the baker's", "above the baker's", True),
+        ("above the baker's", "above the bakers", False),
+        ("above the baker's", "12", False),
+    ],
+)
+def test_another_house_number_ends_it_whatever_digits_it_has(before: str, now: str, holds: bool) -> None:
+    assert proofs.holds_for(replace(ERIKA, house_number=before), replace(ERIKA, house_number=now)) is holds
+
+
+def test_the_same_name_in_other_letters_ends_nothing() -> None:
+    assert proofs.holds_for(OTHER, replace(OTHER, family_name="Mueller Luedenscheidt", given_name="JOERG"))
+    nameless = replace(ERIKA, given_name="")
+    assert proofs.holds_for(nameless, nameless)
+    assert not proofs.holds_for(nameless, ERIKA)
+
+
+@pytest.mark.parametrize(
     ("other", "holds"),
     [
         ({"house_number": "33"}, False),
@@ -224,10 +406,17 @@ def test_what_the_office_has_asked_for(office: Office) -> None:
         ({"postal_code": "40475"}, False),
         ({"family_name": "Musterfrau"}, False),
         ({"given_name": "Max"}, False),
+        ({"given_name": "Maria"}, False),
+        ({"given_name": "Erika Maria"}, False),
+        ({"city": "Neuss"}, False),
+        ({"house_number": ""}, False),
+        ({"house_number": "3/1"}, False),
         ({"family_name": "MUSTERMANN"}, True),
+        ({"street": "Pastorswiesen-Ring", "house_number": "Nr. 31"}, True),
         ({"email": ""}, True),
     ],
 )
+@ONCE
 def test_another_name_or_address_ends_it(office: Office, other: dict[str, str], holds: bool) -> None:
     case = office.draft()
     prove(office, case.id)

@@ -133,6 +133,18 @@ def test_a_card_of_the_register_leads_to_its_member(application: Application, li
 
 
 @SQLITE
+def test_each_check_is_an_entry_where_it_does_not_say_whom(
+    application: Application, clerk: Colleague
+) -> None:
+    """Two people within ten minutes are two, though both are called the same in the log."""
+    for _ in range(2):
+        path = ask(clerk)
+        shows(application, Credential.RESIDENCE_CERTIFICATE, ERIKA)
+        assert view(clerk, path).status_code == 200
+    assert accesses(application) == [("wallet/residence", "checked")] * 2
+
+
+@SQLITE
 @pytest.mark.parametrize("status", list(StatusVerdict))
 def test_what_is_known_of_a_revocation(
     application: Application, clerk: Colleague, status: StatusVerdict

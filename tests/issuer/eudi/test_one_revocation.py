@@ -383,7 +383,7 @@ def test_tenants(application: Application, city: City, wallet: Wallet, new_walle
 
 
 def test_transaction_code_from_a_letter(application: Application, wallet: Wallet) -> None:
-    from issuer.eudi.offers import draw_letter_code, has_letter_code, keep_letter_code
+    from issuer.eudi.offers import LetterCode, draw_letter_code, keep_letter_code, letter_code
 
     number = card(application)
     with application.writing() as session:
@@ -403,7 +403,7 @@ def test_transaction_code_from_a_letter(application: Application, wallet: Wallet
         assert row.tries_left == 5 - tries
     assert wallet.redeem(offer, code).status_code == 200
     with application.reading() as session:
-        assert not has_letter_code(session, application, CARD, number)
+        assert letter_code(session, application, CARD, number) is LetterCode.OVER
 
 
 def test_tries_at_a_letter_count_over_all_offers(application: Application, wallet: Wallet) -> None:

@@ -7,12 +7,9 @@ from sqlalchemy import delete, select
 from issuer import reconciliation
 from issuer.application import Application
 from issuer.models_eudi import EudiCredentialRow, EudiStatusListRow
-from issuer.restored_log import RevocationLogs
 from tests.eudi_issuing_wallet import error_of
 from tests.issuer.eudi.conftest import MakeWallet, card, offer_of
 from tests.issuer.eudi.test_one_revocation import issued, more, status
-
-NO_LOG = RevocationLogs(b"", (), ())
 
 
 def test_restore(application: Application, new_wallet: MakeWallet) -> None:
@@ -30,7 +27,7 @@ def test_restore(application: Application, new_wallet: MakeWallet) -> None:
             )
             session.execute(delete(EudiCredentialRow).where(*place))
         reconciliation.reconcile(
-            session, application.tenant, application.now(), "test", NO_LOG, None, keep_credentials=True
+            session, application.tenant, application.now(), "test", [], None, keep_credentials=True
         )
     # Those of before may have become invalid since, and no list that is left says so.
     assert [status(wallet, *one) for one in (*before, *since)] == [1, 1, 1, 1]

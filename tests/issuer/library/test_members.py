@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date, timedelta
@@ -19,12 +20,12 @@ from issuer.importing.rows import RowFile, SourceRow
 from issuer.library import families, members, renewals
 from issuer.library.extension import extend
 from issuer.library.members import NewMember
-from issuer.lifecycle import Actor, Changes, change, resume
+from issuer.lifecycle import Actor, Changes, change, current_revision, resume
 from issuer.models import PassRow
 from issuer.models_library import BlockReason, MemberRow, ReplacedCardRow
 from issuer.pass_view import show
 from issuer.register import insert_passes, load_contents, subject
-from issuer.revocation_log import RevocationLog
+from issuer.revocation_log import FILE_NAME, RevocationLog
 from keys.errors import Refusal
 from passes.card_numbers import CardNumber
 from passes.model import PassContent, PassStatus
@@ -52,7 +53,12 @@ class Library:
         self.type: PassType = application.pass_types[CARD]
         self.sealer = application.sealer(session, self.type)
         self.place = (session, self.tenant, self.type)
-        self.log = RevocationLog(application.workspace.folder)
+        self.folder = application.workspace.folder
+        self.log = RevocationLog(self.folder)
+
+    def logged(self) -> list[dict[str, Any]]:
+        file = self.folder / FILE_NAME
+        return [json.loads(line) for line in file.read_text("utf-8").splitlines()] if file.is_file() else []
 
     def enrol(self, **given: Any) -> PassContent:
         values = {
@@ -300,3 +306,25 @@ def test_an_import_takes_nobody_who_may_be_a_child_without_consent(library: Libr
     checked = library.load(category="duesselpass", guardian_consent="no")
     assert [one.code for one in checked.findings] == ["CONSENT_MISSING"]
     assert library.load(category="duesselpass", guardian_consent="yes").accepted
+
+
+def test_a_card_is_logged_as_replaced_when_all_else_is_done(
+    library: Library, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A step that is refused in the end leaves no line by which a restore would spend a number that holds."""
+    number = library.enrol().number
+    members.block(*library.place, number, BlockReason.FEES, actor=BY)
+    _, before = current_revision(library.session, library.tenant, CARD, number)
+
+    def refuses(*_: object, **__: object) -> None:
+        raise RegisterRefusal("PASS_SUSPENDED", number=number)
+
+    with monkeypatch.context() as patched, library.session.begin_nested() as step:
+        patched.setattr(members, "block", refuses)
+        with pytest.raises(RegisterRefusal):
+            library.replace(number, "5822")
+        step.rollback()
+    assert library.logged() == []
+    assert library.replace(number, "5822").status is PassStatus.SUSPENDED
+    (line,) = library.logged()
+    assert (line["card"], line["place"]) == (f"{CARD}/4711", [before.list_number, before.list_index])

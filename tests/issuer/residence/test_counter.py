@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 
 from issuer.application import Application
+from issuer.models_staff import CaseAccessRow
 from issuer.staff.permissions import Role
+from issuer.web import rates
 from tests.issuer.console.conftest import cheap_hashes
 from tests.issuer.console.people import Colleague, settle
 from tests.issuer.console.permit_office import pdf_text
@@ -168,6 +172,20 @@ def test_wishes_about_a_certificate_are_the_registrars(
     assert f'href="{PATH}/{number}"' in registrar.client.get("/office/wishes").text
     clerk = settle(application, city.clock, "clerk", Role.CLERK, Role.LIBRARIAN)
     assert number not in clerk.client.get("/office/wishes").text
+
+
+def test_every_look_is_in_the_log_and_there_are_not_too_many(
+    application: Application, registrar: Colleague, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten looks in a minute are ten people: one line for them would hide nine."""
+    monkeypatch.setattr(rates, "RESIDENTS_OF_STAFF", replace(rates.RESIDENTS_OF_STAFF, burst=3))
+    pages = [registrar.send(f"{PATH}/look-up", page=PATH, **ASKED) for _ in range(4)]
+    assert [one.status_code for one in pages] == [200, 200, 200, 429]
+    assert pages[-1].headers["retry-after"] == "30"
+    assert registrar.send(PATH, page=PATH, **ASKED).status_code == 429
+    with application.reading() as session:
+        subjects = session.scalars(select(CaseAccessRow.subject)).all()
+    assert subjects.count("log/residents") == 3
 
 
 def test_the_log_has_who_and_when_and_not_whom(

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from issuer import google_wallet, wallet_passes
+from issuer import audit, google_wallet, wallet_passes
 from issuer.api.scopes import Scope
 from issuer.application import Application
 from issuer.carriers import Carrier
 from issuer.errors import IssuerRefusal
 from issuer.issue import IssueRequest, issue
 from issuer.models import RevisionRow
+from issuer.models_access import JobRow
 from issuer.nightly import reminders
 from issuer.printing.selection import printable_types
+from issuer.web import rates
 from issuer.workspace import Workspace
 from passes.errors import PassRefusal
 from tests.google_server import GoogleServer
@@ -50,6 +53,20 @@ BERTA = {
     "family_name": "Geheim", "given_names": "Berta", "birth_date": "1990-05-03",
     "street": "Lohweilerplatz", "house_number": "1",
 }  # fmt: skip
+NORA = BERTA | {"family_name": "Niemand", "given_names": "Nora"}
+GONE = ("3", "Fort", "Frieda", "", "", "", "1970-01-31", *HOME[:6], "2026-11-01")
+CSV = (
+    "certificate_id;family_name;given_names;birth_date;main_street;main_house_number;main_postal_code;main_city;"
+    "valid_from;valid_to;status\n"
+) + "".join(
+    f"MB-{n};{names};{born};Weg;1;40999;Düsseldorf;2026-11-20;2027-02-17;active\n"
+    for n, names, born in (
+        (1, "Müller-Đặng;Quirina", "1984-02-29"),
+        (2, "Geheim;Berta", "1990-05-03"),
+        (3, "Niemand;Nora", "1990-05-03"),
+        (4, "Fort;Frieda", "1970-01-31"),
+    )
+)
 Serve = Callable[..., Http]
 
 
@@ -126,10 +143,62 @@ def test_who_comes_to_the_office(city: City, reader: Office) -> None:
     assert reader.post(NEW, json=ASKED | {"birth_date": "yesterday"}).status_code in (400, 422)
 
 
+def test_every_look_is_in_the_trail_and_there_are_not_too_many(
+    reader: Office, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that was refused: who asks at random must leave a trace, and whom they asked for must not."""
+    monkeypatch.setattr(rates, "RESIDENTS_OF_CLIENT", replace(rates.RESIDENTS_OF_CLIENT, burst=2))
+    answers = [reader.post(NEW, json=one) for one in (BERTA, NORA, NORA)]
+    assert [one.status_code for one in answers] == [409, 409, 429]
+    assert (answers[-1].json()["code"], answers[-1].headers["retry-after"]) == ("TOO_MANY_REQUESTS", "5")
+    with application.reading() as session:
+        looks = audit.history(session, application.tenant, "log/residents")
+    assert [(one.action, one.after) for one in looks] == [("look-up", None)] * 2
+
+
 def test_only_with_its_scope(serve: Serve, application: Application) -> None:
     other = office_of(serve, application, *(one for one in Scope if one is not Scope.RESIDENCE_WRITE))
     assert other.post(NEW, json=ASKED).status_code == 403
     assert other.post(PASSES, json=sent()).status_code == 403
+    for dry_run in ("true", "false"):
+        path = f"/api/v1/jobs/imports?type={RESIDENCE}&dry_run={dry_run}"
+        answer = other.post(path, content=CSV.encode(), headers={"Content-Type": "text/csv"})
+        assert (answer.status_code, answer.json()["code"]) == (403, "SCOPE_MISSING"), dry_run
+    with application.reading() as session:
+        assert session.scalars(select(JobRow.id)).all() == []
+
+
+@pytest.mark.parametrize(
+    ("step", "body"),
+    [
+        ("pickup-links", {"channel": "desk"}),
+        ("letter-codes", None),
+        ("eudi-offers", {"tx_code": True}),
+        ("approve", {}),
+        *((one, {"reason": "x"}) for one in ("suspend", "resume", "revoke", "reissue")),
+        ("renew", {"term_months": 12, "channel": "online", "fee_cents": 0}),
+    ],
+)
+def test_nobody_elses_certificate(
+    serve: Serve, application: Application, step: str, body: dict[str, Any] | None
+) -> None:
+    """Numbers run on: whoever may do things with permits must not get hold of certificates by them."""
+    other = office_of(serve, application, *(one for one in Scope if one is not Scope.RESIDENCE_WRITE))
+    one = f"{PASSES}/{RESIDENCE}/{issued(application)}"
+    headers = {"If-Match": other.get(one).headers["etag"]}
+    answer = other.post(f"{one}/{step}", json=body, headers=headers)
+    assert (answer.status_code, answer.json()["code"]) == (403, "SCOPE_MISSING")
+    assert other.get(one).headers["etag"] == headers["If-Match"]
+
+
+def test_nor_by_a_job(serve: Serve, application: Application) -> None:
+    other = office_of(serve, application, *(one for one in Scope if one is not Scope.RESIDENCE_WRITE))
+    number = issued(application)
+    for kind in ("revoke", "suspend", "resume", "reissue"):
+        job = {"kind": kind, "type": RESIDENCE, "numbers": [number], "reason": "x"}
+        assert other.post("/api/v1/jobs", json=job).status_code == 403, kind
+    changed = other.patch(f"{PASSES}/{RESIDENCE}/{number}", json={"zone": "BÖ"}, headers={"If-Match": '"1"'})
+    assert changed.status_code == 403
 
 
 def test_sent_whole(city: City, reader: Office) -> None:
@@ -137,8 +206,9 @@ def test_sent_whole(city: City, reader: Office) -> None:
     answer = reader.post(PASSES, json=sent())
     assert answer.status_code == 201, answer.text
     assert answer.json()["attributes"] == {}
-    blocked = reader.post(PASSES, json=sent(BERTA))
+    blocked, unknown = (reader.post(PASSES, json=sent(one)) for one in (BERTA, NORA))
     assert codes(blocked) == {"#/attributes/family_name": "CERTIFICATE_AT_OFFICE"}
+    assert (blocked.status_code, blocked.json()) == (unknown.status_code, unknown.json())
     unpaid = reader.post(PASSES, json=sent(status="pending_payment"))
     assert list(codes(unpaid)) == ["#/status"]
     assert reader.post(PASSES, json=sent(details={"fee_cents": 500})).status_code == 422
@@ -155,17 +225,10 @@ def test_not_renewed(city: City, reader: Office, application: Application) -> No
 
 
 def test_from_a_file(city: City, application: Application) -> None:
-    head = (
-        "certificate_id;family_name;given_names;birth_date;main_street;main_house_number;main_postal_code;main_city;"
-        "valid_from;valid_to;status\n"
-    )
-    row = "{};{};{};Weg;1;40999;Düsseldorf;2026-11-20;2027-02-17;active\n"
+    """Whoever is blocked reads like somebody whom the register does not know, and who has moved away."""
+    write_register(city.folder, ERIKA + HOME, BLOCKED, GONE)
     file = city.folder / "certificates.csv"
-    rows = [
-        row.format("MB-1", "Müller-Đặng;Quirina", "1984-02-29"),
-        row.format("MB-2", "Geheim;Berta", "1990-05-03"),
-    ]
-    file.write_text(head + "".join(rows), "utf-8")
+    file.write_text(CSV, "utf-8")
     workspace = Workspace.open(city.folder)
     at = application.now()
     for dry_run in (True, False):
@@ -173,8 +236,10 @@ def test_from_a_file(city: City, application: Application) -> None:
             RESIDENCE, file, city.folder / "out", at, "test", carriers=(Carrier.SEAL,), dry_run=dry_run
         )
         result = issue(workspace, request)
-        assert (result.accepted, result.refused) == (1, 1)
-        assert [one.code for one in result.findings] == ["CERTIFICATE_AT_OFFICE"]
+        assert (result.accepted, result.refused) == (1, 3)
+        assert [one.row for one in result.findings] == [2, 3, 4]
+        assert len({(one.code, one.field, one.sentence()) for one in result.findings}) == 1
+        assert result.findings[0].code == "CERTIFICATE_AT_OFFICE"
         assert [secret for secret in ("Geheim", "1990") if secret in result.findings[0].sentence()] == []
     with pytest.raises(PassRefusal) as refused:
         issue(

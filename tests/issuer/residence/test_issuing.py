@@ -14,9 +14,9 @@ from issuer.errors import IssuerRefusal
 from issuer.models import AuditEntryRow, PassRow, RevisionRow
 from issuer.models_eudi import EudiCredentialRow
 from issuer.register import load_contents, subject
-from issuer.residence.issuing import Asked, look_up
+from issuer.residence.issuing import Asked, issue, look_up
 from issuer.rules.addresses import Address
-from issuer.rules.sources.protocols import Person, ResidesNot, SourceAway
+from issuer.rules.sources.protocols import Person, Resident, ResidesNot, SourceAway
 from passes.model import PassContent, PassStatus
 from passes.seal import read_seal
 from tests.eudi_issuing_wallet import Wallet, error_of, new_key
@@ -200,6 +200,46 @@ def test_another_language_is_another_certificate_and_no_change(
         history = audit.history(session, application.tenant, subject(RESIDENCE, first))
     assert "holder-changed" not in [one.action for one in history]
     assert wallet.refresh().status_code == 200
+
+
+def typed(application: Application, resident: Resident) -> str:
+    """The number of a certificate of what a clerk has read off another system, which tells no key."""
+    with application.writing() as session:
+        return issue(session, application, replace(resident, key=""), actor="test").number
+
+
+def test_typed_and_looked_up_ones_of_one_person_belong_together(city: City, application: Application) -> None:
+    before = look_up(application, ASKED)
+    assert isinstance(before, Resident)
+    looked_up, same = issued(application), typed(application, before)
+    home = replace(before.homes[0], street="Ährengässchen", house_number="17c")
+    spelled = typed(application, replace(before, homes=(home, *before.homes[1:])))
+    assert {standing(application, one)[0] for one in (looked_up, spelled)} == {"active"}
+    # Moved; one at the counter while the register was away, then one by the register with yet another address.
+    after = replace(before, homes=(replace(home, street="Weg", house_number="1"),))
+    counter = typed(application, after)
+    for one in (looked_up, same, spelled):
+        assert standing(application, one) == ("superseded", [3])
+    write_register(city.folder, ERIKA + NEW_HOME)
+    newest = issued(application, replace(ASKED, street="Pastorswiesenring", house_number="31"))
+    assert standing(application, counter)[0] == "superseded"
+    assert standing(application, newest)[0] == "active"
+    told = (city.folder / "revocations.log").read_text("utf-8")
+    for one in (looked_up, same, spelled, counter):
+        assert f'"{RESIDENCE}/{one}"' in told
+
+
+@SQLITE
+def test_people_of_one_name_and_birth_date_stay_apart(city: City, application: Application) -> None:
+    other = ("9", *ERIKA[1:])
+    write_register(city.folder, ERIKA + HOME, other + NEW_HOME)
+    first = issued(application)
+    second = issued(application, replace(ASKED, street="Pastorswiesenring", house_number="31"))
+    resident = look_up(application, ASKED)
+    assert isinstance(resident, Resident)
+    home = replace(resident.homes[0], street="Weg", house_number="1")
+    typed(application, replace(resident, homes=(home,)))
+    assert [standing(application, one)[0] for one in (first, second)] == ["active", "active"]
 
 
 def test_nothing_personal_is_logged(application: Application) -> None:

@@ -61,7 +61,7 @@ def restore(
 ) -> Reconciled:
     at = application.now()
     return reconciliation.reconcile(
-        session, application.tenant, at, "test", logs, published, keep_credentials=True
+        session, application.tenant, at, "test", logs.entries, published, keep_credentials=True
     )
 
 
