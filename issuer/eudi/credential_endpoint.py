@@ -2,7 +2,8 @@
 
 Everything that costs nothing is checked first. Then one transaction uses up proof and nonces, takes places in the
 status list and notes what will be issued; signing comes after it, since nobody else can write meanwhile. If signing
-fails, the places are given up, and the wallet is told to come again.
+fails, the places are given up, and the wallet is told to come again. What a refresh replaces ends when the new ones
+are made, and not before: a wallet never stands there with nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import logging
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -56,7 +56,7 @@ _LONGEST_ID: Final = 100
 class _Ordered:
     """A batch that is noted in the register and has yet to be signed; secrets are the wallet's handles to it."""
 
-    batch_id: str
+    batch: EudiBatchRow
     notification_id: str
     order: Order
 
@@ -239,13 +239,12 @@ def _note(
     configuration: Configuration,
     keys: Sequence[ECKey],
 ) -> _Ordered:
-    """Take places for ``keys`` and note the credentials; those of generations before are invalid from now on."""
+    """Take places for ``keys`` and note the credentials."""
     tenant, now = application.tenant, application.now()
     content = _content(session, application, row, configuration)
     ends = making.ends_at(configuration, content, now)
     series = Series(row.type_id, half_year(berlin_day(ends)), signer_id(session, application))
     places = status_lists.allocate(session, tenant, series, len(keys))
-    _replace(session, application, row, batch, now)
     for number, index in places:
         session.add(
             EudiCredentialRow(
@@ -281,7 +280,7 @@ def _note(
         (key, (addresses.address(settings, f"{addresses.STATUS}{number}"), index))
         for key, (number, index) in zip(keys, places, strict=True)
     ]
-    return _Ordered(batch.id, notification_id, Order(configuration, content, recipients, now, series.kid))
+    return _Ordered(batch, notification_id, Order(configuration, content, recipients, now, series.kid))
 
 
 def _content(
@@ -293,22 +292,24 @@ def _content(
     return found
 
 
-def _replace(
-    session: Session, application: Application, row: IssuanceSessionRow, batch: EudiBatchRow, now: datetime
-) -> None:
+def _replace(application: Application, batch: EudiBatchRow) -> None:
+    """Make those of generations before ``batch`` invalid, which was made."""
+    if batch.generation == 0:
+        return
     older = (
-        EudiCredentialRow.session_id == row.id,
+        EudiCredentialRow.session_id == batch.session_id,
         EudiCredentialRow.configuration == batch.configuration,
         EudiCredentialRow.generation < batch.generation,
     )
     both = (status_lists.VALID, status_lists.SUSPENDED)
-    status_lists.mark(session, application.tenant, older, status_lists.INVALID, only=both)
-    session.execute(
-        update(EudiCredentialRow)
-        .where(EudiCredentialRow.tenant == application.tenant, *older)
-        .where(EudiCredentialRow.superseded_at.is_(None))
-        .values(superseded_at=now)
-    )
+    with application.writing() as session:
+        status_lists.mark(session, application.tenant, older, status_lists.INVALID, only=both)
+        session.execute(
+            update(EudiCredentialRow)
+            .where(EudiCredentialRow.tenant == application.tenant, *older)
+            .where(EudiCredentialRow.superseded_at.is_(None))
+            .values(superseded_at=application.now())
+        )
 
 
 def _made(
@@ -325,6 +326,7 @@ def _made(
     except Refusal as refusal:
         _LOG.warning("credential not signed", extra={"code": refusal.code})
         return _promised(application, ordered, transaction_id), 202
+    _replace(application, ordered.batch)
     answer: dict[str, Any] = {"credentials": [{"credential": one} for one in made]}
     # Wallets built on oid4vc-ts 0.4 refuse a deferred answer that has one.
     if transaction_id is None:
@@ -347,7 +349,7 @@ def _give_up(
     """Make the places of ``ordered`` invalid: nothing was signed for them. ``keys`` wait for another time."""
     of_batch = (
         EudiCredentialRow.tenant == application.tenant,
-        EudiCredentialRow.batch_id == ordered.batch_id,
+        EudiCredentialRow.batch_id == ordered.batch.id,
     )
     with application.writing() as session:
         status_lists.mark(
@@ -356,7 +358,7 @@ def _give_up(
         session.execute(update(EudiCredentialRow).where(*of_batch).values(superseded_at=application.now()))
         session.execute(
             update(EudiBatchRow)
-            .where(EudiBatchRow.tenant == application.tenant, EudiBatchRow.id == ordered.batch_id)
+            .where(EudiBatchRow.tenant == application.tenant, EudiBatchRow.id == ordered.batch.id)
             .values(
                 keys=keys,
                 issued_at=None,

@@ -57,7 +57,6 @@ LIVES = {
     "main_street": "Boersenwiesenweg",
     "main_house_number": "12 A",
     "main_postal_code": "40470",
-    "main_city": "Musterstadt",
 }
 
 

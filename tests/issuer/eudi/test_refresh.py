@@ -9,8 +9,11 @@ from httpx import Response
 from sqlalchemy import select
 
 from issuer.application import Application
+from issuer.eudi import making
 from issuer.models import AuditEntryRow
 from issuer.models_eudi import EudiCredentialRow, IssuanceSessionRow
+from keys.errors import KeyRefusal
+from passes.errors import PassRefusal
 from tests.eudi_issuing_wallet import Wallet, error_of, new_key
 from tests.issuer.eudi.conftest import MDOC, SD_JWT, MakeWallet, offer_of
 from tests.issuer.eudi.test_one_revocation import more, status
@@ -137,3 +140,33 @@ def test_a_refresh_brings_no_more_than_a_batch(application: Application, city: C
     with application.reading() as session:
         valid = session.scalars(select(EudiCredentialRow).where(EudiCredentialRow.status_value == 0)).all()
         assert len(valid) == 10
+
+
+@pytest.mark.parametrize(
+    ("refusal", "status_code"),
+    [
+        (KeyRefusal("KEY_PENDING", kid="00"), 202),
+        (PassRefusal("CREDENTIAL_CLAIM_MISSING", type="x", claim="y"), 400),
+    ],
+)
+def test_what_there_is_counts_until_the_new_ones_are_made(
+    wallet: Wallet, monkeypatch: pytest.MonkeyPatch, refusal: Exception, status_code: int
+) -> None:
+    """A key that is silent for an hour must not leave the holder with nothing."""
+
+    def fails(*_: Any) -> list[str]:
+        raise refusal
+
+    old = more(wallet)
+    wallet.refresh()
+    with monkeypatch.context() as context:
+        context.setattr(making, "make", fails)
+        answer = wallet.ask(SD_JWT, [new_key()])
+    assert answer.status_code == status_code
+    assert [status(wallet, *one) for one in old] == [0, 0]
+    if status_code == 202:
+        told = {"transaction_id": answer.json()["transaction_id"]}
+        assert wallet.call(wallet.metadata["deferred_credential_endpoint"], told).status_code == 200
+    else:
+        assert [status(wallet, *one) for one in more(wallet)] == [0, 0]
+    assert [status(wallet, *one) for one in old] == [1, 1]

@@ -16,12 +16,16 @@ from pathlib import Path
 import httpx
 import pytest
 
+from issuer.application import Application
 from issuer.cli import main
 from issuer.errors import IssuerRefusal
+from issuer.web import logging_setup, server
 from issuer.web.security_headers import content_security_policy
 from issuer.web.server import executor_lock, executor_name, offset_clock, take_port
+from issuer.workspace import CONFIG
+from tests.eudi_issuing_wallet import WalletProvider
 from tests.issuer.web.raw_requests import PROTECTED
-from tests.service import City
+from tests.service import TODAY, City
 
 STARTED = "Strg+C"
 # What is said before the register is asked, and whatever it answers.
@@ -243,6 +247,42 @@ def test_places_where_nobody_can_listen(
         code = int(left.code or 0)
     assert code == 64
     assert arguments[1] in capsys.readouterr().err
+
+
+@ON_ONE_DATABASE
+@pytest.mark.parametrize("is_told", [True, False])
+def test_haip_for_this_process_alone(city: City, monkeypatch: pytest.MonkeyPatch, is_told: bool) -> None:
+    """``--haip`` is what ``eudi.haip`` is, and is checked like it."""
+    served: list[bool] = []
+
+    def serve(application: Application, *_: object) -> None:
+        served.append(application.config.eudi.haip)
+
+    # What the command sets stays in this process, as it may in one that only serves.
+    monkeypatch.setenv("STADTPASS_EUDI_HAIP", "false")
+    monkeypatch.setattr(server, "serve", serve)
+    monkeypatch.setattr(server, "leave_soon", lambda: None)
+    monkeypatch.setattr(logging_setup, "configure", lambda _: None)
+    monkeypatch.setattr(logging_setup, "switch_on_signal", lambda _: None)
+    provider = city.folder / "provider.pem"
+    provider.write_bytes(WalletProvider(TODAY).anchor_pem)
+    with (city.folder / CONFIG).open("a") as config:
+        config.write('\n[eudi]\nenabled = true\nwallet_providers = ["provider.pem"]\n')
+    told = ["--haip"] if is_told else []
+    arguments = ["serve", "--data", str(city.folder), "--port", "0", "--no-worker", *told]
+    assert (main(arguments), served) == (0, [is_told])
+
+
+@ON_ONE_DATABASE
+def test_haip_without_providers_of_wallets(
+    city: City, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STADTPASS_EUDI_HAIP", "false")
+    monkeypatch.setattr(server, "serve", lambda *_: pytest.fail("served"))
+    with (city.folder / CONFIG).open("a") as config:
+        config.write("\n[eudi]\nenabled = true\n")
+    assert main(["serve", "--data", str(city.folder), "--port", "0", "--no-worker", "--haip"]) == 64
+    assert "eudi.haip: without wallet_providers" in capsys.readouterr().err
 
 
 def test_no_installation_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
