@@ -7,7 +7,6 @@ are not ours; what is noted here is that a clerk has seen the money, and for wha
 from __future__ import annotations
 
 import re
-import secrets
 from datetime import timedelta
 from typing import Final
 
@@ -21,7 +20,7 @@ from issuer.audit import AuditEvent
 from issuer.errors import IssuerRefusal
 from issuer.models_payments import HOLDS_REFERENCE, PaymentRow
 from issuer.payments.provider import CURRENCY
-from issuer.payments.service import payments_of, subject
+from issuer.payments.service import new_payment_id, payments_of, subject
 from issuer.payments.states import OPEN, State
 from passes.periods import berlin_day
 
@@ -69,7 +68,7 @@ def book(
         _move(session, application, held, State.CANCELLED, actor, COUNTER)
     row = PaymentRow(
         tenant=application.tenant,
-        id=secrets.token_urlsafe(16),
+        id=new_payment_id(),
         kind=kind,
         ref=ref,
         amount_cents=amount_cents,

@@ -96,6 +96,16 @@ class Event:
     information: PaymentInformation | None = None
 
 
+def new_payment_id() -> str:
+    """A random name of 128 bits for a payment, 22 characters.
+
+    Clerks type it on the command line, where a hyphen in front would be an option.
+    """
+    while (made := secrets.token_urlsafe(16)).startswith("-"):
+        pass
+    return made
+
+
 def begin(session: Session, application: Application, purchase: Purchase, *, actor: str) -> PaymentRow:
     """The payment for a reference: a new one, or the one that is open already over the same amount.
 
@@ -127,7 +137,7 @@ def begin(session: Session, application: Application, purchase: Purchase, *, act
     items = purchase.items or (PaymentItem("1", purchase.description, purchase.amount_cents),)
     row = PaymentRow(
         tenant=tenant,
-        id=secrets.token_urlsafe(16),
+        id=new_payment_id(),
         kind=purchase.kind,
         ref=purchase.ref,
         amount_cents=purchase.amount_cents,

@@ -68,6 +68,9 @@ ROW = {
 }
 
 
+# The same person in the demo city's register of residents.
+RESIDENT = "Müller-Đặng;Şeyma Marie;Zum Kühlen Grunde;17 c;40213;main;1984-02-29;Dr.;;\n"
+
 # A certificate of the city's own making, which stands for a right: permit offices and print runs know it as any pass.
 OWN, OWN_NUMBER = "fishing-certificate", "F-1"
 OWN_TYPE = """
@@ -115,6 +118,13 @@ OWN_ROW = {
     "valid_to": "2027-02-17",
     "status": "active",
 }
+
+
+@pytest.fixture(autouse=True)
+def resident(city: City) -> None:
+    """Nobody is certified whom the register of residents does not know."""
+    with (city.folder / "sources" / "residents.csv").open("a", encoding="utf-8") as residents:
+        residents.write(RESIDENT)
 
 
 @pytest.fixture
