@@ -217,20 +217,20 @@ def guardian(row: RowUnderCheck, around: Surroundings) -> None:
         return
     ref = row.text("guardian_member_id")
     is_adult = is_surely_adult(rules, row.text("category"), born, around.today)
-    if is_adult and (ref or row.yes("guardian_consent")):
-        # Old registers keep them; the register does not take them in.
-        row.warn("guardian_member_id" if ref else "guardian_consent", "FAMILY_TIES_OF_ADULT")
-    if is_adult or not ref:
-        return
-    found = around.members.get(ref)
-    if found is None or ref == row.number:
+    found = around.members.get(ref) if ref else None
+    if ref and (found is None or ref == row.number):
         row.error("guardian_member_id", "GUARDIAN_UNKNOWN", guardian=ref)
         return
-    of_age = is_of_age(rules, found.category or "", found.birth_date, around.today)
-    if of_age is None:
-        row.warn("guardian_member_id", "GUARDIAN_AGE_UNCLEAR", guardian=ref)
-    elif not of_age:
+    of_age: bool | None = True
+    if found is not None:
+        of_age = is_of_age(rules, found.category or "", found.birth_date, around.today)
+    if of_age is False:
         row.error("guardian_member_id", "GUARDIAN_NOT_ADULT", guardian=ref)
+    elif is_adult and (ref or row.yes("guardian_consent")):
+        # Old registers keep them; the register does not take them in.
+        row.warn("guardian_member_id" if ref else "guardian_consent", "FAMILY_TIES_OF_ADULT")
+    elif of_age is None:
+        row.warn("guardian_member_id", "GUARDIAN_AGE_UNCLEAR", guardian=ref)
 
 
 def category_age(row: RowUnderCheck, around: Surroundings) -> None:

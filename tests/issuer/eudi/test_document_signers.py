@@ -15,7 +15,7 @@ from issuer.cli import main
 from issuer.eudi import making
 from issuer.eudi.making import Order
 from issuer.models_eudi import EudiCredentialRow, EudiStatusListRow
-from issuer.restored_log import LoggedRevocation, RevocationLogs
+from issuer.restored_log import LoggedRevocation
 from keys import lifecycle
 from keys.demo_ca import LIFETIME
 from keys.demo_eudi_ca import DemoEudiAuthority
@@ -149,7 +149,7 @@ def test_a_stolen_key_stays_so_after_a_restore(application: Application, wallet:
     places = issued(wallet, application, card(application))
     new_signer(application)
     logged = LoggedRevocation(Path("revocations.log"), 1, stolen, "", "", None)
-    log = RevocationLogs(b"", (logged,), ())
+    log = (logged,)
     with application.writing() as session:
         reconciliation.reconcile(
             session, application.tenant, application.now(), "test", log, None, keep_credentials=True
