@@ -141,6 +141,7 @@ def test_an_adult_is_enrolled_without_consent_and_guardian(library: Library) -> 
     ],
 )
 def test_an_import_takes_no_ties_of_an_adult(library: Library, row: dict[str, str], code: str | None) -> None:
+    library.load(member_id="P1", card_number="4798", birth_date=born(40).isoformat(), category="adult")
     checked = library.load(member_id="P2", card_number="4799", birth_date=born(18).isoformat(),
                            category="youth", **row)  # fmt: skip
     found = [one.code for one in checked.findings if one.code == "FAMILY_TIES_OF_ADULT"]
