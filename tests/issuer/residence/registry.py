@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Any
 
@@ -52,6 +53,15 @@ def registry(city: City) -> Application:
     """The service of a demo city, which has connected a register of residents, issuing into EUDI Wallets."""
     write_register(city.folder, ERIKA + HOME, ERIKA + SECOND, BLOCKED)
     return set_up(city)
+
+
+def named(text: str, *more: str) -> list[str]:
+    """What of the person, and of ``more``, stands in ``text``; digits inside of random numbers do not count."""
+    return [
+        one
+        for one in (*SECRETS, *more)
+        if re.search(rf"(?<![0-9A-Za-z]){re.escape(one)}(?![0-9A-Za-z])", text)
+    ]
 
 
 def issued(application: Application, asked: Asked = ASKED, **more: str) -> str:
